@@ -1,0 +1,67 @@
+# Everything a person or a CI does with this repository. `make` alone says what there is.
+# Each target sets up .venv by itself where that is still to be done; nothing outside this folder is changed.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# Index of the torch build, such as the CPU, ROCm or CUDA index that pytorch.org names; empty = what pip finds (README).
+TORCH_INDEX ?=
+# The first interpreter here that runs and fits (a pyenv shim may be there and not run); or name one: make PYTHON=...
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
+	  "$$name" -c '$(FITS)' 2>/dev/null && command -v "$$name" && break; done)
+PORT ?= 3000
+# Which tests `make test` runs, such as `make test TESTS=tests/unit`.
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up-dagster test test-fast check fix docs bench lock clean
+.NOTPARALLEL:
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## install everything into .venv (the other targets do it by themselves)
+
+$(READY): pyproject.toml requirements.lock
+	@"$(PYTHON)" -c '$(FITS)' || { echo "Cortex needs Python 3.11, 3.12 or 3.13; name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "No venv module: install it (on Debian: apt-get install python3-venv)"; exit 2; }
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $(READY)
+
+demo: $(READY) ## load the sample and this repository, answer three searches, show the Dagster UI (ARGS=--no-serve leaves)
+	$(BIN)/cortex demo --port $(PORT) $(ARGS)
+
+up-dagster: $(READY) ## the Dagster UI on 127.0.0.1 (PORT=3000)
+	$(BIN)/python -m apps.dagster_ui --port $(PORT)
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest $(TESTS)
+
+test-fast: $(READY) ## tests without those marked slow
+	$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+check: $(READY) ## lint, format, types, layers; writes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(READY) ## let ruff repair and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY) ## write docs/cli.md and docs/tables.md from the code
+	$(BIN)/python docs/generate.py
+
+bench: $(READY) ## measure; prints JSON
+	@$(BIN)/python -m tests.bench
+
+lock: $(READY) ## write requirements.lock from what is installed in .venv
+	$(BIN)/python .ci/lock.py
+
+clean: ## remove .venv and caches; data/ stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +

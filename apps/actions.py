@@ -1,0 +1,142 @@
+"""All writes that a person can ask for: register, run, confirm, retry, remove, repair, maintain, pull a model.
+
+The command line and the app's pages call these functions and nothing below them. Engine code is imported inside
+functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. The caller asks "are you sure?".
+"""
+
+import sys
+from collections.abc import Sequence
+
+from apps.errors import USAGE, CommandError
+from apps.progress import ProgressSink, silent
+from apps.reports import (
+    AddOptions,
+    AddPreview,
+    Confirmed,
+    MaintainReport,
+    ModelLine,
+    Registered,
+    Removed,
+    Retried,
+    RunReport,
+    VerifyReport,
+)
+
+ENGINE = "cortex_assets.house"
+"""Where it is imported already, a run takes its usual way: it costs little then, and sees the code that is in memory."""
+
+
+def is_address(path_or_url: str) -> bool:
+    """Whether a place is the address of a repository, not a folder."""
+    return "://" in path_or_url or path_or_url.startswith("git@")
+
+
+def preview_add(path_or_url: str, name: str | None = None, options: AddOptions | None = None) -> AddPreview:
+    """List a folder or a git repository and say what a registration would take in. Writes nothing.
+
+    Args:
+        path_or_url: a folder, or a git URL.
+        name: what the corpus is called; by default the last part of the path.
+        options: globs and how bytes are kept.
+
+    Raises:
+        CommandError: there is no such folder, or it is a file.
+    """
+    from apps import registering
+
+    return registering.preview(checked_source(path_or_url), name, options or AddOptions())
+
+
+def add(preview: AddPreview) -> Registered:
+    """Register what a preview showed; registering the same source again changes its settings only."""
+    from apps import registering
+
+    return registering.register(preview)
+
+
+def run(corpora: Sequence[str] | None = None, progress: ProgressSink = silent) -> RunReport:
+    """Bring the lake up to date with the sources of some corpora (None = all listed ones), all the way to the index.
+
+    Ctrl-C is safe at any point: leases are released, and the next run continues.
+    """
+    if ENGINE not in sys.modules:
+        from apps import resting
+        from resources.settings import load_settings
+
+        settings = load_settings()
+        nothing_to_do = None if corpora else resting.report(settings)
+        if nothing_to_do is not None:
+            return nothing_to_do
+        resting.load_engine(settings)
+    from apps import running
+
+    return running.run(corpora, progress)
+
+
+def confirm(scan_id: str) -> Confirmed:
+    """Accept the deletes that the guard withheld at a scan; the next run applies them.
+
+    Raises:
+        CommandError: no such scan, or nothing is withheld there.
+    """
+    from apps import running
+
+    return running.confirm(scan_id)
+
+
+def retry(target: str | None = None) -> Retried:
+    """Make failed and quarantined keys due again: of a corpus, of one ``corpus/path``, or of everything (None)."""
+    from apps import running
+
+    return running.retry(target)
+
+
+def remove(corpus: str, purge: bool = False) -> Removed:
+    """Stop listing a corpus; with ``purge`` delete its rows and points, too. Its source is never touched."""
+    from apps import registering
+
+    return registering.remove(corpus, purge)
+
+
+def maintain() -> MaintainReport:
+    """Compact, vacuum and sweep under the lake lease; refused while a run holds a shard."""
+    from apps import running
+
+    return running.maintain()
+
+
+def verify(corpora: Sequence[str] | None = None, repair: bool = False) -> VerifyReport:
+    """Compare every table with what it is made from and every index with Delta; with ``repair`` make them agree."""
+    from apps import running
+
+    return running.verify(corpora, repair)
+
+
+def pull_model(name: str, progress: ProgressSink = silent) -> ModelLine:
+    """Download a model from its hub and record its digests. The only command that needs a network."""
+    from apps import registering
+
+    return registering.pull_model(name, progress)
+
+
+def checked_source(path_or_url: str) -> str:
+    """An absolute folder path, or the git URL as it is.
+
+    Raises:
+        CommandError: the path does not exist or is not a folder.
+    """
+    from pathlib import Path
+
+    if is_address(path_or_url):
+        return path_or_url
+    folder = Path(path_or_url).expanduser()
+    if not folder.exists():
+        raise CommandError("there is no such folder", str(folder), "give a folder, or a git URL", USAGE)
+    if not folder.is_dir():
+        raise CommandError(
+            "this is a file, and a corpus is a folder",
+            str(folder),
+            "copy the file into data/inbox/, or add its folder",
+            USAGE,
+        )
+    return str(folder.resolve())

@@ -1,0 +1,66 @@
+"""Commands that only read: plan, status, search. What they do is in ``apps.reader``."""
+
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+
+from apps import reader
+from apps.commands.options import Corpora, Json
+from apps.errors import FOUND
+from apps.reports import SearchFilters
+from apps.terminal import console, hits, tables
+
+_DATE = ["%Y-%m-%d"]
+
+
+def plan(corpora: Corpora = None, as_json: Json = False) -> None:
+    """Show what a run would do; write nothing.
+
+    The numbers are exact, or estimates marked ~ with their basis.
+    """
+    console.show(reader.plan(corpora), as_json, tables.plan_report)
+
+
+def status(
+    corpus: Annotated[str | None, typer.Argument(metavar="[CORPUS]", help="Only this corpus.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Also show what is not ok, grouped by reason.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the corpora and what is in them.
+
+    Files, documents, chunks, vectors, points, last scan and run, what is withheld.
+    """
+    console.show(reader.status(corpus, failed), as_json, tables.status_report)
+
+
+def search(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Words or a whole question.")],
+    k: Annotated[int, typer.Option("-k", help="How many hits, 1 to 100.")] = 10,
+    corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; may be repeated.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only prose, table, code or data; may be repeated.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="Only code in this language; may be repeated.")] = None,
+    path: Annotated[list[str] | None, typer.Option(help="Only paths that match this glob; may be repeated.")] = None,
+    after: Annotated[
+        datetime | None, typer.Option(formats=_DATE, help="Only files changed on or after this day (UTC).")
+    ] = None,
+    before: Annotated[
+        datetime | None, typer.Option(formats=_DATE, help="Only files changed before this day (UTC).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find passages and cite their exact place.
+
+    Each citation was checked against the stored text. Ends with 1 when nothing was found.
+    """
+    filters = SearchFilters(
+        tuple(corpus or ()), tuple(kind or ()), tuple(language or ()), tuple(path or ()), _day(after), _day(before)
+    )
+    response = reader.search(question, k, filters)
+    console.show(response, as_json, hits.response)
+    if not response.hits:
+        raise typer.Exit(FOUND)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None

@@ -1,0 +1,66 @@
+"""Commands that keep the house in order: verify, maintain, models, version."""
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from apps import actions, reader
+from apps.commands.options import Corpora, Json
+from apps.errors import FOUND
+from apps.terminal import console, tables
+from apps.terminal.meters import meter
+
+DISTRIBUTION = "cortex-lakehouse"
+ENGINES = ("dagster", "deltalake", "polars", "qdrant-edge-py", "torch")
+
+models = typer.Typer(help="See and fetch models.", no_args_is_help=True)
+
+
+def verify(
+    corpora: Corpora = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Make tables and indexes agree with their sources.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare tables and indexes with their sources.
+
+    Every table with what it is made from, every index with Delta. Ends with 1 when something disagrees and was not repaired.
+    """
+    report = actions.verify(corpora, repair)
+    console.show(report, as_json, tables.verify_report)
+    if not report.is_sound:
+        raise typer.Exit(FOUND)
+
+
+def maintain(as_json: Json = False) -> None:
+    """Compact, vacuum and sweep the lake.
+
+    Vacuum spares what is younger than CORTEX_RETENTION; a sweep takes what nothing refers to.
+    """
+    console.show(actions.maintain(), as_json, tables.maintain_report)
+
+
+@models.command("list")
+def list_models(as_json: Json = False) -> None:
+    """Show the configured models and whether their files are here."""
+    console.show(reader.models(), as_json, tables.models)
+
+
+@models.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, as its hub calls it.")],
+    as_json: Json = False,
+) -> None:
+    """Download a model and record its digests. The only command that needs a network."""
+    with meter() as progress:
+        model = actions.pull_model(name, progress)
+    console.show([model], as_json, tables.models)
+
+
+def version(as_json: Json = False) -> None:
+    """Print the versions of Cortex and its engines."""
+    versions = {"cortex": installed_version(DISTRIBUTION)} | {name: installed_version(name) for name in ENGINES}
+    if as_json:
+        console.write_json(versions)
+    else:
+        console.out().print(tables.grid(("part", "version"), versions.items()))

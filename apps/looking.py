@@ -1,0 +1,158 @@
+"""What ``apps.reader`` does with an open house: plan, status, tables, models. Imported late; nothing here writes rows."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from apps.reports import (
+    CorpusStatus,
+    FailureGroup,
+    ModelLine,
+    PlanLine,
+    PlanReport,
+    StatusReport,
+    TableLine,
+)
+from apps.running import chosen, opened, withheld_of
+from cortex_assets.chunks.schema import CHUNKS
+from cortex_assets.corpora.registry import Registered
+from cortex_assets.corpora.schema import FILES
+from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.care import TABLES
+from cortex_assets.engine.files import FilesStage
+from cortex_assets.engine.planning import plan_shard
+from cortex_assets.house import House, Registry
+from cortex_assets.ops.schema import SNAPSHOTS
+from resources.git_source import redact
+from resources.lakehouse import Lakehouse
+from resources.vectors.protocol import DamagedIndexError, VectorStore
+
+EXAMPLES = 5
+BEHIND = timedelta(days=7)
+
+
+def plan(names: Sequence[str] | None) -> PlanReport:
+    """See ``apps.reader.plan``."""
+    begin = time.perf_counter()
+    lines: list[PlanLine] = []
+    with opened() as house:
+        registry = house.peek_registry()
+        withheld = []
+        for corpus in chosen(registry, names):
+            files = house.chain(corpus, registry).stages[0]
+            if not isinstance(files, FilesStage):
+                continue
+            intake = files.listing(datetime.now(UTC))
+            for shard in corpus.shards:
+                planned = plan_shard(house.lake, files, house.stages(corpus, registry), intake, shard)
+                lines += [
+                    PlanLine(p.stage, shard, p.new, p.stale, p.orphaned, p.unchanged, p.is_exact, p.basis)
+                    for p in planned
+                ]
+            withheld += withheld_of(house, corpus)
+    return PlanReport(tuple(lines), tuple(withheld), time.perf_counter() - begin)
+
+
+def status(name: str | None, failed: bool) -> StatusReport:
+    """See ``apps.reader.status``."""
+    with opened() as house:
+        registry = Registry(tuple(house.registered()))
+        corpora = chosen(registry, [name]) if name else list(registry.corpora)
+        lines = tuple(_corpus(house, corpus) for corpus in corpora)
+        failures = tuple(group for corpus in corpora for group in _failures(house, corpus)) if failed else ()
+        return StatusReport(str(house.settings.lake), lines, failures)
+
+
+def _corpus(house: House, corpus: Registered) -> CorpusStatus:
+    lake = house.lake
+    mine = pl.col("corpus_id") == corpus.corpus_id
+    files = _file_statuses(lake, mine)
+    documents = lake.scan(DOCUMENTS).filter(mine).select(pl.len()).collect().item()
+    chunks = lake.scan(CHUNKS).filter(mine).select("embed_hash").collect()
+    have = lake.scan(EMBEDDINGS, where={"space_id": corpus.space_id}).select("embed_hash").unique().collect()
+    vectors = chunks.unique().join(have, on="embed_hash", how="semi").height
+    points = sum(_points(house.store, corpus.space_id, shard) for shard in corpus.shards)
+    looked_at = house.looked_at(corpus)
+    published = lake.scan(SNAPSHOTS).filter(pl.col("shard").is_in(corpus.shards)).select(pl.col("published_at").max())
+    withheld = withheld_of(house, corpus)
+    freshness = "never run" if looked_at is None else "behind" if datetime.now(UTC) - looked_at > BEHIND else "current"
+    return CorpusStatus(
+        corpus.name,
+        corpus.source.kind,
+        redact(corpus.source.uri),
+        corpus.is_listed,
+        files,
+        documents,
+        chunks.height,
+        vectors,
+        points,
+        looked_at,
+        published.collect().item(),
+        withheld[0] if withheld else None,
+        freshness,
+    )
+
+
+def _points(store: VectorStore, space_id: str, shard: str) -> int:
+    """How many points are published; none of an index that cannot be read (``cortex verify`` says so)."""
+    try:
+        generation = store.generation(space_id, shard)
+    except DamagedIndexError:
+        return 0
+    return 0 if generation is None else generation.points
+
+
+def _file_statuses(lake: Lakehouse, mine: pl.Expr) -> Mapping[str, int]:
+    """Files by status; a file that was taken has the status of its first document that is not ok."""
+    bad = lake.scan(DOCUMENTS).filter(mine & (pl.col("status") != "ok")).sort("inner")
+    worst = bad.group_by("file_id", maintain_order=True).agg(pl.col("status").first().alias("parsed"))
+    files = lake.scan(FILES).filter(mine).select("file_id", "status").join(worst, on="file_id", how="left")
+    status = pl.when(pl.col("status") == "ok").then(pl.col("parsed").fill_null("ok")).otherwise(pl.col("status"))
+    return dict(files.group_by(status.alias("status")).len().sort("status").collect().iter_rows())
+
+
+def _failures(house: House, corpus: Registered) -> list[FailureGroup]:
+    """Files and documents that are not ok, grouped by status and reason."""
+    mine = pl.col("corpus_id") == corpus.corpus_id
+    bad = [
+        house.lake.scan(table).filter(mine & (pl.col("status") != "ok")).select("status", "reason", "path").collect()
+        for table in (FILES, DOCUMENTS)
+    ]
+    grouped = (
+        pl.concat(bad)
+        .group_by("status", pl.col("reason").fill_null("no reason was given"))
+        .agg(pl.len().alias("rows"), pl.col("path").sort().head(EXAMPLES).alias("paths"))
+        .sort(["status", "rows", "reason"], descending=[False, True, False])
+    )
+    return [
+        FailureGroup(corpus.name, row["status"], row["reason"], row["rows"], tuple(row["paths"]))
+        for row in grouped.iter_rows(named=True)
+    ]
+
+
+def tables() -> list[TableLine]:
+    """See ``apps.reader.tables``."""
+    with opened() as house:
+        lines = []
+        for table in TABLES:
+            version = house.lake.version(table)
+            if version >= 0:
+                rows = house.lake.scan(table).select(pl.len()).collect().item()
+                lines.append(TableLine(table.name, table.kind.value, rows, version))
+        return lines
+
+
+def models() -> list[ModelLine]:
+    """See ``apps.reader.models``."""
+    from inference.models import packaged_model, pulled_models
+
+    with opened() as house:
+        found = [("packaged", packaged_model()), *((f"hf:{m.name}", m) for m in pulled_models(house.settings.models))]
+    lines = []
+    for source, files in found:
+        size = sum(path.stat().st_size for path in files.folder.rglob("*") if path.is_file())
+        lines.append(ModelLine(files.name, "embed", source, True, size, files.digest))
+    return lines

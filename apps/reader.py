@@ -1,0 +1,62 @@
+"""All reads that a person can ask for: plan, status, tables, search, models. Nothing here writes.
+
+The command line and the app's pages call these functions and nothing below them. Engine code is imported inside
+functions. Writes are in ``apps.actions``.
+"""
+
+from collections.abc import Sequence
+
+from apps.errors import USAGE, CommandError
+from apps.reports import ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
+
+MOST_HITS = 100
+
+
+def plan(corpora: Sequence[str] | None = None) -> PlanReport:
+    """What a run would do, stage by stage; parses and writes nothing."""
+    from apps import looking
+
+    return looking.plan(corpora)
+
+
+def status(corpus: str | None = None, failed: bool = False) -> StatusReport:
+    """How the corpora stand; with ``failed`` also what failed, grouped by reason.
+
+    Raises:
+        CommandError: no corpus has that name.
+    """
+    from apps import looking
+
+    return looking.status(corpus, failed)
+
+
+def tables() -> list[TableLine]:
+    """Every table of the lake with its rows, in the order the data goes."""
+    from apps import looking
+
+    return looking.tables()
+
+
+def search(question: str, k: int = 10, filters: SearchFilters | None = None) -> SearchResponse:
+    """Answer a question with at most ``k`` ranked hits, each with a verified citation.
+
+    Raises:
+        CommandError: the question is empty or ``k`` is not between 1 and 100.
+    """
+    if not question.strip():
+        raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
+    if not 1 <= k <= MOST_HITS:
+        raise CommandError(f"{k} hits cannot be shown", "-k", f"choose between 1 and {MOST_HITS}", USAGE)
+    from cortex_assets.lean import import_dataframely
+
+    import_dataframely()
+    from apps import searching
+
+    return searching.search(question, k, filters or SearchFilters())
+
+
+def models() -> list[ModelLine]:
+    """The models that are configured, and whether their files are here."""
+    from apps import looking
+
+    return looking.models()

@@ -1,0 +1,268 @@
+"""What ``apps.actions`` does with an open house: run, verify, retry, maintain. Heavy imports are fine here: it is imported late."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import polars as pl
+
+from apps import resting
+from apps.errors import USAGE, CommandError
+from apps.progress import ProgressSink
+from apps.reports import (
+    Confirmed,
+    Finding,
+    MaintainedTable,
+    MaintainReport,
+    Retried,
+    RunReport,
+    StageLine,
+    VerifyReport,
+    Withheld,
+)
+from cortex_assets.chunks.schema import CHUNKS
+from cortex_assets.corpora.registry import Registered
+from cortex_assets.corpora.schema import CORPORA, SCANS
+from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.engine.care import maintain_lake
+from cortex_assets.engine.files import confirm_scan
+from cortex_assets.engine.lease import LeaseBusy, shard_lease
+from cortex_assets.engine.report import ShardReport
+from cortex_assets.engine.verify import Finding as EngineFinding
+from cortex_assets.engine.verify import ShardStages
+from cortex_assets.house import House, Registry
+from resources.settings import load_settings
+
+REPAIRS = 2
+
+
+@contextmanager
+def opened() -> Iterator[House]:
+    """The house of the settings in the environment."""
+    with House.open(load_settings()) as house:
+        yield house
+
+
+def chosen(registry: Registry, names: Sequence[str] | None) -> list[Registered]:
+    """The listed corpora, or those of the names.
+
+    Raises:
+        CommandError: a name is unknown.
+    """
+    if not names:
+        return [corpus for corpus in registry.corpora if corpus.is_listed]
+    found = []
+    for name in names:
+        corpus = registry.by_name(name)
+        if corpus is None:
+            known = ", ".join(c.name for c in registry.corpora) or "none yet"
+            raise CommandError("no corpus has that name", name, f"registered are: {known}", USAGE)
+        found.append(corpus)
+    return found
+
+
+def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
+    """See ``apps.actions.run``."""
+    begin = time.perf_counter()
+    with opened() as house:
+        registry = house.sync_registry()
+        lines: list[StageLine] = []
+        busy: list[str] = []
+        notes: list[str] = []
+        withheld: list[Withheld] = []
+        errors: list[str] = []
+        did: list[ShardReport] = []
+        for corpus in chosen(registry, names):
+            for report in house.run_corpus(corpus, registry, progress):
+                if report.is_busy:
+                    busy.append(report.shard)
+                    continue
+                if report.error:
+                    errors.append(f"{report.shard}: {report.error}")
+                    continue
+                did.append(report)
+                lines += [_line(corpus.name, report, name) for name in report.stages]
+                notes += report.notes
+                notes += [n for stage in report.stages.values() for n in dict.fromkeys(stage.notes)]
+            withheld += withheld_of(house, corpus)
+        _after(house, did, notes)
+        shown = [note for note in dict.fromkeys(notes) if not any(w.reason == note for w in withheld)]
+        seconds = time.perf_counter() - begin
+        done = RunReport(tuple(lines), tuple(withheld), tuple(busy), tuple(shown), seconds, errors=tuple(errors))
+        if not names:
+            resting.remember(house, Registry(tuple(house.registered())), done)
+    return done
+
+
+def _after(house: House, reports: Sequence[ShardReport], notes: list[str]) -> None:
+    """What follows shard runs: aggregates and globals (an earlier run may have died before them), and word to Dagster."""
+    try:
+        house.run_lake(datetime.now(UTC))
+    except LeaseBusy as busy:
+        notes.append(f"aggregates are left to another run: {busy}")
+    if any(stage.did_something for report in reports for stage in report.stages.values()):
+        from apps.dagster_events import report_to_dagster
+
+        report_to_dagster(house.settings, reports)
+
+
+def _line(corpus: str, report: ShardReport, stage: str) -> StageLine:
+    s = report.stages[stage]
+    return StageLine(
+        corpus,
+        report.shard,
+        stage,
+        s.new,
+        s.changed,
+        s.unchanged,
+        s.deleted,
+        s.quarantined,
+        s.failed,
+        s.remaining,
+        s.tokens,
+        round(s.seconds, 3),
+    )
+
+
+def withheld_of(house: House, corpus: Registered) -> list[Withheld]:
+    """The deletes that the latest scan of a corpus withheld."""
+    scans = house.lake.scan(SCANS).filter(pl.col("corpus_id") == corpus.corpus_id)
+    latest = scans.sort("started_at").tail(1).collect()
+    if latest.is_empty() or not latest["withheld"][0] or latest["is_confirmed"][0]:
+        return []
+    row = latest.row(0, named=True)
+    return [Withheld(corpus.name, row["scan_id"], row["withheld"], row["withheld_reason"] or "")]
+
+
+def confirm(scan_id: str) -> Confirmed:
+    """See ``apps.actions.confirm``."""
+    with opened() as house:
+        row = confirm_scan(house.lake, scan_id)
+        if row.is_empty():
+            raise CommandError(
+                "no scan with that id withholds anything", scan_id, "take the id that `cortex status` shows", USAGE
+            )
+        corpus_id = row["corpus_id"][0]
+        house.state.clear_complete(corpus_id)
+        names = house.lake.scan(CORPORA).filter(pl.col("corpus_id") == corpus_id).collect()["name"].to_list()
+        return Confirmed(scan_id, names[0] if names else corpus_id, row["withheld"][0])
+
+
+def retry(target: str | None) -> Retried:
+    """See ``apps.actions.retry``."""
+    with opened() as house:
+        registry = house.sync_registry()
+        name, _, path = (target or "").partition("/")
+        keys = 0
+        for corpus in chosen(registry, [name] if name else None):
+            for shard in corpus.shards:
+                keys += _retry_shard(house, corpus, registry, shard, path)
+        return Retried(target, keys)
+
+
+def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: str, path: str) -> int:
+    count = 0
+    with shard_lease(house.settings.locks, shard):
+        stages = house.stages(corpus, registry)
+        ledgers = {stage.name: stage.ledger for stage in stages.maps} | {stages.embed.name: stages.embed.ledger}
+        for stage in () if path else stages.maps:
+            count += stage.accept(shard)
+        wanted = _keys_of_path(house, stages, shard, path) if path else {}
+        for name, ledger in ledgers.items():
+            rows = ledger.rows(shard).filter(pl.col("status") != "ok")
+            if path:
+                rows = rows.filter(pl.col("input_key").is_in(wanted[name]))
+            ledger.forget(shard, rows.get_column("input_key").to_list())
+            house.state.clear_complete(shard, name)
+            count += rows.height
+    return count
+
+
+def _keys_of_path(house: House, stages: ShardStages, shard: str, path: str) -> dict[str, list[str]]:
+    """The input keys of each stage that come from one path."""
+    lake, here = house.lake, {"shard": shard}
+    wanted = {}
+    for stage in stages.maps:
+        d = stage.derivation
+        named = lake.scan(d.upstream, where=here).filter(pl.col("path") == path)
+        wanted[stage.name] = named.select(d.key).collect().to_series().to_list()
+    documents = lake.scan(DOCUMENTS, where=here).filter(pl.col("path") == path).select("document_id")
+    chunks = lake.scan(CHUNKS, where=here).join(documents, on="document_id", how="semi")
+    wanted[stages.embed.name] = chunks.select("embed_hash").collect().to_series().to_list()
+    return wanted
+
+
+def verify(names: Sequence[str] | None, repair: bool) -> VerifyReport:
+    """See ``apps.actions.verify``."""
+    begin = time.perf_counter()
+    found: list[Finding] = []
+    busy: list[str] = []
+    checked = 0
+    with opened() as house:
+        registry = house.sync_registry()
+        for corpus in chosen(registry, names) if names else registry.corpora:
+            for shard in corpus.shards:
+                try:
+                    found += _verified(
+                        partial(house.deep_check, shard, corpus, registry),
+                        partial(house.repair_shard, shard, corpus, registry) if repair else None,
+                    )
+                    checked += 1
+                except LeaseBusy as error:
+                    busy.append(f"{shard}: {error}")
+        if found and repair:
+            _after(house, (), [])
+        if not names:
+            found += _verified(house.lake_check, house.repair_lake if repair else None)
+    return VerifyReport(tuple(found), checked, time.perf_counter() - begin, tuple(busy))
+
+
+def _verified(check: Callable[[], list[EngineFinding]], repair: Callable[[], None] | None) -> list[Finding]:
+    """What a check finds; where it may be repaired, which of that a later check does not find any more.
+
+    A second repair follows where something is left: rows that are made anew may show what their absence hid.
+    """
+    before = check()
+    left = before
+    for _ in range(REPAIRS):
+        if left and repair is not None:
+            repair()
+            left = check()
+    still = {(f.asset, f.check, f.kind) for f in left}
+    return [_finding(f, (f.asset, f.check, f.kind) not in still) for f in before] + [
+        _finding(f, False)
+        for f in left
+        if (f.asset, f.check, f.kind) not in {(b.asset, b.check, b.kind) for b in before}
+    ]
+
+
+def _finding(f: EngineFinding, is_repaired: bool) -> Finding:
+    return Finding(
+        f.asset,
+        f.shard,
+        missing=f.count if f.kind == "missing" else 0,
+        extra=f.count if f.kind == "extra" else 0,
+        stale=f.count if f.kind in {"stale", "invalid", "altered", "damaged", "old"} else 0,
+        orphans=f.count if f.kind == "orphaned" else 0,
+        detail=f.text,
+        is_repaired=is_repaired,
+    )
+
+
+def maintain() -> MaintainReport:
+    """See ``apps.actions.maintain``."""
+    begin = time.perf_counter()
+    with opened() as house:
+        registry = house.sync_registry()
+        kept = maintain_lake(house.lake, house.raw, house.store, _spaces(registry), house.settings)
+    tables = tuple(MaintainedTable(k.name, k.files_before, k.files_after, k.bytes_freed, k.seconds) for k in kept)
+    return MaintainReport(tables, time.perf_counter() - begin)
+
+
+def _spaces(registry: Registry) -> dict[str, list[str]]:
+    spaces: dict[str, list[str]] = {}
+    for corpus in registry.corpora:
+        spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
+    return spaces

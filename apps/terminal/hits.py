@@ -1,0 +1,68 @@
+"""Search results on a terminal: rank, score, place, title, citation, snippet with what matched."""
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from apps.reports import Hit, SearchResponse
+from apps.terminal.console import harmless, safe
+
+CITATIONS = {"exact": ("✓ exact", "green"), "fuzzy": ("≈ fuzzy", "yellow"), "unverified": ("? unverified", "red")}
+MOST_LINES = 6
+MOST_PLACES = 3
+
+
+def place(hit: Hit) -> str:
+    """Where a hit stands: ``notes/gauge.md:12-18``, or a page."""
+    path = f"{hit.corpus}/{hit.path}"
+    if hit.start_page is not None:
+        last = hit.end_page or hit.start_page
+        return f"{path} page {hit.start_page}" if last == hit.start_page else f"{path} pages {hit.start_page}-{last}"
+    if hit.end_line == hit.start_line:
+        return f"{path}:{hit.start_line}"
+    return f"{path}:{hit.start_line}-{hit.end_line}"
+
+
+def snippet(hit: Hit) -> Text:
+    """The snippet, at most six lines, with its highlights; control characters are made visible."""
+    text = Text(harmless(hit.snippet), style="default")
+    for start, end in hit.highlights:
+        text.stylize("bold yellow", start, end)
+    lines = text.split("\n", allow_blank=False)
+    shown = Text("\n").join(lines[:MOST_LINES])
+    return shown + Text(" …") if len(lines) > MOST_LINES else shown
+
+
+def also_in(hit: Hit) -> Text:
+    """Where else the same text stands: the first places, and how many more."""
+    more = len(hit.also_in) - MOST_PLACES
+    rest = f" and {more} more" if more > 0 else ""
+    return safe(f"also in {', '.join(hit.also_in[:MOST_PLACES])}{rest}", "dim")
+
+
+def draw_hit(hit: Hit) -> RenderableType:
+    """One hit: a line that says where, then the snippet."""
+    mark, style = CITATIONS.get(hit.citation, CITATIONS["unverified"])
+    head = Text(f"{hit.rank:>2}  {hit.score:.4f}  ")
+    head += safe(place(hit), "bold cyan")
+    if hit.symbol:
+        head += Text("  ") + safe(hit.symbol, "magenta")
+    if hit.title:
+        head += Text("  ") + safe(hit.title)
+    head += Text("  ") + Text(mark, style=style)
+    if not hit.also_in:
+        return Group(head, Padding(snippet(hit), (0, 0, 1, 4)))
+    return Group(head, Padding(snippet(hit), (0, 0, 0, 4)), Padding(also_in(hit), (0, 0, 1, 4)))
+
+
+def response(report: SearchResponse) -> RenderableType:
+    """A whole answer."""
+    parts: list[RenderableType] = [safe(note, "yellow") for note in report.notes]
+    if not report.hits:
+        parts.append(Text("nothing found; `cortex status` says what is indexed"))
+    parts += [draw_hit(hit) for hit in report.hits]
+    if report.milliseconds:
+        parts.append(
+            Text(", ".join(f"{name} {value:.0f} ms" for name, value in report.milliseconds.items()), style="dim")
+        )
+    return Group(*parts)

@@ -1,0 +1,183 @@
+"""Reports as tables: one function a report. Search results are in ``hits``."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from apps.reports import (
+    AddPreview,
+    CorpusStatus,
+    FailureGroup,
+    MaintainReport,
+    ModelLine,
+    PlanReport,
+    RunReport,
+    StatusReport,
+    TableLine,
+    VerifyReport,
+    Withheld,
+)
+from apps.terminal.console import safe
+from apps.terminal.units import duration, moment, size, whole
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
+    """A plain table; ``numbers`` names the columns that stand at the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        right = name in numbers
+        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    for row in rows:
+        table.add_row(*(value if isinstance(value, Text) else safe(_cell(value)) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return whole(value) if value else "."
+    return str(value)
+
+
+def preview(report: AddPreview) -> RenderableType:
+    """What ``cortex add`` found."""
+    lines: list[RenderableType] = [
+        safe(f"{report.name} ({report.kind}): {report.uri}", "bold"),
+        safe(f"{whole(report.files)} files, {size(report.bytes)}"),
+        safe(f"about {duration(report.seconds)} to read in and {size(report.disk_bytes)} on disk (estimates)"),
+    ]
+    if report.ignored:
+        rows = [(one.reason, one.files, size(one.bytes)) for one in report.ignored]
+        lines += [Text("left out:"), grid(("reason", "files", "bytes"), rows, ("files", "bytes"))]
+    if report.is_registered:
+        lines.append(Text("this source is registered already; going on changes its settings only", style="yellow"))
+    return Group(*lines)
+
+
+def run_report(report: RunReport) -> RenderableType:
+    """What a run did."""
+    names = ("new", "changed", "deleted", "unchanged", "failed", "quarantined", "remaining", "tokens")
+    rows = [
+        (line.shard, line.stage, *(getattr(line, name) for name in names), duration(line.seconds))
+        for line in report.stages
+    ]
+    parts: list[RenderableType] = [grid(("shard", "stage", *names, "time"), rows, (*names, "time"))] if rows else []
+    parts += [safe(f"{shard}: already running, queued", "yellow") for shard in report.busy]
+    parts += [withheld_line(one) for one in report.withheld]
+    parts += [safe(note, "yellow") for note in report.notes]
+    parts += [safe(error, "red") for error in report.errors]
+    if report.failed:
+        parts.append(Text(f"{whole(report.failed)} failed: `cortex status --failed` says why", style="red"))
+    parts.append(Text(f"done in {duration(report.seconds)}"))
+    return Group(*parts)
+
+
+def withheld_line(one: Withheld) -> Text:
+    """What the guard holds back, and the way on."""
+    return safe(
+        f"{one.corpus}: {whole(one.files)} deletes withheld ({one.reason}); meant? cortex confirm {one.scan_id}",
+        "yellow",
+    )
+
+
+def plan_report(report: PlanReport) -> RenderableType:
+    """What a run would do; estimates carry ``~`` and their basis."""
+    names = ("new", "stale", "orphaned", "unchanged")
+    rows = []
+    for line in report.lines:
+        mark = "" if line.is_exact else "~"
+        rows.append((line.shard, line.stage, *(f"{mark}{whole(getattr(line, name))}" for name in names), line.basis))
+    parts: list[RenderableType] = [grid(("shard", "stage", *names, "basis"), rows, names)]
+    parts += [withheld_line(one) for one in report.withheld]
+    parts.append(Text("nothing to do" if report.is_empty else "`cortex run` does this; nothing was written"))
+    return Group(*parts)
+
+
+def status_report(report: StatusReport) -> RenderableType:
+    """How the corpora stand."""
+    if not report.corpora:
+        return safe(f"no corpus yet in {report.lake}: put files into data/inbox/<name>/, or cortex add <folder>")
+    parts: list[RenderableType] = [safe(report.lake, "bold"), _corpora(report.corpora)]
+    parts += [withheld_line(one.withheld) for one in report.corpora if one.withheld]
+    if report.failures:
+        parts += [Text(), failures(report.failures)]
+    return Group(*parts)
+
+
+def _corpora(corpora: Sequence[CorpusStatus]) -> Table:
+    numbers = ("files", "not ok", "documents", "chunks", "vectors", "points")
+    columns = ("corpus", "kind", *numbers, "scanned (UTC)", "run (UTC)", "state")
+    rows = [
+        (
+            one.name,
+            one.kind,
+            sum(one.files.values()),
+            sum(count for status, count in one.files.items() if status not in ("ok", "ignored")),
+            one.documents,
+            one.chunks,
+            one.vectors,
+            one.points,
+            moment(one.last_scan),
+            moment(one.last_run),
+            one.freshness if one.is_listed else "paused",
+        )
+        for one in corpora
+    ]
+    return grid(columns, rows, numbers)
+
+
+def failures(groups: Sequence[FailureGroup]) -> RenderableType:
+    """What failed, by reason."""
+    rows = [(one.corpus, one.status, one.rows, one.reason, "\n".join(one.examples)) for one in groups]
+    return grid(("corpus", "status", "rows", "reason", "such as"), rows, ("rows",))
+
+
+def verify_report(report: VerifyReport) -> RenderableType:
+    """Where tables and indexes disagree with their sources."""
+    busy = [Text(f"not checked: {one}", style="yellow") for one in report.busy]
+    if not report.findings:
+        sound = (
+            f"sound: {whole(report.checked)} tables and indexes agree with their sources ({duration(report.seconds)})"
+        )
+        return Group(Text(sound, style="green"), *busy) if busy else Text(sound, style="green")
+    names = ("missing", "extra", "stale", "orphans")
+    rows = [
+        (
+            one.table,
+            one.shard,
+            *(getattr(one, name) for name in names),
+            one.detail,
+            "repaired" if one.is_repaired else "open",
+        )
+        for one in report.findings
+    ]
+    parts: list[RenderableType] = [grid(("table", "shard", *names, "detail", "state"), rows, names)]
+    if not report.is_sound:
+        parts.append(Text("`cortex verify --repair` makes them agree", style="yellow"))
+    return Group(*parts, *busy)
+
+
+def maintain_report(report: MaintainReport) -> RenderableType:
+    """What maintenance saved."""
+    numbers = ("files before", "after", "freed", "time")
+    rows = [
+        (one.name, one.files_before, one.files_after, size(one.bytes_freed), duration(one.seconds))
+        for one in report.tables
+    ]
+    return Group(grid(("table", *numbers), rows, numbers), Text(f"done in {duration(report.seconds)}"))
+
+
+def models(lines: Sequence[ModelLine]) -> RenderableType:
+    """The models there are."""
+    rows = [
+        (one.name, one.purpose, one.source, "here" if one.is_present else "not here", size(one.bytes), one.digest[:12])
+        for one in lines
+    ]
+    return grid(("model", "purpose", "source", "state", "bytes", "digest"), rows, ("bytes",))
+
+
+def lake_tables(lines: Sequence[TableLine]) -> RenderableType:
+    """The tables of the lake with their rows."""
+    rows = [(one.name, one.kind, one.rows, str(one.version)) for one in lines]
+    return grid(("table", "kind", "rows", "version"), rows, ("rows", "version"))

@@ -1,0 +1,97 @@
+"""What is embedded before a chunk's text: the headings it stands under, or the symbols around it. Never the path.
+
+A context is one line (``Guide > Install > Linux``) and ends with a line feed, so that token counts add up. It takes
+what room the text leaves; where that is too little, the outermost headings go first.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from cortex_assets.documents.model import Heading
+from inference.protocols import Tokenizer
+
+CONTEXT_TOKENS = 48
+"""Most tokens of a path of headings or symbols."""
+RESERVED_TOKENS = 16
+"""Tokens that every chunk leaves for its context."""
+_SEPARATOR = " > "
+
+
+class HeadingPaths:
+    """The chain of headings above each place of a document."""
+
+    def __init__(self, headings: Sequence[Heading]) -> None:
+        kept = [heading for heading in headings if heading.title.strip()]
+        self._starts = [heading.start for heading in kept]
+        self._titles = [" ".join(heading.title.split()) for heading in kept]
+        self._parents: list[int] = []
+        open_headings: list[int] = []
+        for index, heading in enumerate(kept):
+            while open_headings and kept[open_headings[-1]].level >= heading.level:
+                open_headings.pop()
+            self._parents.append(open_headings[-1] if open_headings else -1)
+            open_headings.append(index)
+
+    def above(self, start: int) -> int:
+        """Number of the heading that a text from ``start`` stands under, -1 for none; not one at ``start``."""
+        index = bisect_left(self._starts, start)
+        if index < len(self._starts) and self._starts[index] == start:
+            return self._parents[index]
+        return index - 1
+
+    def parts(self, number: int) -> list[str]:
+        """Titles from the outermost heading to heading ``number``."""
+        chain: list[str] = []
+        while number >= 0:
+            chain.append(self._titles[number])
+            number = self._parents[number]
+        return chain[::-1]
+
+
+def fitted(paths: Sequence[Sequence[str]], rooms: Sequence[int], tokenizer: Tokenizer) -> list[tuple[str, int]]:
+    """For each path and its room in tokens, the context that fits and its token count; ``("", 0)`` for no path.
+
+    Each title is counted once: white space stands on both sides of a separator, so counts add up.
+    """
+    titles = sorted({title for path in paths for title in path})
+    if not titles:
+        return [("", 0)] * len(paths)
+    separator, *numbers = tokenizer.count_batch([_SEPARATOR, *titles])
+    counts = dict(zip(titles, numbers, strict=True))
+    made: dict[tuple[int, int], tuple[str, int]] = {}
+    result: list[tuple[str, int]] = []
+    for path, free in zip(paths, rooms, strict=True):
+        key = (id(path), min(free, CONTEXT_TOKENS))
+        if key not in made:
+            made[key] = _tail(path, [counts[title] for title in path], separator, key[1], tokenizer)
+        result.append(made[key])
+    return result
+
+
+def _tail(
+    path: Sequence[str], counts: Sequence[int], separator: int, room: int, tokenizer: Tokenizer
+) -> tuple[str, int]:
+    """The innermost part of a path that fits, and its token count."""
+    if not path or room <= 0:
+        return "", 0
+    total, first = counts[-1], len(path) - 1
+    if total > room:
+        return beginning(path[-1], room, tokenizer)
+    while first > 0 and total + separator + counts[first - 1] <= room:
+        first -= 1
+        total += separator + counts[first]
+    return _SEPARATOR.join(path[first:]) + "\n", total
+
+
+def beginning(text: str, room: int, tokenizer: Tokenizer) -> tuple[str, int]:
+    """The first words of ``text`` that fit into ``room`` tokens, with a line feed, and their exact count."""
+    tokens = tokenizer.encode(text[: 64 * max(room, 1)])
+    for last in range(min(room, len(tokens.ids)), 0, -1):
+        end = int(tokens.ends[last - 1])
+        if end < len(text) and not text[end].isspace():
+            continue
+        cut = text[:end].strip() + "\n"
+        count = tokenizer.count_batch([cut])[0]
+        if count <= room:
+            return cut, count
+    return "", 0

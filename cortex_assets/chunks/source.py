@@ -1,0 +1,115 @@
+"""A tokenized document: where its tokens and lines are, and what a span of it weighs. Tokenized once, asked often.
+
+Only arrays and look-ups live here; where a document is cut is decided in ``pack``, ``refine`` and ``prose``.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.protocols import Tokenizer
+
+Positions = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+WEIGHT_SHIFT = 5
+"""A token that spans more than 2**5 characters, white space after it included, weighs one for each 2**5 of them."""
+_PLAIN_WHITE = " \t\r\n"
+_MIX_1 = np.uint64(0x9E3779B97F4A7C15)
+_MIX_2 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_3 = np.uint64(0x94D049BB133111EB)
+_TOP_HALF = np.uint64(1 << 63)
+
+
+def mixed(values: Hashes) -> Hashes:
+    """SplitMix64's finalizer: spreads each value over 64 bits."""
+    values = (values ^ (values >> np.uint64(30))) * _MIX_2
+    values = (values ^ (values >> np.uint64(27))) * _MIX_3
+    return values ^ (values >> np.uint64(31))
+
+
+class Source:
+    """A document's text with its tokens.
+
+    Attributes:
+        text: the document.
+        starts: first character of each token, ascending.
+        ends: character after each token.
+        newlines: offsets of the line feeds.
+        line_tokens: for each line feed, the index of the first token that starts after it.
+    """
+
+    def __init__(self, text: str, tokenizer: Tokenizer) -> None:
+        tokens = tokenizer.encode(text)
+        self.text = text
+        self.tokenizer = tokenizer
+        self.starts: Positions = tokens.starts.astype(np.int64)
+        self.ends: Positions = tokens.ends.astype(np.int64)
+        characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        self.newlines: Positions = np.flatnonzero(characters == 10)
+        self.line_tokens: Positions = np.searchsorted(self.starts, self.newlines)
+        weights = np.ones(len(self.starts) + 1, dtype=np.int64)
+        weights[0] = 0
+        if len(self.starts):
+            spans = weights[1:]
+            np.subtract(self.starts[1:], self.starts[:-1], out=spans[:-1])
+            spans[-1] = len(text) - self.starts[-1]
+            spans >>= WEIGHT_SHIFT
+            np.maximum(spans, 1, out=spans)
+        self._weight_before: Positions = np.cumsum(weights)
+        self._ids = tokens.ids.astype(np.uint64) * _MIX_1 + _MIX_2
+
+    def token_at(self, positions: Sequence[int] | Positions) -> Positions:
+        """Index of the first token that starts at or after each position."""
+        return np.searchsorted(self.starts, np.asarray(positions, dtype=np.int64))
+
+    def first_token(self, position: int) -> int:
+        """Index of the first token that starts at or after ``position``."""
+        return int(self.starts.searchsorted(position))
+
+    def weight(self, start: int, end: int) -> int:
+        """Weight of the tokens that start in ``[start, end)``: their number, more where they are very long."""
+        first, last = self.starts.searchsorted((start, end))
+        return int(self._weight_before[last] - self._weight_before[first])
+
+    def weights_between(self, tokens: Sequence[int] | Positions) -> Positions:
+        """Cumulative weights at token indices."""
+        return self._weight_before[tokens]
+
+    def hashes_between(self, tokens: Sequence[int] | Positions) -> Positions:
+        """A 40-bit hash of the tokens between each index and the next; ``tokens`` ascend strictly.
+
+        The upper bits are a MinHash of pairs of tokens, so that they survive most small edits; the lower ones tell
+        apart what shares the pair.
+        """
+        bounds = np.asarray(tokens, dtype=np.int64)
+        ids = self._ids[bounds[0] : bounds[-1]]
+        if not len(ids):
+            return np.zeros(len(bounds) - 1, dtype=np.int64)
+        bounds = bounds - bounds[0]
+        spread = mixed(ids)
+        pairs = spread.copy()
+        pairs[:-1] ^= spread[1:] * _MIX_2
+        pairs[bounds[1:] - 1] |= _TOP_HALF
+        least = np.minimum.reduceat(pairs, bounds[:-1])
+        whole = np.add.reduceat(spread, bounds[:-1])
+        return (((mixed(least) >> np.uint64(40)) << np.uint64(16)) | (mixed(whole) >> np.uint64(48))).astype(np.int64)
+
+    def line_starts(self, start: int, end: int) -> tuple[Positions, Positions]:
+        """Starts of the lines with a token that begin inside ``(start, end)``, and each one's first token."""
+        low, high = self.newlines.searchsorted((start, end - 1))
+        firsts = self.line_tokens[low:high]
+        if low == high:
+            return firsts, firsts
+        filled = np.empty(high - low, dtype=np.bool_)
+        np.less(firsts[:-1], firsts[1:], out=filled[:-1])
+        filled[-1] = firsts[-1] < self.first_token(end)
+        return self.newlines[low:high][filled] + 1, firsts[filled]
+
+    def is_clean(self, position: int) -> bool:
+        """Whether plain white space stands beside ``position``, so that token counts add up over a cut there."""
+        text = self.text
+        if position <= 0 or position >= len(text):
+            return True
+        return text[position - 1] in _PLAIN_WHITE or text[position] in _PLAIN_WHITE

@@ -1,0 +1,217 @@
+"""A document's text into chunks: verbatim slices under an exact token bound, each with the context embedded before it.
+
+The promises: every character that is not white space is in exactly one piece; ``text[start_char:end_char]`` is the
+piece; context and text together have at most ``limit`` tokens by the given tokenizer, special tokens included (a single
+character that alone has more is the one exception); an edited paragraph changes few pieces (``pack`` says how few and
+why). How each kind is cut is in ``prose``, ``code`` and ``tables``.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from cortex_assets.chunks.code import DATA_LEVELS, CodeOutline
+from cortex_assets.chunks.context import RESERVED_TOKENS, HeadingPaths, fitted
+from cortex_assets.chunks.prose import Span, prose_spans
+from cortex_assets.chunks.refine import refine
+from cortex_assets.chunks.source import WEIGHT_SHIFT, Source
+from cortex_assets.documents.model import Page, Structure
+from inference.protocols import Tokenizer
+
+LEAST_LIMIT = 16
+
+
+class Piece(NamedTuple):
+    """One chunk of a document.
+
+    Attributes:
+        start_char: offset of its first character.
+        end_char: offset after its last character.
+        context: what is embedded before the text; empty, or ends with a line feed.
+        symbol: qualified name of its first code symbol, or of the one around it.
+        kind: prose, table, code or data.
+        token_count: tokens of context and text together, special tokens not counted.
+        start_line: line of the first character, from 1.
+        end_line: line of the last character, from 1.
+        start_page: page of the first character, where the document has pages.
+        end_page: page of the last character, where the document has pages.
+    """
+
+    start_char: int
+    end_char: int
+    context: str
+    symbol: str | None
+    kind: str
+    token_count: int
+    start_line: int
+    end_line: int
+    start_page: int | None
+    end_page: int | None
+
+
+def split(
+    text: str, structure: Structure, kind: str, language: str | None, tokenizer: Tokenizer, limit: int
+) -> list[Piece]:
+    """Cut a document into pieces, in order.
+
+    Args:
+        text: the document's text.
+        structure: its headings, pages and blocks, in characters of ``text``.
+        kind: the document's kind (``text``, ``markdown``, ``code``, ``html``, ``pdf``, ``docx``, ``data``, ``table``).
+        language: programming language of a document of kind ``code``.
+        tokenizer: of the model that will embed the pieces. Its counts add up over white space.
+        limit: what the model reads at most, in tokens, special tokens included.
+
+    Raises:
+        ValueError: ``limit`` leaves no room for text.
+    """
+    room = limit - tokenizer.special_tokens
+    if room < LEAST_LIMIT:
+        raise ValueError(
+            f"a limit of {limit} tokens leaves {room} for text: use a model that reads at least "
+            f"{LEAST_LIMIT + tokenizer.special_tokens} tokens"
+        )
+    if not text or text.isspace():
+        return []
+    source = Source(text, tokenizer)
+    body = room - min(RESERVED_TOKENS, limit // 8)
+    outline = CodeOutline(text, language) if kind == "code" else None
+    if outline is not None:
+        spans = _plain_spans(text, "code", refine(source, 0, len(text), outline.levels(), body))
+    elif kind == "data" and not structure.blocks:
+        spans = _plain_spans(text, "data", refine(source, 0, len(text), DATA_LEVELS, body))
+    else:
+        spans = prose_spans(source, structure, {"data": "data", "table": "table"}.get(kind, "prose"), body)
+    trimmed = _trimmed(text, _bounded(spans, room))
+    counts, trimmed = _counted(source, trimmed, room)
+    return _pieces(source, trimmed, counts, structure, outline, room)
+
+
+def _plain_spans(text: str, kind: str, cuts: Sequence[int]) -> list[Span]:
+    """Spans of one kind between cuts."""
+    return [Span(low, high, kind) for low, high in pairwise([0, *cuts, len(text)])]
+
+
+def _bounded(spans: Sequence[Span], room: int) -> list[Span]:
+    """Spans cut by characters where they are long beyond what their tokens explain: characters that make no token."""
+    most = 2 * room << WEIGHT_SHIFT
+    return [
+        span if span.end - span.start <= most else Span(low, min(low + most, span.end), *span[2:])
+        for span in spans
+        for low in range(span.start, span.end, most)
+    ]
+
+
+def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Spans without blank lines before and white space after; the first line keeps its indentation. Empty ones go."""
+    kept: list[Span] = []
+    for span in spans:
+        start, end = span.start, span.end
+        raw = text[start:end].rstrip()
+        if not raw:
+            continue
+        first = 0
+        if raw[0].isspace():
+            first = raw.rfind("\n", 0, len(raw) - len(raw.lstrip())) + 1
+        if first or len(raw) < end - start:
+            span = Span(start + first, start + len(raw), *span[2:])
+        kept.append(span)
+    return kept
+
+
+def _counted(source: Source, spans: list[Span], room: int) -> tuple[list[int], list[Span]]:
+    """Token counts of the spans; those not cut at white space are counted again, and cut further where too large."""
+    bounds = source.token_at([place for span in spans for place in (span.start, span.end)])
+    counts: list[int] = (bounds[1::2] - bounds[::2]).tolist()
+    doubtful = [n for n, span in enumerate(spans) if not (source.is_clean(span.start) and source.is_clean(span.end))]
+    if not doubtful:
+        return counts, spans
+    texts = [source.text[spans[n].start : spans[n].end] for n in doubtful]
+    exact = dict(zip(doubtful, source.tokenizer.count_batch(texts), strict=True))
+    result: list[tuple[int, Span]] = []
+    for n, (count, span) in enumerate(zip(counts, spans, strict=True)):
+        count = exact.get(n, count)
+        most = room - span.header_tokens
+        result += [(count, span)] if count <= most else _shrunk(source, span, most)
+    return [count for count, _ in result], [span for _, span in result]
+
+
+def _shrunk(source: Source, span: Span, most: int) -> list[tuple[int, Span]]:
+    """Halve a span until each part has at most ``most`` tokens or is one character."""
+    result: list[tuple[int, Span]] = []
+    pending = [span]
+    while pending:
+        part = pending.pop()
+        for kept in _trimmed(source.text, [part]):
+            count = source.tokenizer.count_batch([source.text[kept.start : kept.end]])[0]
+            if count <= most or kept.end - kept.start < 2:
+                result.append((count, kept))
+                continue
+            middle = (kept.start + kept.end) // 2
+            for low, high in ((middle, kept.end), (kept.start, middle)):
+                pending.append(Span(low, high, kept.kind, kept.header, kept.header_tokens))
+    return result
+
+
+def _pieces(
+    source: Source,
+    spans: list[Span],
+    counts: list[int],
+    structure: Structure,
+    outline: CodeOutline | None,
+    room: int,
+) -> list[Piece]:
+    """Add context, lines and pages to the spans."""
+    text = source.text
+    begins = [span.start + _indent(text, span) for span in spans]
+    if outline is not None:
+        paths = [outline.path(begin) for begin in begins]
+        symbols = [outline.symbol_of(begin, span.end) for begin, span in zip(begins, spans, strict=True)]
+    else:
+        headings = HeadingPaths(structure.headings)
+        numbers = [headings.above(span.start) for span in spans]
+        known = {number: headings.parts(number) for number in set(numbers)}
+        paths = [known[number] for number in numbers]
+        symbols = [None] * len(spans)
+    rooms = [room - count - span.header_tokens for count, span in zip(counts, spans, strict=True)]
+    contexts = fitted(paths, rooms, source.tokenizer)
+    line_at = source.newlines.searchsorted
+    first_lines = (line_at(np.array([span.start for span in spans])) + 1).tolist()
+    last_lines = (line_at(np.array([span.end - 1 for span in spans])) + 1).tolist()
+    first_pages = _pages(structure.pages, begins)
+    last_pages = _pages(structure.pages, [span.end - 1 for span in spans])
+    return [
+        Piece(
+            span.start,
+            span.end,
+            context + span.header,
+            symbol,
+            span.kind,
+            count + extra + span.header_tokens,
+            first_line,
+            last_line,
+            first_page,
+            last_page,
+        )
+        for span, count, (context, extra), symbol, first_line, last_line, first_page, last_page in zip(
+            spans, counts, contexts, symbols, first_lines, last_lines, first_pages, last_pages, strict=True
+        )
+    ]
+
+
+def _indent(text: str, span: Span) -> int:
+    """White space before the first character of a trimmed span."""
+    if not text[span.start].isspace():
+        return 0
+    raw = text[span.start : span.end]
+    return len(raw) - len(raw.lstrip())
+
+
+def _pages(pages: Sequence[Page], places: Sequence[int]) -> list[int | None]:
+    """Number of the page that each place stands on; before the first page, the first."""
+    if not pages:
+        return [None] * len(places)
+    index = np.searchsorted(np.array([page.start for page in pages]), np.asarray(places), side="right") - 1
+    return [pages[max(number, 0)].number for number in index.tolist()]

@@ -1,0 +1,201 @@
+"""Media type of a file by its content first: magic numbers, then "is it text" with its suffix, then magika.
+
+Values in and out: the caller reads the head and the tail. Add a suffix to ``SUFFIXES``, a name to ``NAMES``, a magic
+number to ``MAGIC``. What parses a media type is ``documents.registry``'s.
+"""
+
+import io
+import re
+import zipfile
+from functools import cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cortex_assets.corpora.media_types import (
+    BINARY,
+    EMPTY,
+    MAGIC,
+    MAGIKA_TYPES,
+    NAMES,
+    OLE_SUFFIXES,
+    OOXML_FOLDERS,
+    OOXML_SUFFIXES,
+    SHEBANGS,
+    SUFFIXES,
+    TEXT,
+    TYPES,
+)
+
+if TYPE_CHECKING:
+    from magika import Magika
+
+HEAD_BYTES = 16 * 1024
+TAIL_BYTES = 4 * 1024
+_ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]+?)(?=PK|[^\w.+-])", re.DOTALL)
+
+_SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")
+_PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")
+_GENERIC = frozenset({TEXT, "text/x-log"})
+_MARKUP_HEAD = re.compile(rb"(?is)\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b")
+_MAGIKA_SURE = 0.5
+_CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r\f\v\b\x1b") | {0x7F})
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+
+def media_type(head: bytes, tail: bytes, path: str, size: int) -> str:
+    """The media type of a file: IANA's where there is one; content is stronger than the suffix.
+
+    Args:
+        head: the first ``HEAD_BYTES`` (or all) of the bytes.
+        tail: the last ``TAIL_BYTES`` of the bytes; ``b""`` where the head is all.
+        path: display path; only its name is looked at.
+        size: number of bytes of the file.
+
+    Returns:
+        A media type; ``application/octet-stream`` for binary data of no known kind, ``inode/x-empty`` for no bytes
+        under a name that says nothing.
+    """
+    by_name = _by_name(path)
+    if size == 0 or not head:
+        return by_name or EMPTY
+    magic = _by_magic(head, tail, path, size)
+    if magic is not None:
+        return magic
+    if not is_text(head):
+        return _by_magika(head, tail, is_binary=True)
+    if by_name is None or by_name in _GENERIC:
+        content = _by_text(head)
+        if content is not None:
+            return content
+    return by_name or _by_magika(head, tail, is_binary=False)
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file look like text in any encoding."""
+    if head.startswith(_BOMS):
+        return True
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if controls * 50 <= len(head) + 100:
+        return True
+    return _looks_wide(head)
+
+
+def _looks_wide(head: bytes) -> bool:
+    """Whether bytes with many controls are UTF-16 or UTF-32 without a mark, by how plausible their characters are."""
+    usable = head[: len(head) // 4 * 4]
+    for unit, names in ((4, ("utf-32-le", "utf-32-be")), (2, ("utf-16-le", "utf-16-be"))):
+        if len(head) < 2 * unit:
+            continue
+        for name in names:
+            text = usable.decode(name, "replace") if unit == 4 else head[: len(head) // 2 * 2].decode(name, "replace")
+            good = sum(1 for char in text if char in "\n\r\t" or char.isprintable())
+            plain = sum(1 for char in text if char in "\n\r\t" or " " <= char <= "~" or char.isalnum())
+            if good >= 0.95 * len(text) and plain >= 0.6 * len(text) and _is_one_script(text):
+                return True
+    return False
+
+
+def _is_one_script(text: str) -> bool:
+    """Whether the letters are of few blocks of 128 code points, or CJK: swapped or binary bytes scatter."""
+    letters = [char for char in text if char.isalnum()]
+    blocks = {0x4E if 0x3040 <= ord(char) <= 0x9FFF else ord(char) // 128 + 0x1000 for char in letters}
+    return len(blocks) <= 6 and ("\n" in text or " " in text or len(text) < 64)
+
+
+def _by_name(path: str) -> str | None:
+    """Media type by file name or suffix; None for one that says nothing."""
+    name = PurePosixPath(path).name.lower()
+    if name in NAMES:
+        return NAMES[name]
+    suffix = PurePosixPath(name).suffix
+    if not suffix and name.startswith("."):
+        suffix = name
+    if name.startswith(("dockerfile.", "makefile.")):
+        return NAMES[name.partition(".")[0]]
+    return SUFFIXES.get(suffix)
+
+
+def _by_magic(head: bytes, tail: bytes, path: str, size: int) -> str | None:
+    """Media type by magic number; None for none."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _zip_kind(head, tail, path, size)
+    for offset, magic, media in MAGIC:
+        if head.startswith(magic, offset):
+            if media == "application/x-ole-storage":
+                return OLE_SUFFIXES.get(PurePosixPath(path).suffix.lower(), media)
+            if magic == b"BZh" and not head[3:4].isdigit():
+                continue
+            return media
+    # Readers accept a PDF header within the first kilobyte; text that only mentions one has no binary comment line.
+    if head.lstrip(b"\r\n \t").startswith(b"%PDF-") or (b"%PDF-" in head[:1024] and not is_text(head)):
+        return "application/pdf"
+    if PurePosixPath(path).suffix.lower() == ".pdf" and (not is_text(head) or _PDF_BODY.search(head + tail)):
+        return "application/pdf"  # its header is damaged: the parser says what is wrong, or reads it all the same
+    return None
+
+
+def _zip_kind(head: bytes, tail: bytes, path: str, size: int) -> str:
+    """What a ZIP archive holds, by its member names: Office, OpenDocument, EPUB, Java, else a plain archive."""
+    stated = _ZIP_MIMETYPE.match(head)
+    if stated is not None:
+        return stated[1].decode("ascii")
+    suffix = PurePosixPath(path).suffix.lower()
+    names = _zip_names(head, tail, size)
+    if any(name == b"[Content_Types].xml" for name in names) or b"[Content_Types].xml" in head:
+        for folder, media in OOXML_FOLDERS:
+            if any(name.startswith(folder) for name in names):
+                return media
+        return OOXML_SUFFIXES.get(suffix, "application/zip")
+    if any(name == b"META-INF/MANIFEST.MF" for name in names):
+        return "application/java-archive"
+    return "application/zip"
+
+
+def _zip_names(head: bytes, tail: bytes, size: int) -> list[bytes]:
+    """Member names that can be seen: all of a small archive's, else those in the head and in the directory's end."""
+    if size == len(head):
+        try:
+            return [name.encode("utf-8") for name in zipfile.ZipFile(io.BytesIO(head)).namelist()]
+        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            pass
+    names: list[bytes] = []
+    for data, mark, length_at, name_at in ((head, b"PK\x03\x04", 26, 30), (tail, b"PK\x01\x02", 28, 46)):
+        position = data.find(mark)
+        while position >= 0:
+            length = int.from_bytes(data[position + length_at : position + length_at + 2], "little")
+            names.append(data[position + name_at : position + name_at + length])
+            position = data.find(mark, position + 4)
+    return names
+
+
+def _by_text(head: bytes) -> str | None:
+    """Media type of text that says what it is: a shebang line, an HTML or XML head; None where it does not."""
+    plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
+    if match := _SHEBANG.match(plain):
+        return SHEBANGS.get(match[1].decode("ascii").lower())
+    if _MARKUP_HEAD.match(plain):
+        return "text/html"
+    if plain.startswith(b"<?xml"):
+        return "image/svg+xml" if b"<svg" in plain[:2048] else "application/xml"
+    return None
+
+
+@cache
+def _magika() -> "Magika":
+    """The one shared model (0.3 s to load, offline)."""
+    from magika import Magika
+
+    return Magika()
+
+
+def _by_magika(head: bytes, tail: bytes, is_binary: bool) -> str:
+    """Media type by magika's model; text stays text and binary stays binary whatever it says."""
+    result = _magika().identify_bytes(head + tail)
+    output = result.output
+    if is_binary:
+        return BINARY if output.is_text or result.score < _MAGIKA_SURE else str(output.mime_type)
+    if not output.is_text or result.score < _MAGIKA_SURE:
+        return TEXT
+    label = str(output.label)
+    known = MAGIKA_TYPES.get(label) or f"text/x-{label}"
+    return known if known in TYPES else TEXT

@@ -1,0 +1,147 @@
+"""Which corpora there are: registered rows and found sources in, rows to write out (pure).
+
+A corpus is matched by its place, then by its name, so a rename keeps its id and its rows; of two that want one name the
+later gets a short hash of its place beside it. What is not found any more is
+paused: kept and shown, not listed, not deleted.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from cortex_assets import identity, partitions
+from cortex_assets.corpora.sources import Source
+
+ADDED, DECLARED, INBOX = "added", "declared", "inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A row of ``human/corpora`` with its settings read.
+
+    Attributes:
+        corpus_id: its id; a function of the name it was first registered under.
+        source: where it is and what is taken of it.
+        origin: ``added`` by a person, ``declared`` in sources.yaml, or a folder of the ``inbox``.
+        embed: configuration of its embedder, resolved once at registration.
+        space_id: the embedding space that this gave.
+        shard_count: 0 until the first whole listing.
+        shard_epoch: raised by a re-sharding.
+        is_listed: false = paused.
+        registered_at: when.
+    """
+
+    corpus_id: str
+    source: Source
+    origin: str
+    embed: str
+    space_id: str
+    shard_count: int
+    shard_epoch: int
+    is_listed: bool
+    registered_at: datetime
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.source.name
+
+    @property
+    def shards(self) -> list[str]:
+        """Its shards; one before the first listing."""
+        return partitions.shard_names(self.name, self.shard_count)
+
+    def to_row(self) -> dict[str, Any]:
+        """The row of ``human/corpora``."""
+        settings = asdict(self.source) | {"origin": self.origin, "embed_config": self.embed}
+        return {
+            "corpus_id": self.corpus_id,
+            "name": self.source.name,
+            "kind": self.source.kind,
+            "uri": self.source.uri,
+            "settings": json.dumps(settings, sort_keys=True, ensure_ascii=False),
+            "shard_count": self.shard_count,
+            "shard_epoch": self.shard_epoch,
+            "space_id": self.space_id,
+            "is_listed": self.is_listed,
+            "registered_at": self.registered_at,
+        }
+
+
+def from_row(row: Mapping[str, Any]) -> Registered:
+    """Inverse of ``Registered.to_row``."""
+    settings = json.loads(row["settings"])
+    origin, embed = settings.pop("origin"), settings.pop("embed_config")
+    settings["include"], settings["exclude"] = tuple(settings["include"]), tuple(settings["exclude"])
+    return Registered(
+        row["corpus_id"],
+        Source(**settings),
+        origin,
+        embed,
+        row["space_id"],
+        row["shard_count"],
+        row["shard_epoch"],
+        row["is_listed"],
+        row["registered_at"],
+    )
+
+
+def sync(
+    registered: Sequence[Registered],
+    found: Sequence[tuple[str, Source]],
+    resolve: Callable[[str | None], tuple[str, str]],
+    now: datetime,
+) -> list[Registered]:
+    """Bring the registry up to date.
+
+    Args:
+        registered: what is registered.
+        found: (origin, source) of everything declared or found now; what was ``added`` need not be among it.
+        resolve: lane name or None to (embedder configuration, space id); asked for new corpora only.
+        now: time of a registration.
+
+    Returns:
+        Every corpus as it is to be, sorted by name.
+    """
+    olds = _matches(registered, found)
+    result: dict[str, Registered] = {}
+    for origin, source in found:
+        old = olds.get(source.uri)
+        if old is not None:
+            name = old.name if old.shard_count > 0 else source.name
+            result[old.corpus_id] = replace(old, source=replace(source, name=name), origin=origin, is_listed=True)
+    for corpus in registered:
+        if corpus.corpus_id not in result:
+            result[corpus.corpus_id] = corpus if corpus.origin == ADDED else replace(corpus, is_listed=False)
+    for origin, source in found:
+        if source.uri not in olds:
+            embed, space_id = resolve(source.embed)
+            name = _free_name(source, result)
+            new_id = identity.corpus_id(name)
+            named = replace(source, name=name)
+            result[new_id] = Registered(new_id, named, origin, embed, space_id, 0, 0, True, now)
+    return sorted(result.values(), key=lambda corpus: corpus.name)
+
+
+def _matches(registered: Sequence[Registered], found: Sequence[tuple[str, Source]]) -> dict[str, Registered]:
+    """Place of a found source to the registered corpus that it is: all of them by place first, the rest by name."""
+    by_place = {corpus.source.uri: corpus for corpus in registered}
+    matches = {source.uri: by_place[source.uri] for _, source in found if source.uri in by_place}
+    claimed = {corpus.corpus_id for corpus in matches.values()}
+    by_name = {corpus.name: corpus for corpus in registered if corpus.corpus_id not in claimed}
+    for origin, source in found:
+        old = by_name.get(source.name)
+        if source.uri in matches or old is None or (old.origin == ADDED != origin and old.is_listed):
+            continue
+        matches[source.uri] = by_name.pop(source.name)
+    return matches
+
+
+def _free_name(source: Source, taken: Mapping[str, Registered]) -> str:
+    """A name that no other corpus has or was first registered under: the source's own, or with a short hash of its place."""
+    names = {corpus.name for corpus in taken.values()}
+    if source.name not in names and identity.corpus_id(source.name) not in taken:
+        return source.name
+    return f"{source.name[:56]}-{identity.content_id(source.uri)[:6]}"

@@ -1,0 +1,188 @@
+"""The documents derivation: a file's bytes to rows of ``bronze/documents``, routed by media type.
+
+Text families are parsed in this process, many files to a frame; isolated routes (HTML, PDF, DOCX) in a sandbox, where a
+crash, a hang or a memory eater costs one row. What a parser does is ``documents.parsers``'s.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from cortex_assets.corpora.schema import FILES
+from cortex_assets.documents.gather import RowGatherer
+from cortex_assets.documents.model import ParsedDocument
+from cortex_assets.documents.parse import PARSE_ERRORS, FileInput, failed_document, parse_file, parse_path
+from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, Route, parser_for
+from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.engine.derivation import Failure, MapDerivation, Output
+from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.identity import with_row_hash
+from cortex_assets.tables import Status, short_reason
+
+PARSE_PATH = "cortex_assets.documents.parse.parse_path"
+_FAILED = (Status.FAILED.value, Status.QUARANTINED.value)
+
+
+class Call(Protocol):
+    """A call in the sandbox: iterate over what it gives, then ask how it ended."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    @property
+    def outcome(self) -> Any:
+        """Ends with ``reason`` (empty where all went well) and ``is_permanent``."""
+        ...
+
+
+RawPath = Callable[[Mapping[str, Any]], AbstractContextManager[Path]]
+"""Where the bytes of a row of ``bronze/files`` are to be read; an ``OSError`` where they are not those of the row."""
+InSandbox = Callable[[str, str, str, str, int], Call]
+"""Calls the function of a dotted name on (path, display path, media type, size) in a child process."""
+
+
+@cache
+def documents_derivation() -> MapDerivation:
+    """The declaration that the engine plans and applies."""
+    producers = {
+        route.name: Producer((route.parser, parse_file, RowGatherer), route.packages)
+        for route in (*ROUTES, UNSUPPORTED)
+    }
+    return MapDerivation(
+        name="documents",
+        upstream=FILES,
+        output=DOCUMENTS,
+        key="file_id",
+        input_columns=("content_hash", "media_type", "path"),
+        compute_columns=(
+            "corpus_id",
+            "shard",
+            "path",
+            "raw_path",
+            "media_type",
+            "size",
+            "content_hash",
+            "store",
+            "modified_at",
+        ),
+        producers=producers,
+        route="media_type",
+        route_of=_route_name,
+        weight="size",
+        newest="modified_at",
+        where=pl.col("status") == Status.OK.value,
+        mark_kept=mark_kept,
+    )
+
+
+def mark_kept(rows: pl.DataFrame, failures: Mapping[str, Failure]) -> pl.DataFrame:
+    """Documents of an earlier version of their file, marked: status partial, and a reason that says they are stale.
+
+    Args:
+        rows: whole rows of ``bronze/documents`` as they stand; those of a file that gave nothing good are left out.
+        failures: file id to why the new version gave none.
+    """
+    reasons = {
+        key: short_reason(f"stale: kept from before, the new version failed: {f.reason}") for key, f in failures.items()
+    }
+    good = rows.filter(pl.col("status").is_in([Status.OK.value, Status.PARTIAL.value]))
+    marked = good.with_columns(
+        status=pl.lit(Status.PARTIAL.value),
+        reason=pl.col("input_key").replace_strict(reasons, return_dtype=pl.String),
+    )
+    return with_row_hash(marked.drop("row_hash"), DOCUMENTS.unhashed).select(list(DOCUMENTS.dtypes))
+
+
+def _route_name(media_type: str) -> str:
+    return parser_for(media_type).name
+
+
+@cache
+def _label(route: str) -> str:
+    """Label of a route by its name."""
+    return next(r for r in (*ROUTES, UNSUPPORTED) if r.name == route).label
+
+
+class DocumentsCompute:
+    """Parses a batch of files.
+
+    Args:
+        raw_path: where a file's bytes are.
+        in_sandbox: runs an isolated parser.
+        keep_last_good: a file that no longer parses keeps its rows from before, marked stale.
+    """
+
+    def __init__(self, raw_path: RawPath, in_sandbox: InSandbox, keep_last_good: bool = False) -> None:
+        self._raw_path, self._in_sandbox, self._keeps = raw_path, in_sandbox, keep_last_good
+
+    def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
+        """Yield outputs; small files share a frame, a large one has frames of its own."""
+        gatherer = RowGatherer()
+        finished: list[str] = []
+        failures: dict[str, Failure] = {}
+        for row in rows.iter_rows(named=True):
+            route = parser_for(row["media_type"])
+            file = FileInput(
+                row["file_id"],
+                row["corpus_id"],
+                row["shard"],
+                row["path"],
+                row["media_type"],
+                row["size"],
+                row["modified_at"],
+                _label(route.name),
+            )
+            failure: list[Failure] = []
+            for document in self._parsed(row, route, failure):
+                gatherer.add(file, document)
+                if gatherer.is_full:
+                    yield self._output(gatherer, finished, failures)
+                    finished, failures = [], {}
+            gatherer.end(file)
+            finished.append(file.file_id)
+            if failure:
+                failures[file.file_id] = failure[0]
+        yield self._output(gatherer, finished, failures)
+
+    def _output(self, gatherer: RowGatherer, finished: list[str], failures: dict[str, Failure]) -> Output:
+        kept = frozenset(failures) if self._keeps else frozenset()
+        return Output(gatherer.frame(), tuple(finished), failures, kept)
+
+    def _parsed(self, row: Mapping[str, Any], route: Route, failure: list[Failure]) -> Iterator[ParsedDocument]:
+        """What the parser gives; where it ends badly, a row that says so, and the failure."""
+        try:
+            with self._raw_path(row) as path:
+                if route.isolated:
+                    yield from self._isolated(path, row, failure)
+                    return
+                for document in parse_path(str(path), row["path"], row["media_type"], row["size"]):
+                    if document.status.value in _FAILED:
+                        failure.append(Failure(document.reason or document.status.value))
+                    yield document
+        except OSError as error:
+            reason = short_reason(f"the bytes cannot be read: {error.strerror or type(error).__name__}")
+            failure.append(Failure(reason, is_transient=True))
+            yield failed_document(reason)
+        except (MemoryError, RecursionError) as error:
+            reason = f"{type(error).__name__} while parsing"
+            failure.append(Failure(reason, is_transient=isinstance(error, MemoryError)))
+            yield failed_document(reason, Status.QUARANTINED)
+        except PARSE_ERRORS as error:
+            reason = short_reason(f"{type(error).__name__}: {error}")
+            failure.append(Failure(reason))
+            yield failed_document(reason)
+
+    def _isolated(self, path: Path, row: Mapping[str, Any], failure: list[Failure]) -> Iterator[ParsedDocument]:
+        call = self._in_sandbox(PARSE_PATH, str(path), row["path"], row["media_type"], row["size"])
+        for document in call:
+            if document.status.value in _FAILED:
+                failure.append(Failure(document.reason or document.status.value))
+            yield document
+        outcome = call.outcome
+        if outcome.reason:
+            failure.append(Failure(outcome.reason, is_transient=not outcome.is_permanent))
+            is_raised = type(outcome).__name__ in ("Failed", "Unreadable")
+            yield failed_document(outcome.reason, Status.FAILED if is_raised else Status.QUARANTINED)

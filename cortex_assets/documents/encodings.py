@@ -1,0 +1,147 @@
+"""Guessing an encoding by how plausible the decoded text is: UTF-16/32 without a mark, and the legacy 8-bit encodings.
+
+Scores are 0..1 and deterministic. Add a legacy encoding here as one scorer. The order of trial is in ``decode``.
+"""
+
+import re
+from collections import Counter
+
+_SAMPLE = 256 * 1024
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_PLAUSIBLE = 0.6
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u30fc]")
+_HALF_KANA = re.compile(r"[\uff61-\uff9f]")
+_KANJI = re.compile(r"[\u4e00-\u9fff]")
+_WIDE_PUNCTUATION = re.compile(r"[\u3000-\u3003\u3008-\u3011\u2018-\u201d\uff01-\uff5e]")
+_WESTERN = re.compile(r"[A-Za-z][À-ÖØ-öø-ÿŠšŽžŸŒœ]|[À-ÖØ-öø-ÿŠšŽžŸŒœ][A-Za-z]")
+_WESTERN_LETTER = re.compile(r"[À-ÖØ-öø-ÿŠšŽžŸŒœ]")
+_WESTERN_SIGN = re.compile(r"[\u2018-\u201e\u2013\u2014\u2026\u20ac\u2022\u2122\xa0-\xbf]")
+
+
+def utf16_guess(data: bytes) -> tuple[str, float] | None:
+    """UTF-16 or UTF-32 without a byte order mark: the codec's name and how plausible its text is; None for neither."""
+    scored = [(_wide_score(data, name), name) for name in reversed(_WIDE)]
+    score, name = max(scored, key=lambda pair: pair[0])
+    return (name, score) if score > _PLAUSIBLE else None
+
+
+def _wide_score(data: bytes, name: str) -> float:
+    """How plausible ``data`` is as text in a wide encoding: common characters, of few blocks, no controls."""
+    unit = 4 if "32" in name else 2
+    if len(data) % unit or len(data) < unit:
+        return 0.0
+    try:
+        text = data[:_SAMPLE].decode(name) if len(data) <= _SAMPLE else data[:_SAMPLE].decode(name, "ignore")
+        if len(data) > _SAMPLE:
+            data.decode(name)
+    except UnicodeError:
+        return 0.0
+    counts = Counter(text)
+    blocks: Counter[int] = Counter()
+    common = 0
+    for char, count in counts.items():
+        code = ord(char)
+        if char in "\n\r\t " or 0x20 < code < 0x7F:
+            common += count
+        elif char.isalnum() or 0x3000 <= code <= 0x303F or 0x2010 <= code <= 0x2026 or 0xFF00 <= code <= 0xFF5E:
+            # A script has its letters together: CJK as one block, any other by 128 code points.
+            blocks[0x4E if 0x3040 <= code <= 0x9FFF else code // 128 + 0x1000] += count
+    total = len(text)
+    top_two = sum(count for _, count in blocks.most_common(2))
+    nul = counts.get("\0", 0)
+    concentrated = top_two if len(blocks) <= 8 or top_two * 10 >= 9 * sum(blocks.values()) else 0
+    # Swapped bytes turn ASCII into CJK-looking letters: real wide text has line ends or blanks, or is all one script.
+    has_space = any(char in counts for char in "\n \u3000\u3002,.")
+    score = (common + concentrated - 4 * nul) / max(1, total)
+    return score if has_space or unit == 4 else score * 0.5
+
+
+def legacy_guess(data: bytes) -> tuple[str, float]:
+    """The most plausible legacy encoding of bytes that are not UTF-8, and its score; Latin-1 fits all, at 0.3."""
+    sample = _line_sample(data)
+    scores = [
+        (_cp932_score(sample), "cp932"),
+        (_gbk_score(sample), "gb18030"),
+        (_cp1252_score(sample), "cp1252"),
+    ]
+    score, name = max(scores, key=lambda pair: pair[0])
+    if score >= _PLAUSIBLE:
+        return name, round(min(score, 1.0), 2)
+    other = _second_opinion(sample)
+    if other is not None:
+        return other, 0.5
+    return "latin-1", 0.3
+
+
+def _line_sample(data: bytes) -> bytes:
+    """The lines with bytes above ASCII, up to the sample size: nothing else tells encodings apart."""
+    if len(data) <= _SAMPLE:
+        return data
+    lines = re.findall(rb"[^\n]*[\x80-\xff][^\n]*\n?", data[: 64 * _SAMPLE])
+    return b"".join(lines)[:_SAMPLE].rpartition(b"\n")[0] or data[:_SAMPLE]
+
+
+def _strict(data: bytes, name: str) -> str | None:
+    try:
+        return data.decode(name)
+    except UnicodeError:
+        return None
+
+
+def _non_ascii(text: str) -> int:
+    return sum(1 for char in text if char > "\x7f")
+
+
+def _cp932_score(data: bytes) -> float:
+    """Japanese: kana are frequent, half-width katakana (what Latin letters turn into) are not."""
+    text = _strict(data, "cp932")
+    if text is None or not (high := _non_ascii(text)):
+        return 0.0
+    kana, half = len(_KANA.findall(text)), len(_HALF_KANA.findall(text))
+    other = len(_KANJI.findall(text)) + len(_WIDE_PUNCTUATION.findall(text))
+    if kana < 0.05 * high:
+        return 0.5 * (other / high) if not half else 0.0
+    return max(0.0, (kana + other - half) / high)
+
+
+def _gbk_score(data: bytes) -> float:
+    """Simplified Chinese: most characters are among the 3,755 that GB 2312 puts first, by frequency of use."""
+    text = _strict(data, "gb18030")
+    if text is None or not (high := _non_ascii(text)):
+        return 0.0
+    frequent = 0
+    for char, count in Counter(text).items():
+        if char > "\x7f":
+            raw = char.encode("gb18030")
+            if (len(raw) == 2 and (0xB0 <= raw[0] <= 0xD7 and raw[1] >= 0xA1)) or _WIDE_PUNCTUATION.match(char):
+                frequent += count
+    kana = len(_KANA.findall(text))
+    return max(0.0, (frequent - 2 * kana) / high)
+
+
+def _cp1252_score(data: bytes) -> float:
+    """Western: high bytes are letters beside ASCII letters, or quotes, dashes and signs."""
+    text = _strict(data, "cp1252")
+    if text is None or not (high := _non_ascii(text)):
+        return 0.0
+    beside = sum(1 for match in _WESTERN_LETTER.finditer(text) if _beside_ascii(text, match.start()))
+    signs = len(_WESTERN_SIGN.findall(text))
+    return min(0.95, (beside + 0.7 * signs) / high)
+
+
+def _beside_ascii(text: str, at: int) -> bool:
+    """Whether a letter stands beside an ASCII letter, or alone as a word, as French ``à`` does."""
+    before, after = text[at - 1 : at] or " ", text[at + 1 : at + 2] or " "
+    if before.isascii() and before.isalpha():
+        return True
+    if after.isascii() and after.isalpha():
+        return True
+    return before in " \n\t'(" and after in " \n\t,.)"
+
+
+def _second_opinion(sample: bytes) -> str | None:
+    """charset-normalizer's guess (Cyrillic, Hebrew, Korean and so on); None where it has none."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample[:65536]).best()
+    return best.encoding if best is not None and _strict(sample, best.encoding) is not None else None

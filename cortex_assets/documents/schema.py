@@ -1,0 +1,36 @@
+"""The documents table: what a parser made of a file."""
+
+import dataframely as dy
+
+from cortex_assets.tables import STATUSES, sharded
+
+
+class Documents(dy.Schema):
+    """One document: a file's text, or one part of it."""
+
+    shard = dy.String()
+    document_id = dy.String(primary_key=True)
+    file_id = dy.String()
+    input_key = dy.String(metadata={"doc": "the file_id this row was made from"})
+    corpus_id = dy.String()
+    inner = dy.String(metadata={"doc": "empty for the whole file; part, member or message otherwise"})
+    path = dy.String()
+    title = dy.String()
+    kind = dy.String(regex="^(text|markdown|code|html|pdf|docx|data|table|none)$")
+    language = dy.String(nullable=True, metadata={"doc": "programming language of code, else null"})
+    text = dy.String()
+    text_hash = dy.String()
+    structure = dy.String(metadata={"doc": "JSON of documents.model.Structure: headings, pages, blocks"})
+    content_hash = dy.String(metadata={"doc": "hash of text, structure, kind and language: what chunks depend on"})
+    char_count = dy.Int64(min=0)
+    page_count = dy.Int64(nullable=True)
+    encoding = dy.String(nullable=True)
+    parser = dy.String()
+    status = dy.String(regex=f"^({'|'.join(STATUSES)})$")
+    failed_pages = dy.List(dy.Int64())
+    reason = dy.String(nullable=True)
+    modified_at = dy.Datetime(time_zone="UTC")
+    row_hash = dy.Int64()
+
+
+DOCUMENTS = sharded("bronze/documents", Documents, "document_id", unhashed=("modified_at", "text", "structure"))

@@ -1,0 +1,217 @@
+"""Apply: what a map made becomes the rows of its keys, output first, ledger second (ARCHITECTURE 4 "Apply").
+
+A writer belongs to one shard of one derivation inside one lease. It gathers outputs into commits of bounded size,
+validates them against the table's schema, and refuses rows that break it into ``ops/quarantined_rows``.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from cortex_assets.engine.derivation import Failure, MapDerivation, Output
+from cortex_assets.engine.ledger import AssetLedger, ledger_rows
+from cortex_assets.engine.report import StageReport
+from cortex_assets.ops.schema import QUARANTINED_ROWS
+from cortex_assets.tables import short_reason
+from resources.lakehouse import Lakehouse, RepeatedIds
+
+COMMIT_ROWS = 20_000
+COMMIT_BYTES = 32 * 1024 * 1024
+MERGE_KEYS = 1_000
+
+
+class Writer:
+    """Gathers the outputs of one shard run and commits them."""
+
+    def __init__(
+        self,
+        derivation: MapDerivation,
+        lake: Lakehouse,
+        ledger: AssetLedger,
+        shard: str,
+        todo: pl.DataFrame,
+        report: StageReport,
+        now: datetime,
+    ) -> None:
+        """Begin with the keys to be done (``Plan.todo`` rows plus ``producer_version``)."""
+        self._derivation, self._lake, self._ledger, self._shard, self._now = derivation, lake, ledger, shard, now
+        self._report = report
+        self._todo = {row["input_key"]: row for row in todo.to_dicts()}
+        self._id = derivation.output.key[0]
+        self._frames: list[pl.DataFrame] = []
+        self._bytes = 0
+        self._rows = 0
+        self._finished: list[str] = []
+        self._failures: dict[str, Failure] = {}
+        self._ending: frozenset[str] = frozenset()
+        self._totals: dict[str, tuple[int, int]] = {}
+        self._open_ids: dict[str, set[str]] = {}
+        self.regressions = 0
+        """Failures among keys that had been derived before."""
+
+    def add(self, output: Output) -> None:
+        """Take one output in; commits when enough has come together."""
+        unknown = [key for key in output.finished if key not in self._todo]
+        if unknown:
+            raise ValueError(f"{self._derivation.name} finished a key it was not given or had finished: {unknown[0]}")
+        frame = self._with_kept(output)
+        self._frames.append(frame)
+        self._rows += frame.height
+        self._bytes += int(output.frame.estimated_size())
+        self._finished.extend(output.finished)
+        self._failures.update(output.failures)
+        self.regressions += sum(self._is_stale(key) for key in output.failures)
+        if self._rows >= COMMIT_ROWS or self._bytes >= COMMIT_BYTES:
+            self.flush()
+
+    def _with_kept(self, output: Output) -> pl.DataFrame:
+        """The output's rows; for kept keys that had rows, those instead, marked."""
+        mark = self._derivation.mark_kept
+        keys = sorted(key for key in output.kept if self._is_stale(key))
+        if mark is None or not keys:
+            return output.frame
+        table = self._derivation.output
+        before = self._lake.scan(table, where={"shard": self._shard}, keys={"input_key": keys}).collect()
+        there = before.get_column("input_key").unique().to_list()
+        marked = mark(before, {key: output.failures[key] for key in there})
+        there = marked.get_column("input_key").unique().to_list()
+        fresh = output.frame.filter(~pl.col("input_key").is_in(there))
+        return pl.concat([fresh.select(list(table.dtypes)), marked.select(list(table.dtypes))])
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing waits for a commit."""
+        return not self._frames and not self._finished
+
+    def flush(self) -> None:
+        """Commit what was gathered: rows, then ledger."""
+        if self.is_clean:
+            return
+        frames = [frame for frame in self._frames if not frame.is_empty()]
+        frame = pl.concat(frames) if frames else None
+        finished, failures = self._finished, self._failures
+        self._ending = frozenset(finished)
+        self._frames, self._rows, self._bytes, self._finished, self._failures = [], 0, 0, [], {}
+        if frame is not None:
+            frame = frame.with_columns(shard=pl.lit(self._shard)).select(list(self._derivation.output.dtypes))
+            frame = self._validated(frame, failures)
+            self._count(frame)
+        self._write(frame, finished)
+        self._record(finished, failures)
+
+    def _validated(self, frame: pl.DataFrame, failures: dict[str, Failure]) -> pl.DataFrame:
+        """Refuse repeated ids; take rows that break the schema out, count them, and mark their keys failed."""
+        if frame.get_column(self._id).n_unique() != frame.height:
+            repeated = frame.filter(pl.col(self._id).is_duplicated()).get_column(self._id).sort()[0]
+            raise RepeatedIds(
+                f"{self._derivation.name} made the id {repeated} twice in one batch of shard {self._shard}; "
+                "its function must give distinct ids"
+            )
+        good, failure = self._derivation.output.schema.filter(frame)
+        bad = failure.invalid()
+        if bad.is_empty():
+            return frame
+        rules = ", ".join(sorted(failure.counts()))
+        reason = short_reason(f"rows refused by {self._derivation.output.name}: {rules}")
+        self._lake.append(
+            QUARANTINED_ROWS,
+            bad.select(
+                shard=pl.lit(self._shard),
+                asset=pl.lit(self._derivation.name),
+                input_key="input_key",
+                row_id=self._id,
+                reason=pl.lit(reason),
+                quarantined_at=pl.lit(self._now),
+            ),
+        )
+        self._report.quarantined += bad.height
+        self._report.notes.append(f"{bad.height} {reason}")
+        for key in bad.get_column("input_key").unique():
+            (failures if key in self._ending else self._failures)[key] = Failure(reason)
+        return good
+
+    def _count(self, frame: pl.DataFrame) -> None:
+        """Add a frame's counts and ids to the running totals of its keys."""
+        counts = frame.group_by("input_key").agg(
+            pl.len().cast(pl.Int64).alias("n"), pl.col("row_hash").sum().alias("s"), pl.col(self._id).alias("ids")
+        )
+        for key, count, total, ids in counts.iter_rows():
+            n, s = self._totals.get(key, (0, 0))
+            self._totals[key] = (n + count, _wrap(s + total))
+            if self._is_stale(key):
+                self._open_ids.setdefault(key, set()).update(ids)
+
+    def _is_stale(self, key: str) -> bool:
+        return bool(self._todo[key]["verdict"] != "new")
+
+    def _write(self, frame: pl.DataFrame | None, finished: list[str]) -> None:
+        table, shard = self._derivation.output, self._shard
+        empty = pl.DataFrame(schema=table.dtypes)
+        frame = empty if frame is None else frame
+        stale = [key for key in {*finished, *frame.get_column("input_key").unique()} if self._is_stale(key)]
+        fresh = frame.filter(~pl.col("input_key").is_in(stale)) if stale else frame
+        if not fresh.is_empty():
+            commit = self._lake.append(table, fresh)
+            self._report.rows_written += commit.inserted
+            self._report.commits += 1
+        ended = set(finished)
+        for start in range(0, len(stale), MERGE_KEYS):
+            keys = sorted(stale)[start : start + MERGE_KEYS]
+            gone = self._leftovers([key for key in keys if key in ended])
+            rows = frame.filter(pl.col("input_key").is_in(keys))
+            before = self._lake.version(table)
+            commit = self._lake.replace_keys(table, shard, rows, keys, gone)
+            self._report.rows_written += commit.inserted + commit.updated
+            self._report.commits += commit.version != before
+
+    def _leftovers(self, keys: list[str]) -> list[str]:
+        """Ids that finished keys had and did not produce again."""
+        if not keys:
+            return []
+        scan = self._lake.scan(self._derivation.output, where={"shard": self._shard}, keys={"input_key": keys})
+        had = scan.select("input_key", self._id).collect()
+        return sorted(i for key, i in had.iter_rows() if i not in self._open_ids.get(key, ()))
+
+    def _record(self, finished: list[str], failures: Mapping[str, Failure]) -> None:
+        if not finished:
+            return
+        keys = pl.DataFrame(
+            [self._todo[key] for key in finished],
+            schema={
+                "input_key": pl.String,
+                "input_hash": pl.Int64,
+                "route": pl.String,
+                "producer_version": pl.String,
+                "attempts": pl.Int64,
+            },
+        )
+        totals = [(key, *self._totals.pop(key, (0, 0))) for key in finished]
+        counts = pl.DataFrame(
+            totals, {"input_key": pl.String, "row_count": pl.Int64, "row_sum": pl.Int64}, orient="row"
+        )
+        failed = pl.DataFrame(
+            [(key, short_reason(f.reason), f.is_transient) for key, f in failures.items()],
+            {"input_key": pl.String, "reason": pl.String, "is_transient": pl.Boolean},
+            orient="row",
+        )
+        self._ledger.record(self._shard, ledger_rows(keys, counts, failed, self._now))
+        self._report.commits += 1
+        for key in finished:
+            verdict = self._todo.pop(key)["verdict"]
+            self._open_ids.pop(key, None)
+            self._report.new += verdict == "new"
+            self._report.changed += verdict != "new"
+        self._report.failed += len(failures)
+
+    def expect_finished(self, keys: Sequence[str]) -> None:
+        """Refuse a function that forgot a key: each one given must have been finished or failed."""
+        ended = set(self._finished)
+        for key in keys:
+            if key in self._todo and key not in ended:
+                raise ValueError(f"{self._derivation.name} left the key {key} of shard {self._shard} unfinished")
+
+
+def _wrap(value: int) -> int:
+    """A sum in 64-bit two's complement, as Polars' Int64 sum wraps."""
+    return (value + 2**63) % 2**64 - 2**63

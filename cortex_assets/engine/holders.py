@@ -1,0 +1,57 @@
+"""Every place below the data folder that keeps content, or what was made of it, and what takes it out again.
+
+For whoever must be sure that a text is gone: after ``cortex remove --purge`` and ``cortex maintain`` beyond the retention
+no place here holds it. A new store or table gets its line here; a test fails where a file lies in no place.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from cortex_assets.engine.care import TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A place.
+
+    Attributes:
+        place: folder or file below the data folder; with ``*`` at the end, every name that begins so.
+        keeps: what of a source is in it.
+        leaves: what removes it.
+    """
+
+    place: str
+    keeps: str
+    leaves: str
+
+    def holds(self, path: PurePosixPath) -> bool:
+        """Whether a path relative to the data folder lies in this place."""
+        if self.place.endswith("*"):
+            return str(path).startswith(self.place[:-1])
+        return path == PurePosixPath(self.place) or PurePosixPath(self.place) in path.parents
+
+
+TABLE_HOLDERS = tuple(
+    Holder(
+        f"lake/{table.name}", f"rows of {table.name}", "the next run or a purge; old versions: maintain, by retention"
+    )
+    for table in TABLES
+)
+HOLDERS = (
+    Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
+    Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
+    *TABLE_HOLDERS,
+    Holder("raw", "bytes of taken files by their hash", "maintain, once no retained version names them for 24 hours"),
+    Holder("index", "vectors, terms and payloads with the chunks' text", "the next publish or a purge"),
+    Holder("cache/state.sqlite*", "raw paths, stats and hashes of files", "a run or a purge; may be deleted whole"),
+    Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
+    Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),
+    Holder("models", "weights; no content", "whoever pulled them"),
+    Holder("locks", "names of shards and processes", "may be deleted while nothing runs"),
+    Holder(".dagster", "counts, paths and reasons in events and logs", "Dagster's own retention"),
+)
+
+
+def holder_of(path: PurePosixPath) -> Holder | None:
+    """The place that a path relative to the data folder lies in, or None."""
+    return next((holder for holder in HOLDERS if holder.holds(path)), None)

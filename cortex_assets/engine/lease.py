@@ -1,0 +1,202 @@
+"""Leases: who may work on a shard, and who on the whole lake.
+
+A lease is a ``flock`` on a small file that tells who holds it. The kernel releases it when its holder ends, however it
+ends, so there is no stale lease to break. A run holds its shard's lease exclusively and the lake's shared; maintenance
+holds the lake's exclusively, so either some runs work or one maintenance does. Nothing here waits: whoever comes second
+gets ``LeaseBusy``.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, unquote
+
+LAKE = "_lake"
+_open_descriptors: set[int] = set()
+_mutex = threading.Lock()
+_is_fork_hooked = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lease: name of the lease, process id, host, and two times (UTC, ISO 8601)."""
+
+    name: str
+    pid: int
+    host: str
+    started_at: str
+    heartbeat_at: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.started_at} (last sign of life {self.heartbeat_at})"
+
+
+class LeaseBusy(RuntimeError):
+    """Another run, or another thread of this process, holds the lease."""
+
+    def __init__(self, name: str, holder: Holder | None) -> None:
+        self.name = name
+        self.holder = holder
+        what = "the lake" if name == LAKE else f"shard {name}"
+        who = "another process" if holder is None else str(holder)
+        if holder is not None and holder.pid == os.getpid() and holder.host == socket.gethostname():
+            who = "this very process, in another place"
+        super().__init__(f"{what} is leased by {who}; wait until it is done")
+
+
+class Lease:
+    """One held lock file; use it as a context manager, or ``release`` it."""
+
+    def __init__(self, folder: Path, name: str, is_shared: bool = False) -> None:
+        """Take the lease.
+
+        Raises:
+            LeaseBusy: it is held in a way that excludes this one.
+        """
+        self.name = name
+        self.is_shared = is_shared
+        self.path = _lock_path(folder, name)
+        self._fd = _locked(self.path, name, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
+        self._pid = os.getpid()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        with _mutex:
+            _open_descriptors.add(self._fd)
+        _hook_fork()
+        self.beat()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def beat(self) -> None:
+        """Write a sign of life; a shared lease has no single holder and writes nothing."""
+        if self.is_shared or not self._is_mine():
+            return
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = Holder(self.name, os.getpid(), socket.gethostname(), self._started_at, now)
+        content = json.dumps(asdict(holder)).encode()
+        os.pwrite(self._fd, content, 0)
+        os.ftruncate(self._fd, len(content))
+
+    def release(self) -> None:
+        """Give it back; a second call, or one in a forked child, does nothing."""
+        if self._is_mine():
+            with _mutex:
+                _open_descriptors.discard(self._fd)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _is_mine(self) -> bool:
+        return self._fd >= 0 and self._pid == os.getpid()
+
+
+@contextlib.contextmanager
+def shard_lease(folder: Path, shard: str) -> Iterator[Lease]:
+    """Hold a shard for a run: the lake's lease shared, the shard's exclusively.
+
+    Args:
+        folder: where lock files lie; made where it is missing.
+        shard: name of the shard.
+
+    Raises:
+        LeaseBusy: another run has the shard, or maintenance has the lake.
+    """
+    with Lease(folder, LAKE, is_shared=True), Lease(folder, shard) as lease:
+        yield lease
+
+
+@contextlib.contextmanager
+def lake_lease(folder: Path) -> Iterator[Lease]:
+    """Hold the whole lake for maintenance: no run works meanwhile.
+
+    Raises:
+        LeaseBusy: a run or another maintenance is at work; its holder is that of some leased shard.
+    """
+    try:
+        lease = Lease(folder, LAKE)
+    except LeaseBusy as error:
+        working = [holder for holder in holders(folder) if holder.name != LAKE]
+        raise LeaseBusy(LAKE, working[0] if working else error.holder) from None
+    with lease:
+        yield lease
+
+
+def holders(folder: Path) -> list[Holder]:
+    """Who holds an exclusive lease at this moment, by lease name."""
+    found = []
+    for path in sorted(folder.glob("*.lock")):
+        with contextlib.suppress(FileNotFoundError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = _holder(fd)
+                found.append(holder or Holder(unquote(path.stem), 0, "unknown", "unknown", "unknown"))
+            finally:
+                os.close(fd)
+    return found
+
+
+def _lock_path(folder: Path, name: str) -> Path:
+    """The lock file of a name: letters, digits, ``-``, ``_`` and inner dots stay, the rest is percent-encoded."""
+    if not name or len(name) > 80:
+        raise ValueError(f"{name[:100]!r}: a lease name has 1 to 80 characters")
+    encoded = quote(name, safe="")
+    return folder / f"{'%2E' + encoded[1:] if encoded.startswith('.') else encoded}.lock"
+
+
+def _locked(path: Path, name: str, mode: int) -> int:
+    """Open and lock ``path``; a file that was replaced meanwhile is opened again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(fd)
+            os.close(fd)
+            raise LeaseBusy(name, holder) from None
+        except BaseException:
+            os.close(fd)
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(fd).st_ino == path.stat().st_ino:
+                return fd
+        os.close(fd)
+
+
+def _holder(fd: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(fd, 4096, 0)))
+    except (ValueError, TypeError):
+        return None
+
+
+def _hook_fork() -> None:
+    """Let forked children drop their copies of the descriptors, which would keep a lease beyond its holder's end."""
+    global _is_fork_hooked
+    with _mutex:
+        if not _is_fork_hooked:
+            os.register_at_fork(after_in_child=_close_in_child)
+            _is_fork_hooked = True
+
+
+def _close_in_child() -> None:
+    for fd in _open_descriptors:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    _open_descriptors.clear()

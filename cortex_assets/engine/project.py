@@ -1,0 +1,303 @@
+"""The index stage: what Delta says a shard's points are becomes a published generation (ARCHITECTURE 5).
+
+A projection: the desired points (chunk, its document, whether it has a vector) are compared with the generation's sidecar,
+and only the difference is encoded and written. Chunks without a vector are published sparse-only and counted.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cache
+
+import polars as pl
+
+from cortex_assets.chunks.schema import CHUNKS
+from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.report import ProgressSink, StageReport, silent
+from cortex_assets.engine.stage import Budget
+from cortex_assets.index.points import desired_points, diff, point_payload
+from cortex_assets.ops.schema import SNAPSHOTS
+from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
+from inference.protocols import Space
+from resources.lakehouse import Lakehouse
+from resources.memory import give_back
+from resources.state import State
+from resources.vectors.protocol import DamagedIndexError, VectorStore
+
+PUBLISH_POINTS = 20_000
+SMALL_BLOCK = 2_000
+NO_POINTS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "chunk_id": pl.String,
+    "row_hash": pl.Int64,
+    "vector": pl.List(pl.Float32()),
+    "terms": pl.List(pl.UInt32()),
+    "weights": pl.List(pl.Float32()),
+}
+
+
+class IndexStage:
+    """Publishes a shard's points of one space."""
+
+    name = "index"
+
+    def __init__(
+        self,
+        space: Space,
+        store: VectorStore,
+        lake: Lakehouse,
+        state: State,
+        before_publish: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Bind; nothing is read yet. ``before_publish`` raises to refuse a publish (free-space guard)."""
+        self.space, self._store, self._lake, self._state = space, store, lake, state
+        self._before_publish = before_publish
+        self._before_early: dict[str, tuple[pl.DataFrame, StageReport]] = {}
+
+    def _generation(self, shard: str) -> int:
+        """Number of the current generation; -1 where there is none, or none that can be read."""
+        try:
+            current = self._store.generation(self.space.space_id, shard)
+        except DamagedIndexError:
+            return -1
+        return -1 if current is None else current.number
+
+    def version(self, shard: str) -> tuple[str, str, int]:
+        """What a shard's points are, beside the tables: space, encoder, generation."""
+        return self.space.space_id, encoder_version(), self._generation(shard)
+
+    def _versions(self) -> dict[str, int]:
+        return {t.name: self._lake.version(t) for t in (DOCUMENTS, CHUNKS, EMBEDDINGS)}
+
+    def desired(self, shard: str) -> pl.DataFrame:
+        """What the points of a shard should be: ``chunk_id point_hash embed_hash has_vector input_key document_id``."""
+        chunks = (
+            self._lake.scan(CHUNKS, where={"shard": shard})
+            .select("chunk_id", "row_hash", "embed_hash", "document_id", "input_key", "is_active")
+            .collect()
+        )
+        documents = self._lake.scan(DOCUMENTS, where={"shard": shard}).select("document_id", "row_hash").collect()
+        have = (
+            self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash").unique().collect()
+        )
+        desired = desired_points(chunks, documents, have.get_column("embed_hash"), encoder_version())
+        places = chunks.select("chunk_id", "embed_hash", "input_key", "document_id")
+        return (
+            desired.join(places, on="chunk_id", how="inner", maintain_order="left")
+            .join(have.with_columns(has_vector=pl.lit(True)), on="embed_hash", how="left", maintain_order="left")
+            .with_columns(pl.col("has_vector").fill_null(False))
+        )
+
+    def real_points(self, shard: str) -> pl.DataFrame:
+        """The points themselves: ``chunk_id row_hash has_vector``."""
+        return self._store.real_points(self.space.space_id, shard)
+
+    def sidecar_ids(self, shard: str) -> set[str]:
+        """Ids of the points that the current generation says it holds."""
+        return set(self._store.sidecar(self.space.space_id, shard).get_column("chunk_id").to_list())
+
+    def rewrite(self, shard: str, upserts: Sequence[str], deletes: Sequence[str], now: datetime) -> None:
+        """Publish points again that the sidecar thinks are right (repair)."""
+        versions, report = self._versions(), StageReport(self.name, shard)
+        self._publish(shard, self.desired(shard), upserts, deletes, versions, now, report, silent)
+
+    def pending(self, shard: str) -> tuple[pl.DataFrame, list[str], list[str]]:
+        """(desired points, ids to upsert, ids to delete) against the current generation's sidecar."""
+        desired = self.desired(shard)
+        upserts, deletes = diff(desired, self._store.sidecar(self.space.space_id, shard))
+        return desired, upserts, deletes
+
+    def _signature(self, shard: str) -> dict[str, object]:
+        return {"tables": self._versions(), "generation": self._generation(shard), "encoder": encoder_version()}
+
+    def is_complete(self, shard: str, now: datetime) -> dict[str, object] | None:
+        """The record of the last complete publish where nothing moved since, else None. Reads no table."""
+        record = self._state.complete(shard, self.name)
+        return record if record is not None and record.get("signature") == self._signature(shard) else None
+
+    def run(self, shard: str, budget: Budget, now: datetime, progress: ProgressSink = silent) -> StageReport:
+        """Publish the difference; no difference publishes nothing. A publish before this one is reported here, too."""
+        report = self._run(shard, now, progress)
+        if shard in self._before_early:
+            sidecar, early = self._before_early.pop(shard)
+            _count_as_one(report, early, sidecar, self._store.sidecar(self.space.space_id, shard))
+        return report
+
+    def run_early(self, shard: str, now: datetime, progress: ProgressSink = silent) -> None:
+        """Publish what is there before the vectors are; ``run`` reports it, so that a point counts once."""
+        try:
+            sidecar = self._store.sidecar(self.space.space_id, shard)
+        except DamagedIndexError:
+            sidecar = pl.DataFrame(schema={"chunk_id": pl.String, "row_hash": pl.Int64})
+        early = self._run(shard, now, progress)
+        if early.did_something:
+            first, before = self._before_early.get(shard, (sidecar, StageReport(self.name, shard)))
+            before.add(early)
+            self._before_early[shard] = first, before
+
+    def _run(self, shard: str, now: datetime, progress: ProgressSink) -> StageReport:
+        begin = time.perf_counter()
+        report = StageReport(self.name, shard)
+        versions = self._versions()
+        signature = self._signature(shard)
+        record = self.is_complete(shard, now)
+        if record is not None:
+            report.unchanged = int(str(record.get("points", 0)))
+            return report
+        desired, upserts, deletes = self._pending_or_rebuilt(shard, report)
+        report.unchanged = desired.height - len(upserts)
+        if upserts or deletes:
+            self._publish(shard, desired, upserts, deletes, versions, now, report, progress)
+        else:
+            self._record_current(shard, now)
+        report.seconds = time.perf_counter() - begin
+        signature["generation"] = self._generation(shard)
+        self._state.set_complete(shard, self.name, {"signature": signature, "points": desired.height})
+        return report
+
+    def drop_if_damaged(self, shard: str) -> None:
+        """Remove the shard's index where its points cannot be read; the next run builds it anew from Delta."""
+        try:
+            self.real_points(shard)
+        except DamagedIndexError:
+            self._store.drop(self.space.space_id, shard)
+
+    def chunks_of(self, shard: str, embed_hashes: Sequence[str]) -> list[str]:
+        """Ids of the points that show some vectors."""
+        return (
+            self.desired(shard).filter(pl.col("embed_hash").is_in(list(embed_hashes))).get_column("chunk_id").to_list()
+        )
+
+    def _pending_or_rebuilt(self, shard: str, report: StageReport) -> tuple[pl.DataFrame, list[str], list[str]]:
+        """``pending``; an index that cannot be read is dropped first, so that everything is pending."""
+        try:
+            return self.pending(shard)
+        except DamagedIndexError as error:
+            report.notes.append(f"the index is built anew: {error}")
+            self._store.drop(self.space.space_id, shard)
+            return self.pending(shard)
+
+    def _publish(
+        self,
+        shard: str,
+        desired: pl.DataFrame,
+        upserts: Sequence[str],
+        deletes: Sequence[str],
+        versions: dict[str, int],
+        now: datetime,
+        report: StageReport,
+        progress: ProgressSink,
+    ) -> None:
+        known = self.sidecar_ids(shard)
+        progress(shard, self.name, 0, len(upserts), "points")
+        done = 0
+        ordered = _by_place(desired, upserts)
+        for start in range(0, max(1, len(upserts)), PUBLISH_POINTS):
+            some = ordered[start : start + PUBLISH_POINTS]
+            self._before_publish()
+            frame = self.points(shard, desired, some)
+            gone = deletes if start == 0 else ()
+            generation = self._store.publish(self.space.space_id, self.space.dimensions, shard, frame, gone, versions)
+            del frame
+            if len(some) > SMALL_BLOCK:
+                give_back()
+            done += len(some)
+            progress(shard, self.name, done, len(upserts), "points")
+        report.new = sum(1 for chunk in upserts if chunk not in known)
+        report.changed = len(upserts) - report.new
+        report.deleted = len(deletes)
+        report.rows_written = len(upserts)
+        report.commits += 1
+        sparse_only = desired.filter(~pl.col("has_vector")).height
+        if sparse_only:
+            report.notes.append(f"{sparse_only} points are keyword-only: their vectors are not there yet")
+        self._snapshot(shard, generation.number, versions, desired.height, now)
+
+    def points(self, shard: str, desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
+        """Full points of some chunks: payload, row hash, vector (null where there is none), sparse terms and weights."""
+        if not chunk_ids:
+            return pl.DataFrame(schema=NO_POINTS)
+        wanted = desired.join(pl.DataFrame({"chunk_id": list(chunk_ids)}), on="chunk_id", how="semi")
+        keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": list(chunk_ids)}
+        chunks = self._lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
+        document_ids = chunks.get_column("document_id").unique().to_list()
+        documents = (
+            self._lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
+            .drop("text", "structure")
+            .collect()
+        )
+        shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
+        payload = point_payload(chunks, documents).join(shown, on="chunk_id", maintain_order="left")
+        hashes = payload.filter("has_vector").get_column("embed_hash").unique().to_list()
+        vectors = self._lake.pick(
+            EMBEDDINGS, {"space_id": self.space.space_id}, "embed_hash", hashes, ("embed_hash", "vector")
+        ).unique("embed_hash", keep="first")
+        terms, weights = _sparse_columns(encode_points(_fields(payload)))
+        return (
+            payload.with_columns(terms, weights, row_hash=pl.col("point_hash"))
+            .join(vectors, on="embed_hash", how="left", maintain_order="left")
+            .drop("point_hash", "has_vector", "embed_hash")
+        )
+
+    def _record_current(self, shard: str, now: datetime) -> None:
+        """Write the snapshot row of the current generation where a crash came between its publish and that row."""
+        current = self._store.generation(self.space.space_id, shard)
+        if current is None:
+            return
+        mine = (pl.col("space_id") == self.space.space_id) & (pl.col("generation") == current.number)
+        recorded = self._lake.scan(SNAPSHOTS, where={"shard": shard}).filter(mine).select(pl.len()).collect().item()
+        if not recorded:
+            self._snapshot(shard, current.number, dict(current.versions), current.points, now)
+
+    def _snapshot(self, shard: str, generation: int, versions: dict[str, int], points: int, now: datetime) -> None:
+        row = {
+            "shard": shard,
+            "space_id": self.space.space_id,
+            "generation": generation,
+            "published_at": now,
+            "versions": json.dumps(versions, sort_keys=True),
+            "points": points,
+        }
+        self._lake.append(SNAPSHOTS, pl.DataFrame([row], schema=SNAPSHOTS.dtypes))
+
+
+def _count_as_one(report: StageReport, early: StageReport, before: pl.DataFrame, after: pl.DataFrame) -> None:
+    """Make ``report`` that of two publishes: points by what the sidecar said before the first and says after the last."""
+    known = dict(before.select("chunk_id", "row_hash").iter_rows())
+    held = dict(after.select("chunk_id", "row_hash").iter_rows())
+    report.new = len(held.keys() - known.keys())
+    report.deleted = len(known.keys() - held.keys())
+    report.changed = sum(held.get(chunk, row_hash) != row_hash for chunk, row_hash in known.items())
+    report.unchanged = len(held) - report.new - report.changed
+    report.rows_written += early.rows_written
+    report.commits += early.commits
+    report.seconds += early.seconds
+
+
+@cache
+def encoder_version() -> str:
+    """Version of what encodes the sparse terms and says what a point shows."""
+    return Producer((encode_points, point_payload)).version()
+
+
+def _by_place(desired: pl.DataFrame, chunk_ids: Sequence[str]) -> list[str]:
+    """Chunk ids in the order in which their rows are stored, so that a part of them lies in few files."""
+    wanted = desired.join(pl.DataFrame({"chunk_id": chunk_ids}, {"chunk_id": pl.String}), on="chunk_id", how="semi")
+    return wanted.sort("input_key", "chunk_id").get_column("chunk_id").to_list()
+
+
+def _fields(payload: pl.DataFrame) -> list[Fields]:
+    columns = [payload.get_column(n).fill_null("").to_list() for n in ("text", "context", "title", "symbol", "path")]
+    return [Fields(*row) for row in zip(*columns, strict=True)]
+
+
+def _sparse_columns(batch: SparseBatch) -> tuple[pl.Series, pl.Series]:
+    """The batch's flat arrays as list columns, without copying."""
+    import pyarrow as pa
+
+    offsets = pa.array(batch.offsets, pa.int64())
+    terms = pa.LargeListArray.from_arrays(offsets, pa.array(batch.ids, pa.uint32()))
+    weights = pa.LargeListArray.from_arrays(offsets, pa.array(batch.weights, pa.float32()))
+    return pl.Series("terms", terms), pl.Series("weights", weights)

@@ -1,0 +1,580 @@
+"""The house: settings in, stores, models and chains out. The one place where resources, inference and rooms are put together.
+
+What a run does is the engine's; what people ask for (previews, reports, search answers) is ``apps``'.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cortex_assets.chunks.derive import ChunksCompute, chunks_derivation
+from cortex_assets.corpora.derive import duplicates_stage, statistics_stage
+from cortex_assets.corpora.media import HEAD_BYTES, TAIL_BYTES, media_type
+from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row, sync
+from cortex_assets.corpora.schema import CORPORA
+from cortex_assets.corpora.sources import Source, check_places, inbox_sources, nested_below, parse_sources
+from cortex_assets.corpora.take import file_rows
+from cortex_assets.documents.derive import DocumentsCompute, documents_derivation
+from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
+from cortex_assets.engine.chain import Chain
+from cortex_assets.engine.changes import differing
+from cortex_assets.engine.corpus import Corpus, TakenFile
+from cortex_assets.engine.damage import take_out_altered_groups
+from cortex_assets.engine.embed import EmbedStage
+from cortex_assets.engine.files import FilesStage, looked_at
+from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.lease import LAKE, LeaseBusy, lake_lease, shard_lease
+from cortex_assets.engine.project import IndexStage
+from cortex_assets.engine.repair import rewrite_points, take_out
+from cortex_assets.engine.report import ProgressSink, ShardReport, silent
+from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
+from cortex_assets.engine.unowned import take_out_unowned, unowned
+from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
+from cortex_assets.partitions import shard_count
+from cortex_assets.tables import TableSpec
+from inference.errors import InferenceError
+from inference.lanes import (
+    DEFAULT_LANES,
+    EngineConfig,
+    Lane,
+    ResidentEmbedders,
+    load_tokenizer,
+    parse_engine,
+    resolve,
+    space_of,
+)
+from inference.models import ModelPlaces
+from inference.protocols import IdsTokenizer, Space
+from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
+from resources.lakehouse import LakeError, Lakehouse, literal
+from resources.listing import open_inside
+from resources.raw_store import RawStore, StoreWriteError, checked_file
+from resources.sandbox import Sandbox
+from resources.settings import DiskFullError, Settings, free_space_guard
+from resources.state import State
+from resources.vectors.edge import EdgeStore
+from resources.vectors.protocol import VectorStore, VectorStoreError
+
+log = logging.getLogger(__name__)
+
+PARSE_SECONDS = 120.0
+PARSE_MEGABYTES = 2_048
+LONG_TOKENS = 300_000
+"""A shard that lacks vectors for more tokens than this is published by keywords first."""
+RUN_ERRORS = (
+    GitError,
+    DerivationStopped,
+    LakeError,
+    InferenceError,
+    VectorStoreError,
+    StoreWriteError,
+    DiskFullError,
+    OSError,
+)
+"""What may end the run of one shard without a word about the others."""
+
+
+class UnknownShard(LookupError):
+    """A shard that belongs to no registered corpus."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The corpora as they are registered now."""
+
+    corpora: tuple[Registered, ...]
+
+    @property
+    def shards(self) -> list[str]:
+        """Every shard of every listed corpus."""
+        return [shard for corpus in self.corpora if corpus.is_listed for shard in corpus.shards]
+
+    def by_name(self, name: str) -> Registered | None:
+        """The corpus of a name."""
+        return next((corpus for corpus in self.corpora if corpus.name == name), None)
+
+    def with_corpus(self, changed: Registered) -> "Registry":
+        """The registry with one corpus as it is now."""
+        return Registry(tuple(changed if c.corpus_id == changed.corpus_id else c for c in self.corpora))
+
+    def of_shard(self, shard: str) -> Registered | None:
+        """The corpus that a shard belongs to."""
+        return next((corpus for corpus in self.corpora if shard in corpus.shards), None)
+
+
+class House:
+    """Everything open over one data folder. Use ``with House.open(settings) as house``."""
+
+    def __init__(self, settings: Settings) -> None:
+        """See ``open``."""
+        self.settings = settings
+        for folder in (settings.inbox, settings.lake, settings.index, settings.raw, settings.cache, settings.locks):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.lake = Lakehouse(
+            settings.lake,
+            before_write=lambda: free_space_guard(settings.lake, settings),
+            maintenance_lock=lambda: lake_lease(settings.locks),
+        )
+        self.state = State(settings.cache / "state.sqlite")
+        self.raw = RawStore(settings.raw, lambda size: free_space_guard(settings.raw, settings, size))
+        self.places = ModelPlaces(settings.models, settings.cache)
+        self.embedders = ResidentEmbedders(self.places)
+        self._tokenizers: dict[str, IdsTokenizer] = {}
+        self._chains: dict[str, tuple[Registered, Chain]] = {}
+        self._sandbox: Sandbox | None = None
+        self._not_fetched: dict[str, str] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings) -> Iterator["House"]:
+        """Open the lake, the caches and the index; everything is closed on the way out."""
+        house = cls(settings)
+        try:
+            yield house
+        finally:
+            house.close()
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+        if "store" in self.__dict__:
+            self.store.close()
+        self.state.close()
+
+    @cached_property
+    def store(self) -> VectorStore:
+        """The index: a Qdrant server where one is configured, embedded otherwise."""
+        if self.settings.qdrant_url:
+            from resources.vectors.server import ServerStore
+
+            return ServerStore.connect(self.settings.qdrant_url)
+        return EdgeStore(self.settings.index, threads=self.settings.workers)
+
+    # -- the registry ----------------------------------------------------------------------------------------------
+
+    def registered(self) -> list[Registered]:
+        """The rows of ``human/corpora``."""
+        rows = self.lake.scan(CORPORA).collect().sort("name")
+        return [from_row(row) for row in rows.iter_rows(named=True)]
+
+    def sync_registry(self) -> Registry:
+        """Register inbox folders and what sources.yaml declares; pause what is gone. Writes only what differs."""
+        known, wanted = self._wanted()
+        self._save([corpus for corpus in wanted if corpus not in known])
+        return Registry(tuple(wanted))
+
+    def peek_registry(self) -> Registry:
+        """What ``sync_registry`` would give; writes nothing."""
+        return Registry(tuple(self._wanted()[1]))
+
+    def _wanted(self) -> tuple[list[Registered], list[Registered]]:
+        """(what is registered, what is to be)."""
+        known = self.registered()
+        found = [*self._declared(), *self._inbox(known)]
+        return known, sync(known, found, self._resolve, datetime.now(UTC))
+
+    def register(self, source: Source, origin: str) -> Registered:
+        """Register one source that a person added, or change its settings."""
+        known = self.registered()
+        others = [
+            (corpus.origin, corpus.source) for corpus in known if corpus.is_listed and corpus.source.uri != source.uri
+        ]
+        check_places([source], self.settings.data_dir, self.settings.sources_file)
+        wanted = sync(known, [*others, (origin, source)], self._resolve, datetime.now(UTC))
+        self._save([corpus for corpus in wanted if corpus not in known])
+        return next(corpus for corpus in wanted if corpus.source.uri == source.uri)
+
+    def save(self, corpus: Registered) -> None:
+        """Write one corpus's row."""
+        self._save([corpus])
+
+    def _save(self, corpora: Sequence[Registered]) -> None:
+        for corpus in corpora:
+            frame = pl.DataFrame([corpus.to_row()], schema=CORPORA.dtypes)
+            self.lake.overwrite(CORPORA, frame, f"corpus_id = {literal(corpus.corpus_id)}")
+
+    def _declared(self) -> list[tuple[str, Source]]:
+        file = self.settings.sources_file
+        if not file.is_file():
+            return []
+        sources = parse_sources(file.read_text(encoding="utf-8"), file, Path.home())
+        check_places(sources, self.settings.data_dir, file)
+        return [(DECLARED, source) for source in sources]
+
+    def _inbox(self, known: Sequence[Registered]) -> list[tuple[str, Source]]:
+        inbox = self.settings.inbox
+        with os.scandir(os.fsencode(inbox)) as entries:
+            items = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        folders = [name for name, is_folder in items if is_folder]
+        has_loose = any(not is_folder and not name.startswith(b".") for name, is_folder in items)
+        mine = {corpus.source.uri: corpus.name for corpus in known if corpus.origin == INBOX}
+        others = [corpus.name for corpus in known if corpus.origin != INBOX]
+        sources = inbox_sources(inbox, folders, mine, others)
+        return [(INBOX, s) for s in sources if not s.is_flat or has_loose or str(inbox) in mine]
+
+    def _resolve(self, lane: str | None) -> tuple[str, str]:
+        """Choose the embedder of a new corpus: its lane's, or the one that the settings name."""
+        if lane in (None, "embed"):
+            chosen = Lane("embed", (parse_engine(self.settings.embed, "CORTEX_EMBED"),))
+        else:
+            engine = parse_engine(lane, "embed") if lane not in DEFAULT_LANES else DEFAULT_LANES[lane].engines[0]
+            chosen = Lane(str(lane), (engine, parse_engine(self.settings.embed, "CORTEX_EMBED")))
+        resolved = resolve(chosen, self.places)
+        for model, reason in resolved.passed_over:
+            log.warning("model %s is passed over: %s", model, reason)
+        return resolved.engines[0].model, resolved.space.space_id
+
+    # -- chains ----------------------------------------------------------------------------------------------------
+
+    def config(self, corpus: Registered) -> EngineConfig:
+        """The engine configuration of a corpus's space."""
+        return parse_engine(corpus.embed, f"corpus {corpus.name}")
+
+    def space(self, corpus: Registered) -> Space:
+        """The embedding space that a corpus's model makes now; ``corpus.space_id`` is the one that is searched."""
+        return self.space_of(self.config(corpus))
+
+    def space_of(self, config: EngineConfig) -> Space:
+        """The embedding space of an engine."""
+        return space_of(config, self.places)
+
+    def tokenizer(self, config: EngineConfig) -> IdsTokenizer:
+        """The tokenizer of an engine, loaded once."""
+        if config.model not in self._tokenizers:
+            self._tokenizers[config.model] = load_tokenizer(config, self.places)
+        return self._tokenizers[config.model]
+
+    def sandbox(self) -> Sandbox:
+        """The pool of child processes for isolated parsers, started at first use."""
+        if self._sandbox is None:
+            self._sandbox = Sandbox(1, PARSE_SECONDS, PARSE_MEGABYTES)
+        return self._sandbox
+
+    def corpus_to_list(self, corpus: Registered, registry: Registry) -> Corpus:
+        """What the intake needs of a corpus."""
+        source = corpus.source
+        below = nested_below([c.source for c in registry.corpora if c.is_listed], self.settings.data_dir)
+        root = Path(source.uri)
+        if source.kind == "git":
+            root = self.settings.cache / "git" / corpus.corpus_id
+        return Corpus(
+            corpus.corpus_id,
+            corpus.name,
+            root,
+            max(1, corpus.shard_count),
+            "raw" if source.raw == "copy" else "reference",
+            source.include,
+            source.exclude,
+            below.get(corpus.name, ()),
+            source.is_flat,
+            source.max_bytes or self.settings.max_file_bytes,
+            0 if source.kind == "git" else int(self.settings.still_seconds * 1e9),
+        )
+
+    def chain(self, corpus: Registered, registry: Registry) -> Chain:
+        """The stages of a corpus of files."""
+        known = self._chains.get(corpus.corpus_id)
+        if known is not None and known[0] == corpus:
+            return known[1]
+        config, space = self.config(corpus), self.space(corpus)
+        listed = self.corpus_to_list(corpus, registry)
+        documents = DocumentsCompute(
+            self._raw_path(listed), lambda name, *args: self.sandbox().call(name, *args), corpus.source.keep_last_good
+        )
+        tokenizer_name = f"{config.model}:{space.space_id}"
+        limit = space.max_tokens
+        chunks = ChunksCompute(lambda: self.tokenizer(config), limit)
+        index = IndexStage(space, self.store, self.lake, self.state, self._before_publish)
+        embed = EmbedStage(
+            space,
+            lambda: self.embedders.get(config, bulk=True),
+            self.lake,
+            self.state,
+            index if config.model != "hash" else None,
+            LONG_TOKENS,
+        )
+        chain = Chain(
+            [
+                FilesStage(listed, self.lake, self.state, self.raw, media_types, media_version()),
+                MapStage(documents_derivation(), documents, self.lake, self.state),
+                MapStage(chunks_derivation(tokenizer_name, limit), chunks, self.lake, self.state),
+                embed,
+                index,
+            ],
+            self.settings.slice_files,
+            self.settings.slice_seconds,
+        )
+        self._chains[corpus.corpus_id] = corpus, chain
+        return chain
+
+    def _before_publish(self) -> None:
+        if not self.settings.qdrant_url:
+            free_space_guard(self.settings.index, self.settings)
+
+    def _raw_path(self, corpus: Corpus) -> Callable[[Mapping[str, Any]], AbstractContextManager[Path]]:
+        root = os.path.realpath(os.fsencode(corpus.root))
+
+        def path(row: Mapping[str, Any]) -> AbstractContextManager[Path]:
+            if row["store"] == "raw":
+                return nullcontext(self.raw.path_of(row["content_hash"]))
+            raw_path = row["raw_path"] if row["raw_path"] is not None else row["path"].encode("utf-8")
+            return checked_file(root, raw_path, row["content_hash"])
+
+        return path
+
+    def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
+        """The stages that plans and verification look at."""
+        files, documents, chunks, embed, index = self.chain(corpus, registry).stages
+        return ShardStages(files, (documents, chunks), embed, index)  # type: ignore[arg-type]
+
+    def differing(self, seconds: float) -> dict[str, str]:
+        """Which listed shards differ from their sources, and how; see ``engine.changes``. Stops after about ``seconds``."""
+        registry = Registry(tuple(self.registered()))
+
+        def opened(corpus: Registered) -> tuple[FilesStage, ShardStages]:
+            files = self.chain(corpus, registry).stages[0]
+            if corpus.source.kind == "git" and not files.corpus.root.is_dir():  # type: ignore[attr-defined]
+                raise FileNotFoundError(f"{corpus.name} is not fetched yet")
+            return files, self.stages(corpus, registry)  # type: ignore[return-value]
+
+        listed = {c.name: (c.shards, partial(opened, c)) for c in registry.corpora if c.is_listed}
+        return differing(listed, self.lake, self.state, datetime.now(UTC), seconds)
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def prepare(self, corpus: Registered, registry: Registry) -> Registered:
+        """Before a corpus's first shard: fetch a git repository, choose the number of shards after the first listing."""
+        if corpus.source.kind == "git":
+            self._fetch(corpus)
+        if corpus.shard_count:
+            return corpus
+        stage = self.chain(corpus, registry).stages[0]
+        listed = stage.listing(datetime.now(UTC)).counts.listed if isinstance(stage, FilesStage) else 0
+        if not listed:
+            return corpus
+        sharded = replace(corpus, shard_count=shard_count(listed))
+        self.save(sharded)
+        return sharded
+
+    def _fetch(self, corpus: Registered) -> None:
+        """Fetch a repository; where that fails and a whole checkout is there from before, go on with it."""
+        folder = self.settings.cache / "git" / corpus.corpus_id
+        self._not_fetched.pop(corpus.corpus_id, None)
+        try:
+            fetch_repository(corpus.source.uri, folder, corpus.source.branch)
+        except GitError as error:
+            commit = None if isinstance(error, GitBusy) else whole_checkout(folder)
+            if commit is None:
+                raise
+            self._not_fetched[corpus.corpus_id] = f"{error} Until then commit {commit[:10]} is what is read."
+
+    def run_shard(
+        self,
+        shard: str,
+        progress: ProgressSink = silent,
+        only: frozenset[str] | None = None,
+        registry: Registry | None = None,
+    ) -> ShardReport:
+        """Run a shard's chain under its lease; a shard that another run holds is reported busy and left to it."""
+        known = registry or self.sync_registry()
+        corpus = known.of_shard(shard)
+        if corpus is None:
+            raise UnknownShard(f"shard {shard} belongs to no registered corpus; `cortex status` shows what there is")
+        if registry is None:
+            corpus = self.prepare(corpus, known)
+            known = known.with_corpus(corpus)
+        if shard not in corpus.shards:
+            note = (
+                f"corpus {corpus.name} has {len(corpus.shards)} shards now, {corpus.shards[0]} is the first; run these"
+            )
+            return ShardReport(shard, notes=[note])
+        try:
+            with shard_lease(self.settings.locks, shard):
+                chain = self.chain(corpus, known)
+                report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
+                self._follow_space(corpus, known)
+                if corpus.corpus_id in self._not_fetched:
+                    report.notes.append(self._not_fetched[corpus.corpus_id])
+                return report
+        except LeaseBusy as busy:
+            return ShardReport(shard, is_busy=True, notes=[str(busy)])
+
+    def _follow_space(self, corpus: Registered, registry: Registry) -> None:
+        """Where the model's digest moved: searches go to the new space once all the corpus's shards are whole in it."""
+        space_id = self.space(corpus).space_id
+        if space_id == corpus.space_id:
+            return
+        stages = self.stages(corpus, registry)
+        for shard in corpus.shards:
+            _, upserts, deletes = stages.index.pending(shard)
+            if upserts or deletes or stages.embed.due(shard, datetime.now(UTC)).height:
+                return
+        self.save(replace(corpus, space_id=space_id))
+        for shard in corpus.shards:
+            self.store.drop(corpus.space_id, shard)
+
+    def run_corpus(self, corpus: Registered, registry: Registry, progress: ProgressSink = silent) -> list[ShardReport]:
+        """Every shard of a corpus, one after the other; an error ends its shard, not the others, and is in its report."""
+        try:
+            prepared = self.prepare(corpus, registry)
+        except RUN_ERRORS as error:
+            return [ShardReport(corpus.name, error=str(error))]
+        known = registry.with_corpus(prepared)
+        reports = []
+        for shard in prepared.shards:
+            try:
+                reports.append(self.run_shard(shard, progress, registry=known))
+            except RUN_ERRORS as error:
+                reports.append(ShardReport(shard, error=str(error)))
+        return reports
+
+    def run_lake(self, now: datetime) -> dict[str, dict[str, int]]:
+        """Aggregates and globals, each under its own lease: counts by asset name. Where nothing moved, nothing is read."""
+        aggregate, whole = duplicates_stage(self.lake, self.state), statistics_stage(self.lake)
+        counts = {"new": 0, "changed": 0, "deleted": 0}
+        result = {aggregate.name: counts, whole.name: {"rows": 0}}
+        signature = self._lake_signature(aggregate, whole)
+        if self.state.complete(LAKE, "aggregates") == signature:
+            return result
+        with shard_lease(self.settings.locks, f"aggregate.{aggregate.name}"):
+            for bucket in BUCKETS:
+                report = aggregate.run(bucket, Budget(10**9, 10**18, float("inf")), now)
+                for name in counts:
+                    counts[name] += getattr(report, name)
+        with shard_lease(self.settings.locks, f"global.{whole.name}"):
+            result[whole.name] = {"rows": whole.run(now)}
+        signature["outputs"] = self._lake_signature(aggregate, whole)["outputs"]
+        self.state.set_complete(LAKE, "aggregates", signature)
+        return result
+
+    def is_lake_complete(self) -> bool:
+        """Whether aggregates and globals are those of the tables as they are now."""
+        signature = self._lake_signature(duplicates_stage(self.lake, self.state), statistics_stage(self.lake))
+        return self.state.complete(LAKE, "aggregates") == signature
+
+    def _lake_signature(self, aggregate: AggregateStage, whole: WholeStage) -> dict[str, object]:
+        return {
+            "inputs": self._versions((aggregate.aggregate.upstream, *whole.upstream)),
+            "outputs": self._versions((aggregate.aggregate.output, whole.output)),
+            "producers": [*aggregate.versions.values(), whole.producer.version()],
+        }
+
+    def _versions(self, tables: Sequence[TableSpec]) -> dict[str, int]:
+        return {table.name: self.lake.version(table) for table in tables}
+
+    # -- checks ----------------------------------------------------------------------------------------------------
+
+    def looked_at(self, corpus: Registered) -> datetime | None:
+        """When a corpus was last listed whole."""
+        return looked_at(self.lake, self.state, corpus.corpus_id)
+
+    def quick_check(self, shard: str) -> list[Finding]:
+        """What the checks after a run look at."""
+        registry = Registry(tuple(self.registered()))
+        corpus = registry.of_shard(shard)
+        if corpus is None:
+            return []
+        stages = self.stages(corpus, registry)
+        return quick(self.lake, stages, shard, datetime.now(UTC), self.looked_at(corpus))
+
+    def deep_check(self, shard: str, corpus: Registered, registry: Registry) -> list[Finding]:
+        """``quick_check``, and everything read: folder (unless the corpus is paused), rows, bytes, vectors, points.
+
+        Raises:
+            LeaseBusy: a run holds the shard, so what is compared would move meanwhile.
+        """
+        with shard_lease(self.settings.locks, shard):
+            stages, now = self.stages(corpus, registry), datetime.now(UTC)
+            folder = folder_findings(stages.files, shard, now) if corpus.is_listed else []
+            return folder + deep(self.lake, stages, self.raw, shard, now, self.looked_at(corpus))
+
+    def lake_check(self) -> list[Finding]:
+        """Aggregates and globals against what they are made from, and what lies in shards that no corpus has."""
+        aggregate, whole = duplicates_stage(self.lake, self.state), statistics_stage(self.lake)
+        return of_the_lake(aggregate, whole, self.lake) + self._unowned()
+
+    def _unowned(self) -> list[Finding]:
+        return unowned(self.lake, self.store, self._spaces(), self._owned)
+
+    def _owned(self) -> set[str]:
+        return {shard for corpus in self.registered() for shard in corpus.shards}
+
+    def _spaces(self) -> set[str]:
+        return {corpus.space_id for corpus in self.registered()}
+
+    def repair_shard(self, shard: str, corpus: Registered, registry: Registry) -> None:
+        """Take out what is damaged and make it again; then write the points that still are not what they should be.
+
+        A paused corpus is made sound from what the lake holds: its source is not looked at.
+
+        Raises:
+            LeaseBusy: a run holds the shard.
+        """
+        stages = self.stages(corpus, registry)
+        with shard_lease(self.settings.locks, shard):
+            wrong = take_out(self.lake, self.raw, self.state, stages, shard, datetime.now(UTC), corpus.is_listed)
+        only = None if corpus.is_listed else frozenset(stage.name for stage in self.chain(corpus, registry).stages[1:])
+        self.run_shard(shard, only=only, registry=registry)
+        with shard_lease(self.settings.locks, shard):
+            rewrite_points(stages.index, shard, wrong, datetime.now(UTC))
+
+    def repair_lake(self) -> None:
+        """Take altered rows of aggregates out, and what lies in shards that no corpus has; recompute what moved.
+
+        Raises:
+            LeaseBusy: another run is at it.
+        """
+        for shard in sorted({finding.shard for finding in self._unowned()}):
+            with shard_lease(self.settings.locks, shard):
+                if shard not in self._owned():
+                    take_out_unowned(self.lake, self.store, self._spaces(), shard)
+        for bucket in BUCKETS:
+            take_out_altered_groups(self.lake, bucket)
+        self.state.clear_complete(LAKE)
+        for bucket in BUCKETS:
+            self.state.clear_complete(bucket)
+        self.run_lake(datetime.now(UTC))
+
+
+def media_types(files: Sequence[TakenFile]) -> list[str | None]:
+    """Media types of taken files by their bytes; None for one that went or was swapped since it was hashed."""
+    found: list[str | None] = []
+    for file in files:
+        try:
+            head, tail = _ends(file)
+        except OSError as error:
+            log.info("%s waits for the next run: %s", file.display_path, error)
+            found.append(None)
+        else:
+            found.append(media_type(head, tail, file.display_path, file.size))
+    return found
+
+
+def _ends(file: TakenFile) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a file."""
+    path = os.fsencode(file.path)
+    root = file.real_root
+    opened = (
+        os.open(path, os.O_RDONLY | os.O_CLOEXEC) if root is None else open_inside(root, os.path.relpath(path, root))
+    )
+    with open(opened, "rb") as stream:
+        head = stream.read(HEAD_BYTES)
+        tail = b""
+        if file.size > HEAD_BYTES:
+            stream.seek(max(HEAD_BYTES, file.size - TAIL_BYTES))
+            tail = stream.read(TAIL_BYTES)
+    return head, tail
+
+
+def media_version() -> str:
+    """Version of what finds media types and makes the rows of files."""
+    return Producer((media_type, file_rows), ("magika",)).version()

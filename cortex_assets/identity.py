@@ -1,0 +1,79 @@
+"""Ids and hashes: every id in the lake is a function of content, made here and nowhere else.
+
+Add a function when a new table needs an id. Nothing here reads a clock, a disk or a random source.
+An id is the first 16 bytes of a BLAKE2b digest as 32 hex digits; a row hash is a signed 64-bit integer,
+because the engine sums row hashes per input key (``engine.plan``).
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import polars as pl
+
+_SEPARATOR = b"\x1f"
+
+
+def content_id(*parts: str | bytes | int) -> str:
+    """Return the 32-hex-digit id of an ordered tuple of parts.
+
+    Each part is length-prefixed, so no two tuples collide by joining.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def corpus_id(first_name: str) -> str:
+    """Id of a corpus: a function of the name it was first registered under; a later rename keeps it."""
+    return content_id("corpus", first_name)
+
+
+def file_id(corpus: str, raw_path: bytes) -> str:
+    """Id of a file: its corpus and the raw bytes of its path relative to the corpus root."""
+    return content_id("file", corpus, raw_path)
+
+
+def document_id(file: str, inner: str) -> str:
+    """Id of a document: its file and the inner name (``""`` for the whole file, else a part, member or message)."""
+    return content_id("document", file, inner)
+
+
+def text_hash(text: str) -> str:
+    """Hash of a text (32 hex digits)."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def chunk_id(document: str, hashed_text: str, occurrence: int) -> str:
+    """Id of a chunk: its document, the hash of its text and which repetition of that text in it this is (from 0)."""
+    return content_id("chunk", document, hashed_text, occurrence)
+
+
+def embed_hash(context: str, text: str) -> str:
+    """Key of an embedding: what is embedded is ``context + text``, wherever it stands."""
+    return text_hash(context + text)
+
+
+def point_uuid(chunk: str) -> str:
+    """A chunk id in the form of a UUID, which is what Qdrant takes as a point id."""
+    return f"{chunk[:8]}-{chunk[8:12]}-{chunk[12:16]}-{chunk[16:20]}-{chunk[20:]}"
+
+
+def value_hash(value: object) -> int:
+    """Signed 64-bit hash of a plain value by its canonical text."""
+    raw = hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(raw, "little", signed=True)
+
+
+def with_row_hash(frame: pl.DataFrame, excluded: Sequence[str] = ()) -> pl.DataFrame:
+    """Return ``frame`` with an Int64 column ``row_hash`` over all columns but ``row_hash``, ``shard`` and ``excluded``.
+
+    The hash is BLAKE2b over the row's canonical text, so it is the same on every machine and with every Polars version
+    (Polars' own ``hash`` promises neither).
+    """
+    names = sorted(set(frame.columns) - {"row_hash", "shard"} - set(excluded))
+    columns = [frame.get_column(name).to_list() for name in names]
+    hashes = [value_hash(row) for row in zip(*columns, strict=True)] if columns else [0] * frame.height
+    return frame.with_columns(pl.Series("row_hash", hashes, dtype=pl.Int64))

@@ -1,0 +1,140 @@
+"""From chunks and documents to points of the index: which there should be, what differs, what a point shows. Pure.
+
+Reading the tables and publishing the difference is the asset's work; what a store does with points is
+``resources.vectors``'. A point's hash covers its chunk's row, its document's row, whether its vector exists and the
+version of the encoder of its sparse terms; ``modified_at`` is shown and not hashed, as in the documents table, so that
+a touch moves nothing.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from cortex_assets.identity import value_hash
+
+PAYLOAD_COLUMNS = (
+    "text",
+    "context",
+    "corpus_id",
+    "document_id",
+    "file_id",
+    "path",
+    "title",
+    "kind",
+    "chunk_kind",
+    "language",
+    "symbol",
+    "start_char",
+    "end_char",
+    "start_line",
+    "end_line",
+    "start_page",
+    "end_page",
+    "modified_at",
+    "row_hash",
+)
+_DOCUMENT_COLUMNS = ("document_id", "file_id", "path", "title", "kind", "language", "modified_at")
+_POINTS_SCHEMA = {"chunk_id": pl.String, "point_hash": pl.Int64}
+
+Words = npt.NDArray[np.uint64]
+
+
+class Difference(NamedTuple):
+    """What to publish; an id in both lists is held twice or falsely: remove every copy, then insert it."""
+
+    upserts: list[str]
+    deletes: list[str]
+
+
+def desired_points(
+    chunks: pl.DataFrame, documents: pl.DataFrame, has_vector: pl.Series, encoder_version: str
+) -> pl.DataFrame:
+    """The points that the index should hold.
+
+    Args:
+        chunks: ``chunk_id``, ``row_hash``, ``embed_hash``, ``document_id``, ``is_active``.
+        documents: ``document_id``, ``row_hash``.
+        has_vector: embed hashes whose vector exists in the space.
+        encoder_version: of the encoder of sparse terms.
+
+    Returns:
+        ``chunk_id``, ``point_hash`` (Int64), sorted by chunk_id: one row per active chunk whose document exists.
+    """
+    vectors = pl.DataFrame({"embed_hash": has_vector}, schema={"embed_hash": pl.String}).unique()
+    rows = (
+        chunks.filter(pl.col("is_active"))
+        .select("chunk_id", "embed_hash", "document_id", chunk_hash="row_hash")
+        .join(documents.select("document_id", document_hash="row_hash"), on="document_id", how="inner")
+        .join(vectors.with_columns(has_vector=pl.lit(True)), on="embed_hash", how="left")
+        .sort("chunk_id")
+    )
+    if rows.is_empty():
+        return pl.DataFrame(schema=_POINTS_SCHEMA)
+    hashed = _combined(
+        np.uint64(value_hash(encoder_version) % 2**64),
+        rows["chunk_hash"].to_numpy().astype(np.int64).view(np.uint64),
+        rows["document_hash"].to_numpy().astype(np.int64).view(np.uint64),
+        rows["has_vector"].fill_null(False).to_numpy().astype(np.uint64),
+    )
+    return rows.select("chunk_id").with_columns(pl.Series("point_hash", hashed.view(np.int64), dtype=pl.Int64))
+
+
+def diff(desired: pl.DataFrame, held: pl.DataFrame) -> Difference:
+    """What turns ``held`` into ``desired``.
+
+    Args:
+        desired: ``chunk_id``, ``point_hash``.
+        held: ``chunk_id``, ``row_hash``: a generation's sidecar or its real points; an id that is there twice is wrong.
+
+    Returns:
+        Sorted ids: to upsert (missing, stale or held twice), to delete (extra or held twice).
+    """
+    counts = held.group_by("chunk_id").agg(pl.len().alias("copies"), pl.col("row_hash").first())
+    right = desired.join(
+        counts.filter(pl.col("copies") == 1),
+        left_on=["chunk_id", "point_hash"],
+        right_on=["chunk_id", "row_hash"],
+        how="semi",
+        nulls_equal=False,
+    )
+    upserts = desired.join(right, on="chunk_id", how="anti")["chunk_id"].sort().to_list()
+    extra = counts.join(desired, on="chunk_id", how="anti")["chunk_id"]
+    twice = counts.filter(pl.col("copies") > 1)["chunk_id"]
+    return Difference(upserts, pl.concat([extra, twice]).unique().sort().to_list())
+
+
+def point_payload(chunks: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+    """``chunk_id`` and ``PAYLOAD_COLUMNS`` but ``row_hash`` of every chunk whose document exists, in the chunks' order.
+
+    Args:
+        chunks: whole rows of silver/chunks.
+        documents: rows of bronze/documents, of which the text is not needed.
+
+    Returns:
+        What a search result shows without a look into any table. ``kind`` is the document's, ``chunk_kind`` the
+        chunk's. ``row_hash`` is left out: a store takes ``desired_points``' ``point_hash`` for it.
+    """
+    shown = [name for name in PAYLOAD_COLUMNS if name != "row_hash"]
+    return (
+        chunks.rename({"kind": "chunk_kind"})
+        .join(documents.select(_DOCUMENT_COLUMNS), on="document_id", how="inner", maintain_order="left")
+        .select("chunk_id", *shown)
+    )
+
+
+def _combined(seed: np.uint64, *columns: Words) -> Words:
+    """One 64-bit hash per row; the order of the columns counts."""
+    state = np.full(columns[0].shape, seed, dtype=np.uint64)
+    for column in columns:
+        state = _mixed(state ^ _mixed(column))
+    return state
+
+
+def _mixed(words: Words) -> Words:
+    """SplitMix64's finalizer (Steele, Lea, Flood 2014): a bijection of 64-bit words, wrapping."""
+    words = words + np.uint64(0x9E3779B97F4A7C15)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))

@@ -1,0 +1,54 @@
+"""Tables that Cortex keeps about its own work: ledgers, snapshots, quarantine."""
+
+import dataframely as dy
+
+from cortex_assets.tables import Kind, TableSpec
+
+
+class Ledger(dy.Schema):
+    """What an asset last did for an input key. Append-only: of a key's rows the highest ``sequence`` counts."""
+
+    shard = dy.String()
+    input_key = dy.String()
+    sequence = dy.Int64(min=0)
+    is_deleted = dy.Bool(metadata={"doc": "a tombstone: the key was pruned"})
+    input_hash = dy.Int64()
+    route = dy.String(metadata={"doc": "the named producer the key was routed to, or empty"})
+    producer_version = dy.String()
+    row_count = dy.Int64(min=0)
+    row_sum = dy.Int64(metadata={"doc": "wrapping sum of the output rows' row_hash"})
+    status = dy.String(regex="^(ok|failed|transient|quarantined)$")
+    reason = dy.String(nullable=True)
+    attempts = dy.Int64(min=0)
+    retry_at = dy.Datetime(time_zone="UTC", nullable=True)
+
+
+class Snapshots(dy.Schema):
+    """What one published generation of a shard was made from."""
+
+    shard = dy.String()
+    space_id = dy.String()
+    generation = dy.Int64(min=0)
+    published_at = dy.Datetime(time_zone="UTC")
+    versions = dy.String(metadata={"doc": "JSON {table: Delta version}"})
+    points = dy.Int64(min=0)
+
+
+class QuarantinedRows(dy.Schema):
+    """A row that a schema refused: which rule, not its values."""
+
+    shard = dy.String()
+    asset = dy.String()
+    input_key = dy.String()
+    row_id = dy.String()
+    reason = dy.String()
+    quarantined_at = dy.Datetime(time_zone="UTC")
+
+
+def ledger_table(asset: str) -> TableSpec:
+    """The ledger of one asset."""
+    return TableSpec(f"ops/ledger/{asset}", Kind.OPS, Ledger, ("shard", "input_key", "sequence"), ("shard",))
+
+
+SNAPSHOTS = TableSpec("ops/snapshots", Kind.OPS, Snapshots, ("shard", "space_id", "generation"))
+QUARANTINED_ROWS = TableSpec("ops/quarantined_rows", Kind.OPS, QuarantinedRows, ("asset", "row_id"))

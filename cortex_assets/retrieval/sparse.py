@@ -1,0 +1,175 @@
+"""Text to sparse vectors, for storing and for asking: words, identifiers and their parts, weighted as BM25 does.
+
+A stored weight is the saturated term frequency with a *fixed* average length, so it depends on its own chunk alone; a
+query's weight
+is the idf of its term over all shards. Their dot product is BM25, and neither the number of shards nor what else is
+stored changes
+a stored vector. A change of anything here changes stored vectors: the index is then rebuilt from the chunks, without
+a model.
+
+Scoring, fusing and searching do not belong here; nor do words of one language (stop words are left to idf).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from cortex_assets.retrieval.words import asked_ids, stored_batch, stored_ids
+
+TermIds = npt.NDArray[np.uint32]
+Weights = npt.NDArray[np.float32]
+
+K1 = 1.2
+B = 0.75
+AVERAGE_LENGTH = 128.0
+"""Terms in an average chunk body, fixed so that a vector never depends on its neighbours; measured: 125."""
+
+FIELD_COUNTS = {"context": 1, "title": 1, "symbol": 2, "path": 1}
+"""How often a field's terms count beside the body's; fields do not count in the length."""
+
+QUERY_CHARACTERS = 4_000
+"""A query is read up to here; what lies behind it is not asked."""
+QUERY_TERMS = 128
+"""At most so many different terms are asked: the rarest."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseBatch:
+    """Sparse vectors of many texts, end to end: vector i is ``[offsets[i]:offsets[i + 1]]`` of ids and weights.
+
+    Attributes:
+        ids: uint32 term ids, ascending within a vector, none twice.
+        weights: float32, positive, below ``K1 + 1``.
+        offsets: int64, one more than there are vectors.
+    """
+
+    ids: TermIds
+    weights: Weights
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+        return len(self.offsets) - 1
+
+    def vector(self, index: int) -> tuple[TermIds, Weights]:
+        """Ids and weights of one vector (views)."""
+        span = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        return self.ids[span], self.weights[span]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What of a chunk is found by words: body, headings before it, document title, code symbol, path."""
+
+    text: str
+    context: str = ""
+    title: str = ""
+    symbol: str = ""
+    path: str = ""
+
+
+@lru_cache(maxsize=4096)
+def _path_terms(path: str) -> list[int]:
+    """Terms of a path: itself, every component, and the file's name without its suffix."""
+    name = path.rpartition("/")[2]
+    bare = name.rpartition(".")[0]
+    return [*stored_ids(path), *(stored_ids(bare) if bare else ())]
+
+
+def encode_points(points: Sequence[Fields]) -> SparseBatch:
+    """Sparse vectors of chunks, in the order given.
+
+    Args:
+        points: the chunks' fields.
+
+    Returns:
+        One vector a chunk; a chunk without a word has an empty one.
+    """
+    body, lengths = stored_batch([point.text for point in points])
+    beside = [_beside_terms(point.context, point.title, point.symbol, point.path) for point in points]
+    counts = np.array([len(terms) for terms in beside], np.int64)
+    other = np.fromiter(chain.from_iterable(beside), dtype=np.uint32, count=int(counts.sum()))
+    numbers = np.arange(len(points), dtype=np.uint64) << np.uint64(32)
+    keys = np.concatenate((np.repeat(numbers, lengths) | body, np.repeat(numbers, counts) | other))
+    return _weighted(keys, lengths.astype(np.float64))
+
+
+@lru_cache(maxsize=4096)
+def _beside_terms(context: str, title: str, symbol: str, path: str) -> tuple[int, ...]:
+    """Terms of the fields beside the body, as often as they count."""
+    return tuple(
+        list(stored_ids(context)) * FIELD_COUNTS["context"]
+        + list(stored_ids(title)) * FIELD_COUNTS["title"]
+        + list(stored_ids(symbol)) * FIELD_COUNTS["symbol"]
+        + _path_terms(path) * FIELD_COUNTS["path"]
+    )
+
+
+def _weighted(keys: npt.NDArray[np.uint64], lengths: npt.NDArray[np.float64]) -> SparseBatch:
+    """Count terms per point and saturate the counts; a key is a point's number in the high half, a term in the low."""
+    keys = np.sort(keys)
+    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.zeros(0, np.int64)
+    frequency = np.diff(np.append(first, len(keys))).astype(np.float64)
+    keys = keys[first]
+    row = (keys >> np.uint64(32)).astype(np.int64)
+    norm = K1 * (1 - B + B * lengths / AVERAGE_LENGTH)
+    weights = frequency * (K1 + 1) / (frequency + norm[row]) if len(keys) else frequency
+    offsets = np.searchsorted(row, np.arange(len(lengths) + 1)).astype(np.int64)
+    return SparseBatch((keys & np.uint64(0xFFFFFFFF)).astype(np.uint32), weights.astype(np.float32), offsets)
+
+
+def encode_point(
+    text: str, context: str = "", title: str = "", symbol: str = "", path: str = ""
+) -> tuple[TermIds, Weights]:
+    """Sparse vector of one chunk: ids ascending, weights positive. See ``encode_points``."""
+    return encode_points([Fields(text, context, title, symbol, path)]).vector(0)
+
+
+def score_text(fields: Fields, weights: Mapping[int, float]) -> float:
+    """What a stored chunk scores for a query (term id to weight): the dot product, without making the vector."""
+    body = list(stored_ids(fields.text))
+    beside = _beside_terms(fields.context, fields.title, fields.symbol, fields.path)
+    norm = K1 * (1 - B + B * len(body) / AVERAGE_LENGTH)
+    found = Counter(filter(weights.__contains__, chain(body, beside)))
+    return sum(weights[term] * count * (K1 + 1) / (count + norm) for term, count in found.items())
+
+
+def query_terms(text: str) -> tuple[TermIds, npt.NDArray[np.int64]]:
+    """The different terms of a query's first ``QUERY_CHARACTERS``, ascending, and how often each occurs."""
+    ids = np.array(asked_ids(text[:QUERY_CHARACTERS]), dtype=np.uint32)
+    unique, counts = np.unique(ids, return_counts=True)
+    return unique, counts.astype(np.int64)
+
+
+def idf(frequencies: Sequence[int] | npt.NDArray[np.int64], points: int) -> Weights:
+    """``ln(1 + (N - df + .5) / (df + .5))`` of each document frequency among ``points`` points; never negative."""
+    df = np.minimum(np.asarray(frequencies, dtype=np.float64), points)
+    weights: Weights = np.log1p((points - df + 0.5) / (df + 0.5)).astype(np.float32)
+    return weights
+
+
+def query_vector(
+    ids: TermIds, counts: npt.NDArray[np.int64], frequencies: Sequence[int] | npt.NDArray[np.int64], points: int
+) -> tuple[TermIds, Weights]:
+    """The query's sparse vector: idf times count of the terms that occur anywhere, at most the heaviest.
+
+    Args:
+        ids: different terms (from ``query_terms``).
+        counts: how often each occurs in the query.
+        frequencies: in how many points, over all shards asked, each occurs.
+        points: number of points over all shards asked.
+
+    Returns:
+        Ids ascending and weights; both empty when no term occurs anywhere.
+    """
+    df = np.asarray(frequencies, dtype=np.int64)
+    weights = idf(df, points) * counts.astype(np.float32)
+    kept = np.flatnonzero(df > 0)
+    if len(kept) > QUERY_TERMS:
+        kept = np.sort(kept[np.lexsort((ids[kept], -weights[kept]))[:QUERY_TERMS]])
+    return ids[kept], weights[kept]

@@ -1,0 +1,102 @@
+"""The doors of inference: what an embedder and a token counter promise. Batch is the primitive.
+
+Engines live in ``inference.engines``; which engine serves a lane is resolved in ``inference.lanes``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An embedding space: vectors of one space may be compared with each other, of two spaces never.
+
+    Attributes:
+        space_id: readable prefix and digest of everything below, such as ``minilm-l6-v2-53aa5117``.
+        model: name of the model.
+        digest: SHA-256 of the weights (or the constant of a fake).
+        dimensions: length of a vector.
+        max_tokens: what the model reads at most, special tokens included.
+        pooling: ``mean`` or ``cls``.
+        normalized: vectors have length 1.
+    """
+
+    space_id: str
+    model: str
+    digest: str
+    dimensions: int
+    max_tokens: int
+    pooling: str
+    normalized: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A tokenized text: parallel arrays of token ids and of their character spans, special tokens not included."""
+
+    ids: Ints
+    starts: Ints
+    ends: Ints
+
+
+class Tokenizer(Protocol):
+    """An exact tokenizer of one model."""
+
+    name: str
+    """Names the tokenizer and its digest: part of a producer version."""
+    special_tokens: int
+    """How many special tokens the model adds to every text."""
+
+    def encode(self, text: str) -> Tokens:
+        """Tokenize one text; ``text[starts[i]:ends[i]]`` is what token i was made from."""
+        ...
+
+    def count_batch(self, texts: Sequence[str]) -> list[int]:
+        """Token counts of many texts, special tokens not included."""
+        ...
+
+
+class IdsTokenizer(Tokenizer, Protocol):
+    """A tokenizer whose ids an embedder can feed to its model."""
+
+    special_ids: tuple[int, ...]
+    """Ids of the special tokens that the model adds to every text, in their order (``[CLS]``, ``[SEP]``)."""
+
+    def encode_ids_batch(self, texts: Sequence[str]) -> list[Ints]:
+        """Token ids of many texts, special tokens not included: int32 arrays in the order of ``texts``."""
+        ...
+
+
+class Progress(Protocol):
+    """Told how many tokens were done since the last call."""
+
+    def __call__(self, tokens: int) -> None:
+        """Report progress."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of one space."""
+
+    space: Space
+    precision: str
+    """``fp32`` or ``bf16``: recorded with every vector."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the model, which may be a more capable one than the protocol asks for."""
+        ...
+
+    def embed_batch(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
+        """Vectors of shape (len(texts), space.dimensions), float32, L2-normalized, in the order of ``texts``.
+
+        ``progress`` hears the tokens done, batch by batch.
+        """
+        ...

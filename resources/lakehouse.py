@@ -1,0 +1,474 @@
+"""Delta tables on disk or in an object store: scan, append, replace by key, restore, and care.
+
+Generic over a table specification given as argument (structurally typed, see ``Table``); knows no room and no Dagster.
+What rows mean belongs to the rooms; who may write when belongs to ``engine`` (leases). Measured facts behind the choices:
+a literal shard and literal input keys in the MERGE predicate keep concurrent writers of other shards from conflicting and
+prune files; concurrent OPTIMIZE corrupts a table silently, so ``optimize`` and ``vacuum`` demand an exclusive lock.
+"""
+
+import hashlib
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import polars as pl
+
+from resources.coercion import SchemaMismatch, coerce, empty_frame
+
+log = logging.getLogger(__name__)
+
+EDITED_FILE_BYTES = 256 * 1024
+APPENDED_FILE_BYTES = 32 * 1024 * 1024
+CHECKPOINT_INTERVAL = "50"
+COMMIT_ATTEMPTS = 6
+MIXED_FILES = 2.0
+"""A shard is sorted anew when more files than this may hold a key, on average over its files' first keys."""
+_LITERAL = re.compile(r"^[\w .@:+=-]*$")
+_Result = TypeVar("_Result")
+
+
+class Table(Protocol):
+    """What the lakehouse needs to know of a table (``cortex_assets.tables.TableSpec`` has it)."""
+
+    @property
+    def name(self) -> str:
+        """Path below the root, such as ``bronze/documents``."""
+        ...
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that identify a row."""
+        ...
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        """Delta partition columns."""
+        ...
+
+    @property
+    def sort_by(self) -> tuple[str, ...]:
+        """Order of rows inside files."""
+        ...
+
+    @property
+    def dtypes(self) -> dict[str, pl.DataType]:
+        """Column name to dtype."""
+        ...
+
+
+class LakeError(Exception):
+    """The lake cannot do what was asked; the message names table, reason and remedy."""
+
+
+class RepeatedIds(LakeError):
+    """A batch holds one id twice; delta-rs would insert both rows without a word, so the batch is refused."""
+
+
+class LakeFull(LakeError):
+    """Free space is below the limit; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a write did: the version after it (unchanged where nothing was written) and row counts."""
+
+    version: int
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+def literal(value: str) -> str:
+    """Quote a string for a Delta predicate; only ids, shard names and the like are allowed, never free text."""
+    if not _LITERAL.match(value):
+        raise LakeError(
+            f"value {value[:60]!r} cannot stand in a table predicate: only word characters, space and .@:+=- may"
+        )
+    return f"'{value}'"
+
+
+class Lakehouse:
+    """The lake: tables below one root (a folder or an object-store URI)."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        before_write: Callable[[], None] | None = None,
+        maintenance_lock: Callable[[], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        """Bind the lake to a root.
+
+        Args:
+            root: folder or URI.
+            storage_options: credentials and endpoint of an object store.
+            before_write: called before every write; raises to refuse it (free-space guard, kill points of tests).
+            maintenance_lock: exclusive lock taken around optimize and vacuum; without one they refuse to run.
+        """
+        self.root = str(root)
+        self._options = dict(storage_options) if storage_options else None
+        self._before_write = before_write or (lambda: None)
+        self._maintenance_lock = maintenance_lock
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def uri(self, table: Table) -> str:
+        """Where a table lives."""
+        return f"{self.root.rstrip('/')}/{table.name}"
+
+    def open(self, table: Table, version: int | None = None) -> Any | None:
+        """A fresh ``deltalake.DeltaTable`` handle, or None where the table does not exist yet."""
+        if version is None and self._is_absent_locally(table):
+            return None
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(self.uri(table), version=version, storage_options=self._options)
+        except TableNotFoundError:
+            return None
+
+    def _is_absent_locally(self, table: Table) -> bool:
+        return "://" not in self.root and not (Path(self.uri(table)) / "_delta_log").is_dir()
+
+    def version(self, table: Table) -> int:
+        """Latest version of a table, -1 where it does not exist. Local tables are answered by listing their log."""
+        if "://" not in self.root:
+            log_dir = Path(self.uri(table)) / "_delta_log"
+            if not log_dir.is_dir():
+                return -1
+            versions = [int(f.name[:20]) for f in log_dir.iterdir() if f.name[:20].isdigit()]
+            return max(versions, default=-1)
+        handle = self.open(table)
+        return -1 if handle is None else int(handle.version())
+
+    def partition_token(self, table: Table, column: str, values: Sequence[str]) -> str:
+        """A short text that changes whenever the rows of some partitions do, and with no other partition's commits."""
+        handle = self.open(table)
+        if handle is None:
+            return "none"
+        files = handle.file_uris(file_pruning_predicate=[(column, "in", list(values))])
+        return hashlib.blake2b("\n".join(sorted(files)).encode(), digest_size=8).hexdigest()
+
+    def scan(
+        self,
+        table: Table,
+        *,
+        where: Mapping[str, str] | None = None,
+        keys: Mapping[str, Sequence[str]] | None = None,
+        version: int | None = None,
+    ) -> pl.LazyFrame:
+        """Lazily read a table with file pruning.
+
+        Args:
+            table: what to read; a table that does not exist yet reads as an empty frame of its schema.
+            where: column to literal (partition columns prune whole folders).
+            keys: column to literal values (file statistics prune files).
+            version: time travel; None reads the latest.
+
+        Returns:
+            LazyFrame with the declared columns in declared order.
+        """
+        handle = self.open(table, version)
+        if handle is None:
+            return empty_frame(table.dtypes).lazy()
+        frame = pl.scan_delta(handle)
+        for column, value in (where or {}).items():
+            frame = frame.filter(pl.col(column) == value)
+        for column, values in (keys or {}).items():
+            if not values:
+                return empty_frame(table.dtypes).lazy()
+            frame = frame.filter(pl.col(column).is_between(pl.lit(min(values)), pl.lit(max(values))))
+            frame = frame.filter(pl.col(column).is_in(list(values)))
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in table.dtypes.items())
+
+    def pick(
+        self, table: Table, where: Mapping[str, str], column: str, values: Sequence[str], columns: Sequence[str]
+    ) -> pl.DataFrame:
+        """Rows whose ``column`` is one of ``values``, where statistics cannot tell the files (hashes) and rows are wide.
+
+        Reads the column of all files first and whole rows only of files that hold a value: ten of 100,000 vectors in
+        .05 s instead of .43 s.
+
+        Args:
+            table: what to read; one that does not exist yet has no rows.
+            where: partition column to literal.
+            column: compared with ``values``.
+            values: wanted.
+            columns: returned, none of them a partition column.
+        """
+        handle = self.open(table)
+        schema = {name: table.dtypes[name] for name in columns}
+        if handle is None or not values:
+            return pl.DataFrame(schema=schema)
+        files = handle.file_uris(file_pruning_predicate=[(name, "=", value) for name, value in where.items()] or None)
+        is_wanted = pl.col(column).is_in(list(values))
+        if len(files) > 1:
+            found = pl.scan_parquet(files, storage_options=self._options, include_file_paths="_file").filter(is_wanted)
+            files = found.select(pl.col("_file").unique()).collect().to_series().to_list()
+        if not files:
+            return pl.DataFrame(schema=schema)
+        rows = pl.scan_parquet(files, storage_options=self._options).filter(is_wanted)
+        return rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).collect()
+
+    def history(self, table: Table, limit: int = 20) -> list[dict[str, Any]]:
+        """Latest commits of a table, newest first."""
+        handle = self.open(table)
+        return [] if handle is None else list(handle.history(limit))
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def append(self, table: Table, frame: pl.DataFrame, transaction: tuple[str, int] | None = None) -> Commit:
+        """Append rows; with ``transaction`` (app id, number) a number that was already written is skipped.
+
+        Appends never conflict with each other.
+        """
+        if frame.is_empty():
+            return Commit(self.version(table))
+        data = self._prepare(table, frame)
+        if transaction is not None:
+            handle = self.open(table)
+            done = None if handle is None else handle.transaction_version(transaction[0])
+            if handle is not None and done is not None and done >= transaction[1]:
+                return Commit(int(handle.version()))
+        self._retry(table, lambda: self._write(table, data, "append", None, transaction))
+        return Commit(self.version(table), inserted=data.height)
+
+    def overwrite(self, table: Table, frame: pl.DataFrame, predicate: str = "true") -> Commit:
+        """Replace the rows that match ``predicate`` by ``frame``. Always with a predicate: a stale handle without one keeps old rows."""
+        data = self._prepare(table, frame)
+        if self.open(table) is None:
+            return self.append(table, frame)
+        self._retry(table, lambda: self._write(table, data, "overwrite", predicate, None))
+        return Commit(self.version(table), inserted=data.height)
+
+    def _write(
+        self, table: Table, data: pl.DataFrame, mode: Any, predicate: str | None, transaction: tuple[str, int] | None
+    ) -> None:
+        from deltalake import CommitProperties, Transaction, write_deltalake
+
+        appended = "input_key" not in data.columns
+        write_deltalake(
+            self.uri(table),
+            data,
+            mode=mode,
+            predicate=predicate,
+            partition_by=list(table.partition_by) or None,
+            configuration=None if self.open(table) is not None else _configuration(table),
+            storage_options=self._options,
+            target_file_size=APPENDED_FILE_BYTES if appended else EDITED_FILE_BYTES,
+            writer_properties=_writer(table),
+            commit_properties=CommitProperties(app_transactions=[Transaction(*transaction)]) if transaction else None,
+        )
+
+    def replace_keys(
+        self, table: Table, shard: str, frame: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str] = ()
+    ) -> Commit:
+        """Make ``frame`` the rows of ``input_keys`` in a shard: one MERGE (ARCHITECTURE 4 "Apply").
+
+        Args:
+            table: a sharded table with a one-column key, ``input_key`` and ``row_hash``.
+            shard: the literal partition.
+            frame: rows that the keys have now.
+            input_keys: every key that may have rows in ``frame`` or ``gone``.
+            gone: ids that the keys had and do not have any more.
+
+        Returns:
+            Commit; unchanged input makes no commit.
+
+        Raises:
+            RepeatedIds: ``frame`` holds an id twice.
+        """
+        (id_column,) = table.key
+        data = self._prepare(table, frame)
+        if data.get_column(id_column).n_unique() != data.height:
+            repeated = data.filter(pl.col(id_column).is_duplicated()).get_column(id_column).unique().sort()
+            raise RepeatedIds(
+                f"{table.name}: {repeated.len()} ids stand twice in one batch of shard {shard}, such as {repeated[0]}; "
+                "the function that made the rows must give distinct ids"
+            )
+        handle = self.open(table)
+        if handle is None:
+            return self.append(table, frame)
+        operations = [data.with_columns(pl.lit("U").alias("op"))]
+        if gone:
+            tombstones = (
+                empty_frame(table.dtypes)
+                .clear(len(gone))
+                .with_columns(pl.Series(id_column, list(gone)), shard=pl.lit(shard), op=pl.lit("D"))
+            )
+            operations.append(tombstones)
+        source = pl.concat(operations)
+        if source.is_empty():
+            return Commit(int(handle.version()))
+        keys = ", ".join(literal(key) for key in input_keys)
+        predicate = f"t.shard = {literal(shard)} AND t.input_key IN ({keys}) AND t.{id_column} = s.{id_column}"
+        columns = {name: f"s.{name}" for name in table.dtypes}
+        metrics = self._retry(table, lambda: self._merge(table, source, predicate, columns))
+        return Commit(
+            self.version(table),
+            metrics["num_target_rows_inserted"],
+            metrics["num_target_rows_updated"],
+            metrics["num_target_rows_deleted"],
+        )
+
+    def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
+        handle = self.open(table)
+        if handle is None:
+            raise LakeError(f"{table.name} vanished while it was written; run again")
+        merger = handle.merge(
+            source, predicate, source_alias="s", target_alias="t", writer_properties=_writer(table), streamed_exec=False
+        )
+        metrics: dict[str, int] = (
+            merger.when_matched_delete("s.op = 'D'")
+            .when_matched_update(columns, predicate="s.op = 'U' AND s.row_hash != t.row_hash")
+            .when_not_matched_insert(columns, predicate="s.op = 'U'")
+            .execute()
+        )
+        return metrics
+
+    def delete_where(self, table: Table, column: str, values: Sequence[str], shard: str | None = None) -> Commit:
+        """Delete the rows whose ``column`` is one of ``values``; nothing matched makes no commit."""
+        handle = self.open(table)
+        if handle is None or not values:
+            return Commit(self.version(table))
+        deleted = 0
+        for start in range(0, len(values), 2_000):
+            some = ", ".join(literal(value) for value in values[start : start + 2_000])
+            predicate = f"{column} IN ({some})" + (f" AND shard = {literal(shard)}" if shard is not None else "")
+            deleted += self._retry(table, lambda p=predicate: self._delete(table, p))  # type: ignore[misc]
+        return Commit(self.version(table), deleted=deleted)
+
+    def _delete(self, table: Table, predicate: str) -> int:
+        handle = self.open(table)
+        return 0 if handle is None else int(handle.delete(predicate)["num_deleted_rows"] or 0)
+
+    def restore(self, table: Table, version: int) -> Commit:
+        """Make an older version the latest one (a new commit)."""
+        handle = self.open(table)
+        if handle is None:
+            raise LakeError(f"{table.name} does not exist: nothing to restore")
+        self._before_write()
+        handle.restore(version)
+        return Commit(self.version(table))
+
+    # -- care ------------------------------------------------------------------------------------------------------
+
+    def optimize(self, table: Table) -> dict[str, Any]:
+        """Compact small files under the exclusive maintenance lock; the table is opened after the lock is taken.
+
+        A shard of a table sorted by input key is written anew, sorted, when its files are many or their keys overlap:
+        compacting joins files that are not neighbours, and then a literal key prunes few of them.
+        """
+        with self._exclusive(table):
+            handle = self.open(table)
+            if handle is None:
+                return {}
+            self._before_write()
+            how: dict[str, Any] = {"writer_properties": _writer(table)}
+            if "input_key" not in table.sort_by:
+                target = EDITED_FILE_BYTES if "input_key" in table.dtypes else APPENDED_FILE_BYTES
+                return dict(handle.optimize.compact(target_size=target, **how))
+            done: dict[str, Any] = {}
+            for shard in _scattered_shards(handle):
+                only = [("shard", "=", shard)]
+                done = dict(handle.optimize.z_order(["input_key"], only, target_size=EDITED_FILE_BYTES, **how))
+            return done
+
+    def vacuum(self, table: Table, retention: timedelta) -> list[str]:
+        """Delete files that no version within ``retention`` names, and clean the log, under the exclusive lock.
+
+        Delta counts whole hours: what is begun counts whole, so that nothing inside the retention goes.
+        """
+        with self._exclusive(table):
+            handle = self.open(table)
+            if handle is None:
+                return []
+            hours = max(0, math.ceil(retention.total_seconds() / 3600))
+            removed = list(handle.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+            handle.create_checkpoint()
+            return removed
+
+    def _exclusive(self, table: Table) -> AbstractContextManager[object]:
+        if self._maintenance_lock is None:
+            raise LakeError(
+                f"{table.name}: maintenance without a lock is refused; two OPTIMIZEs at once corrupt a table"
+            )
+        return self._maintenance_lock()
+
+    def version_at(self, table: Table, when: datetime) -> int:
+        """The last version committed at or before ``when`` (aware datetime)."""
+        handle = self.open(table)
+        if handle is None:
+            raise LakeError(f"{table.name} does not exist")
+        handle.load_as_version(when)
+        return int(handle.version())
+
+    # -- within ----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        try:
+            data = coerce(frame, table.dtypes)
+        except SchemaMismatch as error:
+            raise LakeError(f"{table.name}: {error}") from error
+        return data.sort(list(table.sort_by)) if table.sort_by else data
+
+    def _retry(self, table: Table, write: Callable[[], _Result]) -> _Result:
+        """Run a write; on a commit conflict do it again on a fresh handle, with back-off."""
+        from deltalake.exceptions import CommitFailedError
+
+        for attempt in range(COMMIT_ATTEMPTS):
+            self._before_write()
+            try:
+                return write()
+            except CommitFailedError as error:
+                if attempt == COMMIT_ATTEMPTS - 1:
+                    raise LakeError(
+                        f"{table.name}: {COMMIT_ATTEMPTS} commits in a row met another writer; run again when it is done"
+                    ) from error
+                log.info("%s: commit conflict, attempt %d", table.name, attempt + 1)
+                time.sleep(0.05 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def _scattered_shards(handle: Any) -> list[str]:
+    """Shards of many small files, or of files whose ranges of input keys overlap; by the files' statistics alone."""
+    columns = {"partition.shard": "shard", "min.input_key": "first", "max.input_key": "last", "size_bytes": "bytes"}
+    files = pl.DataFrame(handle.get_add_actions(flatten=True)).select(pl.col(k).alias(v) for k, v in columns.items())
+    pairs = files.join(files.select("shard", key="first"), on="shard")
+    holding = pairs.filter(pl.col("key").is_between("first", "last")).group_by("shard").len("holding")
+    shards = files.group_by("shard").agg(files=pl.len(), bytes=pl.col("bytes").sum()).join(holding, on="shard")
+    ideal = (pl.col("bytes") / EDITED_FILE_BYTES).ceil()
+    is_scattered = (pl.col("files") > 2 * ideal + 1) | (pl.col("holding") > MIXED_FILES * pl.col("files"))
+    return shards.filter((pl.col("files") > 1) & is_scattered).get_column("shard").sort().to_list()
+
+
+def _writer(table: Table) -> Any:
+    """How Parquet is written: ZSTD 1 takes half of level 3's time for 4 % more bytes; numbers of vectors rarely repeat."""
+    from deltalake import ColumnProperties, WriterProperties
+
+    has_vectors = any(isinstance(dtype, pl.List) for dtype in table.dtypes.values())
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        max_row_group_size=4096,
+        default_column_properties=ColumnProperties(dictionary_enabled=False) if has_vectors else None,
+    )
+
+
+def _configuration(table: Table) -> dict[str, str | None]:
+    stats = [name for name in table.sort_by or table.key if name not in table.partition_by]
+    appended = "input_key" not in table.dtypes
+    return {
+        "delta.checkpointInterval": CHECKPOINT_INTERVAL,
+        "delta.targetFileSize": str(APPENDED_FILE_BYTES if appended else EDITED_FILE_BYTES),
+        "delta.dataSkippingStatsColumns": ",".join(stats),
+    }

@@ -1,0 +1,227 @@
+"""What the environment says, read once: the only module that looks at ``os.environ``.
+
+Add a field here when something must be set from outside, with its variable, its default and its allowed form. Settings
+of one corpus belong in ``data/sources.yaml``, what a person decided belongs in the lake under ``human/``.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+_SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_DURATION_UNITS = {"": 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_INHERITED_GIT = frozenset({"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_PROXY_COMMAND"})
+
+
+class SettingsError(ValueError):
+    """An environment variable cannot be used; names the variable, the value and the allowed form."""
+
+
+class DiskFullError(RuntimeError):
+    """Too little free space to write; names the path, what is free, what is needed and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are and how far a run may go.
+
+    Attributes:
+        data_dir: absolute folder that holds everything Cortex writes.
+        dagster_home: Dagster's folder.
+        retention: how long old versions stay (vacuum, log, as_of).
+        min_free_fraction: share of the disk (0..1) that must stay free.
+        min_free_bytes: bytes that must stay free; both limits hold.
+        qdrant_url: a Qdrant server, or None for the embedded index.
+        slice_files: files a slice takes at most.
+        slice_seconds: seconds after which a slice takes no more files.
+        embed: which embedder serves: ``packaged``, ``hash`` (tests), or the name of a configured model.
+        max_file_bytes: larger files become rows of status ``too_large``.
+        still_seconds: how long size and mtime must have stood still before a file is taken.
+        workers: processes or threads a stage may use.
+    """
+
+    data_dir: Path
+    dagster_home: Path
+    retention: timedelta = timedelta(days=7)
+    min_free_fraction: float = 0.05
+    min_free_bytes: int = 2 * 10**9
+    qdrant_url: str | None = None
+    slice_files: int = 500
+    slice_seconds: float = 300.0
+    embed: str = "packaged"
+    max_file_bytes: int = 2 * 2**30
+    still_seconds: float = 2.0
+    workers: int = 2
+
+    @property
+    def inbox(self) -> Path:
+        """Folders in it register themselves as corpora."""
+        return self.data_dir / "inbox"
+
+    @property
+    def sources_file(self) -> Path:
+        """Declares corpora that live elsewhere."""
+        return self.data_dir / "sources.yaml"
+
+    @property
+    def lake(self) -> Path:
+        """Root of the Delta tables."""
+        return self.data_dir / "lake"
+
+    @property
+    def index(self) -> Path:
+        """Root of the index generations."""
+        return self.data_dir / "index"
+
+    @property
+    def raw(self) -> Path:
+        """Root of the content-addressed store."""
+        return self.data_dir / "raw"
+
+    @property
+    def cache(self) -> Path:
+        """What can be deleted at any time: the state cache, git checkouts."""
+        return self.data_dir / "cache"
+
+    @property
+    def locks(self) -> Path:
+        """Lease files."""
+        return self.data_dir / "locks"
+
+    @property
+    def models(self) -> Path:
+        """Downloaded model weights."""
+        return self.data_dir / "models"
+
+
+def load_settings(start: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        start: folder that a relative ``CORTEX_DATA`` (default ``data``) is meant from; the working directory when None.
+        environment: what to read instead of the process's environment (tests).
+
+    Raises:
+        SettingsError: a variable has a value of another form than allowed.
+    """
+    env = os.environ if environment is None else environment
+    base = Path.cwd() if start is None else start
+    data_dir = (base / (env.get("CORTEX_DATA") or "data")).absolute()
+    home = env.get("DAGSTER_HOME")
+    fraction, free_bytes = _min_free(env.get("CORTEX_MIN_FREE") or "5%,2GB")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return Settings(
+        data_dir=data_dir,
+        dagster_home=(base / home).absolute() if home else data_dir / ".dagster",
+        retention=timedelta(seconds=_duration("CORTEX_RETENTION", env.get("CORTEX_RETENTION") or "7d")),
+        min_free_fraction=fraction,
+        min_free_bytes=free_bytes,
+        qdrant_url=_url("CORTEX_QDRANT_URL", env.get("CORTEX_QDRANT_URL")),
+        slice_files=_whole("CORTEX_SLICE_FILES", env.get("CORTEX_SLICE_FILES") or "500", least=1),
+        slice_seconds=_number("CORTEX_SLICE_SECONDS", env.get("CORTEX_SLICE_SECONDS") or "300"),
+        embed=_name("CORTEX_EMBED", env.get("CORTEX_EMBED") or "packaged"),
+        max_file_bytes=_size("CORTEX_MAX_FILE", env.get("CORTEX_MAX_FILE") or "2GiB"),
+        still_seconds=_number("CORTEX_STILL_SECONDS", env.get("CORTEX_STILL_SECONDS") or "2"),
+        workers=_whole("CORTEX_WORKERS", env.get("CORTEX_WORKERS") or str(min(cores, 8)), least=1),
+    )
+
+
+def free_space_guard(path: Path, settings: Settings, needed: int = 0) -> None:
+    """Refuse to go on when the disk of ``path`` has too little free space.
+
+    Args:
+        path: a file or folder on the disk in question; it need not exist yet.
+        settings: holds both limits.
+        needed: bytes that are about to be written; they must fit above the limits.
+
+    Raises:
+        DiskFullError: below a limit.
+    """
+    present = path
+    while not present.exists() and present != present.parent:
+        present = present.parent
+    usage = shutil.disk_usage(present)
+    limit = max(int(usage.total * settings.min_free_fraction), settings.min_free_bytes)
+    if usage.free - needed < limit:
+        raise DiskFullError(
+            f"{path}: {usage.free / 1e9:.2f} GB free on its disk, {needed / 1e9:.2f} GB to write, and "
+            f"{limit / 1e9:.2f} GB must stay free. Free some space, run `cortex maintain`, or lower CORTEX_MIN_FREE "
+            "(for example '1%,500MB')."
+        )
+
+
+def quiet_math_threads() -> None:
+    """One thread for numpy's BLAS, unless the environment says otherwise; call it before numpy is imported.
+
+    OpenBLAS' threads fight those of torch and the index for the same cores: a small search took 24-32 ms with them and
+    9.7 ms without.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """The environment for a child process: this one's, without ``GIT_DIR`` and its like, plus ``extra``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _INHERITED_GIT}
+    return kept | extra
+
+
+def _error(variable: str, value: str, allowed: str) -> SettingsError:
+    return SettingsError(f"{variable}={value!r} is not allowed: use {allowed}.")
+
+
+def _whole(variable: str, value: str, least: int) -> int:
+    if not re.fullmatch(r"\d{1,12}", value.strip()) or int(value) < least:
+        raise _error(variable, value, f"a whole number from {least}, such as 4")
+    return int(value)
+
+
+def _number(variable: str, value: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()):
+        raise _error(variable, value, "a number of seconds from 0, such as 2 or 0.5")
+    return float(value)
+
+
+def _size(variable: str, value: str) -> int:
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
+    if match is None or match[2].lower() not in _SIZE_UNITS:
+        raise _error(variable, value, "a size such as 500MB, 2GiB or a number of bytes")
+    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+
+
+def _duration(variable: str, value: str) -> float:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([dhms]?)", value.strip())
+    if match is None:
+        raise _error(variable, value, "a time such as 7d, 36h or a number of days")
+    return float(match[1]) * _DURATION_UNITS[match[2]]
+
+
+def _min_free(value: str) -> tuple[float, int]:
+    fraction, size = 0.0, 0
+    for part in value.split(","):
+        percent = re.fullmatch(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*", part)
+        if percent is None:
+            size = _size("CORTEX_MIN_FREE", part)
+        elif float(percent[1]) < 100:
+            fraction = float(percent[1]) / 100
+        else:
+            raise _error("CORTEX_MIN_FREE", value, "a share below 100%, a size, or both, such as 5%,2GB")
+    return fraction, size
+
+
+def _url(variable: str, value: str | None) -> str | None:
+    if not value:
+        return None
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+        raise _error(variable, value, "a URL such as http://127.0.0.1:6333")
+    return value.rstrip("/")
+
+
+def _name(variable: str, value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*", value):
+        raise _error(variable, value, "packaged, hash, or the name of a configured model")
+    return value

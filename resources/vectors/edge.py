@@ -1,0 +1,264 @@
+"""The embedded vector store: per shard a list of immutable qdrant-edge segments, switched by one small file.
+
+A publish writes only what changed: one new segment with the upserts (and with small segments merged into it), the list
+of points that do not count any more, a manifest; then it switches. Readers look at ``current.json`` on every call and
+keep segments open that both generations name. One publisher per shard at a time; any number of readers anywhere.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from resources.vectors import generation as files
+from resources.vectors import publishing
+from resources.vectors.filters import Filter
+from resources.vectors.protocol import (
+    REAL_POINTS_SCHEMA,
+    SIDECAR_SCHEMA,
+    DamagedIndexError,
+    Frequencies,
+    Generation,
+    Hit,
+    Hits,
+    Payload,
+    SparseQuery,
+    check_upserts,
+)
+from resources.vectors.ranking import ranked
+from resources.vectors.reading import Floors, OpenGeneration, Part, as_hit, current_stamp, open_generation, payloads_of
+from resources.vectors.segment import SegmentVanishedError
+
+T = TypeVar("T")
+_ATTEMPTS = 6
+_PARALLEL_FROM = 20_000
+
+
+class EdgeStore:
+    """``VectorStore`` on local disk; see the module docstring."""
+
+    def __init__(
+        self,
+        root: Path,
+        hnsw_threshold: int = 100_000,
+        max_segments: int = 8,
+        keep_seconds: float = 600.0,
+        threads: int = 2,
+        on_step: Callable[[str], None] | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            root: folder of all spaces; made when first published to.
+            hnsw_threshold: points from which ``compact`` builds a graph; without one, dense search is exact.
+            max_segments: large segments a shard may have, and half as many small ones (``merging``).
+            keep_seconds: how long generations older than the previous one stay readable.
+            threads: for searching segments side by side.
+            on_step: told ``segment``, ``generation``, ``switched``, ``collected`` while publishing.
+        """
+        self._root = root
+        self._settings = publishing.PublishSettings(
+            hnsw_threshold, max_segments, keep_seconds, on_step or (lambda step: None)
+        )
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._opened: dict[tuple[str, str], OpenGeneration] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def publish(
+        self,
+        space_id: str,
+        dimensions: int,
+        shard: str,
+        upserts: pl.DataFrame,
+        deletes: Sequence[str],
+        versions: Mapping[str, int],
+        replace: bool = False,
+    ) -> Generation:
+        """See ``VectorStore.publish``."""
+        check_upserts(upserts, dimensions)
+        folder = self._folder(space_id, shard)
+        return publishing.publish(folder, dimensions, upserts, deletes, versions, replace, self._settings)
+
+    def compact(self, space_id: str, shard: str) -> Generation | None:
+        """See ``VectorStore.compact``."""
+        return publishing.compact(self._folder(space_id, shard), self._settings)
+
+    def drop(self, space_id: str, shard: str) -> None:
+        """See ``VectorStore.drop``."""
+        folder = self._folder(space_id, shard)
+        if folder.exists():
+            with files.publish_lock(folder):
+                (folder / files.CURRENT).unlink(missing_ok=True)
+                files.sync_file(folder)
+                shutil.rmtree(folder)
+        self._forget(space_id, [shard])
+
+    def generation(self, space_id: str, shard: str) -> Generation | None:
+        """See ``VectorStore.generation``."""
+        manifest = files.read_manifest(self._folder(space_id, shard))
+        return manifest.as_generation() if manifest else None
+
+    def versions(self, space_id: str, shard: str) -> dict[str, int]:
+        """See ``VectorStore.versions``."""
+        generation = self.generation(space_id, shard)
+        return dict(generation.versions) if generation else {}
+
+    def shards(self, space_id: str) -> list[str]:
+        """See ``VectorStore.shards``."""
+        return files.shard_names(self._root / files.folder_name(space_id))
+
+    def segment_folders(self, space_id: str, shard: str) -> list[Path]:
+        """Folders of the current generation's segments; the qdrant-edge shard of each lies in its ``edge``."""
+        folder = self._folder(space_id, shard)
+        manifest = files.read_manifest(folder)
+        return [folder / entry.folder for entry in manifest.segments] if manifest else []
+
+    def sidecar(self, space_id: str, shard: str) -> pl.DataFrame:
+        """See ``VectorStore.sidecar``."""
+
+        def read(parts: list[Part]) -> pl.DataFrame:
+            frames = [part.sidecar() for part in parts]
+            return pl.concat([pl.DataFrame(schema=SIDECAR_SCHEMA), *frames]).sort("chunk_id")
+
+        return self._reading(space_id, [shard], read)
+
+    def real_points(self, space_id: str, shard: str) -> pl.DataFrame:
+        """See ``VectorStore.real_points``; reads the disk anew, not what is open."""
+
+        def read(parts: list[Part]) -> pl.DataFrame:
+            frames = [part.real_points() for part in parts]
+            return pl.concat([pl.DataFrame(schema=REAL_POINTS_SCHEMA), *frames]).sort("chunk_id", "row_hash")
+
+        return self._reading(space_id, [shard], read)
+
+    def search_dense(
+        self, space_id: str, shards: Sequence[str], vector: Sequence[float], limit: int, where: Filter | None = None
+    ) -> list[Hit]:
+        """See ``VectorStore.search_dense``."""
+        return self.search_batch(space_id, shards, vector, None, limit, where).dense
+
+    def search_sparse(
+        self,
+        space_id: str,
+        shards: Sequence[str],
+        indices: Sequence[int],
+        weights: Sequence[float],
+        limit: int,
+        where: Filter | None = None,
+    ) -> list[Hit]:
+        """See ``VectorStore.search_sparse``."""
+        return self.search_batch(space_id, shards, None, SparseQuery(indices, weights), limit, where).sparse
+
+    def search_batch(
+        self,
+        space_id: str,
+        shards: Sequence[str],
+        vector: Sequence[float] | None,
+        sparse: SparseQuery | None,
+        limit: int,
+        where: Filter | None = None,
+        with_payload: bool = True,
+    ) -> Hits:
+        """See ``VectorStore.search_batch``."""
+        if limit < 1:
+            raise ValueError(f"search: limit {limit} must be at least 1")
+
+        def read(parts: list[Part]) -> Hits:
+            parts = sorted(parts, key=lambda part: -part.entry.live)
+            floors = Floors(limit)
+            found = self._each(parts, lambda part: part.search(vector, sparse, where, floors))
+            halves = [
+                ranked(((hit, part) for part, pair in zip(parts, found, strict=True) for hit in pair[half]), limit)
+                for half in (0, 1)
+            ]
+            payloads = payloads_of([*halves[0], *halves[1]]) if with_payload else {}
+            return Hits(*([as_hit(pair, payloads) for pair in half] for half in halves))
+
+        return self._reading(space_id, shards, read)
+
+    def document_frequencies(self, space_id: str, shards: Sequence[str], terms: Sequence[int]) -> Frequencies:
+        """See ``VectorStore.document_frequencies``."""
+        wanted = np.asarray(terms, dtype=np.uint32)
+
+        def read(parts: list[Part]) -> Frequencies:
+            total = np.zeros(wanted.size, dtype=np.int64)
+            for part in parts:
+                total += part.frequencies(wanted)
+            points = sum(part.entry.live for part in parts)
+            return Frequencies(dict(zip(wanted.tolist(), total.tolist(), strict=True)), points)
+
+        return self._reading(space_id, shards, read)
+
+    def payloads(self, space_id: str, ids: Sequence[str], shards: Sequence[str] | None = None) -> dict[str, Payload]:
+        """See ``VectorStore.payloads``."""
+
+        def read(parts: list[Part]) -> dict[str, Payload]:
+            found: dict[str, Payload] = {}
+            for part in parts:
+                found |= part.segment.payloads(chunk for chunk in ids if chunk not in part.dead and chunk not in found)
+            return found
+
+        return self._reading(space_id, self.shards(space_id) if shards is None else shards, read)
+
+    def close(self) -> None:
+        """See ``VectorStore.close``."""
+        with self._lock:
+            opened, self._opened = list(self._opened.values()), {}
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+        for generation in opened:
+            for part in generation.parts:
+                part.segment.close()
+
+    def _folder(self, space_id: str, shard: str) -> Path:
+        return self._root / files.folder_name(space_id) / files.folder_name(shard)
+
+    def _reading(self, space_id: str, shards: Sequence[str], read: Callable[[list[Part]], T]) -> T:
+        """Read, and again when a newer generation took a segment away in between."""
+        vanished = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                generations = [self._open(space_id, shard) for shard in dict.fromkeys(shards)]
+                return read([part for generation in generations if generation for part in generation.parts])
+            except SegmentVanishedError as error:
+                vanished = str(error)
+                self._forget(space_id, shards)
+        raise DamagedIndexError(
+            f"{vanished} is named by current.json and missing; rebuild the index: `cortex verify --repair`"
+        )
+
+    def _forget(self, space_id: str, shards: Sequence[str]) -> None:
+        with self._lock:
+            for shard in shards:
+                self._opened.pop((space_id, shard), None)
+
+    def _open(self, space_id: str, shard: str) -> OpenGeneration | None:
+        folder = self._folder(space_id, shard)
+        stamp = current_stamp(folder)
+        if stamp is None:
+            self._forget(space_id, [shard])
+            return None
+        with self._lock:
+            known = self._opened.get((space_id, shard))
+            if known is not None and known.stamp == stamp:
+                return known
+            opened = open_generation(folder, shard, stamp, known)
+            if opened is not None:
+                self._opened[space_id, shard] = opened
+            return opened
+
+    def _each(self, parts: list[Part], search: Callable[[Part], T]) -> list[T]:
+        """``search`` of every part, side by side where that is worth a thread."""
+        if self._threads < 2 or len(parts) < 2 or sum(part.entry.points for part in parts) < _PARALLEL_FROM:
+            return [search(part) for part in parts]
+        with self._lock:
+            self._pool = self._pool or ThreadPoolExecutor(self._threads, thread_name_prefix="vectors")
+            pool = self._pool
+        return list(pool.map(search, parts))

@@ -1,0 +1,46 @@
+"""Which segments a publish merges: few enough to search, few enough rewritten. Pure.
+
+The policy is size-tiered, with room for large segments (``SMALL_POINTS`` and more) and for half as many small ones, so
+that a small edit never sets off the rewriting of a large segment that happened to be last. Nothing is merged while its
+tier has room for one more; when not, the tier's smallest go together with what comes in, and on with every next one
+that is no larger than what is already gathered. What that costs for imports and edits is bounded in a test.
+"""
+
+from collections.abc import Sequence
+
+from resources.vectors.generation import SegmentEntry
+
+WORN_SHARE = 0.25
+SMALL_POINTS = 2_000
+
+
+def segments_to_merge(segments: Sequence[SegmentEntry], incoming: int, max_segments: int) -> list[SegmentEntry]:
+    """The segments whose live points are written anew, together with ``incoming`` points, into one segment.
+
+    A segment with a quarter of its points dead is always among them; one without live points never is: it is dropped.
+    """
+    alive = sorted((entry for entry in segments if entry.live), key=lambda entry: (entry.live, entry.folder))
+    chosen = [entry for entry in alive if entry.dead > WORN_SHARE * entry.points]
+    gathered = incoming + sum(entry.live for entry in chosen)
+    if gathered == 0:
+        return chosen
+    rest = [entry for entry in alive if entry not in chosen]
+    small = [entry for entry in rest if entry.live < SMALL_POINTS]
+    large = [entry for entry in rest if entry.live >= SMALL_POINTS]
+    if gathered < SMALL_POINTS:
+        gathered += _take(small, gathered, max(1, max_segments // 2), chosen)
+    if gathered >= SMALL_POINTS:
+        _take(large, gathered, max_segments, chosen)
+    return chosen
+
+
+def _take(tier: list[SegmentEntry], gathered: int, room: int, chosen: list[SegmentEntry]) -> int:
+    """Where a tier has no room for one more, move its smallest to ``chosen``; returns their live points."""
+    taken = 0
+    if len(tier) < room:
+        return taken
+    while tier and (len(tier) >= room or tier[0].live <= gathered + taken):
+        entry = tier.pop(0)
+        taken += entry.live
+        chosen.append(entry)
+    return taken

@@ -1,0 +1,182 @@
+"""One shard's writer: from a diff to the next generation. Everything happens under the shard's lock.
+
+The order is what makes a crash harmless: segment, tombstones and manifest are written and durable beside the current
+generation, one rename makes them current, then garbage goes. A crash before the rename leaves the old generation and
+files that nothing names, which the next publish removes.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from pathlib import Path
+
+import polars as pl
+
+from resources.vectors import generation as files
+from resources.vectors.generation import Manifest, SegmentEntry
+from resources.vectors.merging import segments_to_merge
+from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError
+from resources.vectors.segment import BATCH, Segment, SegmentWriter
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettings:
+    """How segments are written; the fields are those of ``edge.EdgeStore``."""
+
+    hnsw_threshold: int
+    max_segments: int
+    keep_seconds: float
+    on_step: Callable[[str], None]
+
+
+def publish(
+    folder: Path,
+    dimensions: int,
+    upserts: pl.DataFrame,
+    deletes: Sequence[str],
+    versions: Mapping[str, int],
+    is_replaced: bool,
+    settings: PublishSettings,
+) -> Generation:
+    """``VectorStore.publish`` for one shard's folder; the frame is checked already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.publish_lock(folder):
+        current = _current(folder, is_replaced)
+        files.discard_unfinished(folder, current)
+        base = None if is_replaced else current
+        if base is not None and base.dimensions != dimensions:
+            raise BadPointsError(
+                f"publish: {folder} holds vectors of {base.dimensions} dimensions, not {dimensions}; "
+                "a new model needs a new space, or publish with replace=True"
+            )
+        dead = files.read_dead(folder, base) if base else pl.DataFrame(schema=files.DEAD_SCHEMA)
+        fresh = _fresh_dead(folder, base, dead, upserts["chunk_id"], deletes) if base else dead
+        if base is not None and upserts.is_empty() and fresh.is_empty() and base.versions == dict(versions):
+            return base.as_generation()
+        entries = _with_deaths(folder, base.segments if base else (), fresh)
+        victims = segments_to_merge(entries, upserts.height, settings.max_segments)
+        manifest = Manifest(files.next_number(folder), dimensions, dict(versions), tuple(entries))
+        manifest = _write(folder, manifest, pl.concat([dead, fresh]), victims, upserts, settings)
+    gone = fresh["chunk_id"].unique()
+    return manifest.as_generation(upserts.height, gone.filter(~gone.is_in(upserts["chunk_id"].implode())).len())
+
+
+def compact(folder: Path, settings: PublishSettings) -> Generation | None:
+    """``VectorStore.compact`` for one shard's folder."""
+    if files.read_manifest(folder) is None:
+        return None
+    with files.publish_lock(folder):
+        current = files.read_manifest(folder)
+        if current is None:
+            return None
+        files.discard_unfinished(folder, current)
+        if len(current.segments) <= 1 and current.tombstones == 0:
+            return current.as_generation()
+        victims = [entry for entry in current.segments if entry.live]
+        manifest = changed(current, number=files.next_number(folder))
+        return _write(folder, manifest, files.read_dead(folder, current), victims, None, settings).as_generation()
+
+
+def _write(
+    folder: Path,
+    manifest: Manifest,
+    dead: pl.DataFrame,
+    victims: Sequence[SegmentEntry],
+    upserts: pl.DataFrame | None,
+    settings: PublishSettings,
+) -> Manifest:
+    """Write the segment that ``manifest`` brings, write the generation, switch, collect."""
+    kept = [entry for entry in manifest.segments if entry.live and entry not in victims]
+    incoming = upserts.height if upserts is not None else 0
+    if victims or incoming:
+        target = folder / files.segment_name(manifest.number)
+        expected = incoming + sum(entry.live for entry in victims)
+        with _engine_errors(target):
+            writer = SegmentWriter(target, manifest.dimensions, expected)
+            for entry in victims:
+                _copy_live(Segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer)
+            if upserts is not None:
+                writer.add_frame(upserts)
+            has_graph = upserts is None and expected >= settings.hnsw_threshold
+            kept.append(SegmentEntry(target.name, writer.finish(has_graph)))
+    settings.on_step("segment")
+    dead = dead.filter(pl.col("segment").is_in([entry.folder for entry in kept]))
+    manifest = changed(manifest, segments=tuple(kept), tombstones=dead.height)
+    files.write_generation(folder, manifest, dead)
+    settings.on_step("generation")
+    files.switch(folder, manifest)
+    settings.on_step("switched")
+    files.discard_old(folder, manifest, settings.keep_seconds)
+    settings.on_step("collected")
+    return manifest
+
+
+@contextlib.contextmanager
+def _engine_errors(target: Path) -> Iterator[None]:
+    """Name what qdrant-edge raises, which is no class narrower than Exception."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise IndexWriteError(
+            f"{target} cannot be written ({error}); free some space or lift the limit, then run again"
+        ) from error
+
+
+def _current(folder: Path, is_replaced: bool) -> Manifest | None:
+    """The current manifest; one that cannot be read counts as none where it is replaced anyway."""
+    if not is_replaced:
+        return files.read_manifest(folder)
+    with contextlib.suppress(DamagedIndexError):
+        return files.read_manifest(folder)
+    return None
+
+
+def _fresh_dead(
+    folder: Path, base: Manifest, dead: pl.DataFrame, upserted: pl.Series, deletes: Sequence[str]
+) -> pl.DataFrame:
+    """Rows (segment, chunk_id) that this publish takes out of the segments there are.
+
+    A deleted id that no sidecar knows, or that is upserted too, may be a stray point: the points themselves are asked.
+    """
+    removed = pl.Series("chunk_id", [*deletes], dtype=pl.String)
+    gone = pl.concat([upserted, removed]).unique()
+    found = [pl.DataFrame(schema=files.DEAD_SCHEMA)]
+    segments = {entry.folder: Segment(folder / entry.folder) for entry in base.segments}
+    for name, segment in segments.items():
+        ids = segment.points("chunk_id").filter(pl.col("chunk_id").is_in(gone.implode()))["chunk_id"]
+        found.append(_dead_rows(name, ids))
+    known = pl.concat([*found, dead])["chunk_id"]
+    suspects = removed.filter(~removed.is_in(known.implode()) | removed.is_in(upserted.implode()))
+    if suspects.len():
+        for name, segment in segments.items():
+            found.append(_dead_rows(name, pl.Series("chunk_id", segment.present(suspects), dtype=pl.String)))
+            segment.close()
+    return pl.concat(found).unique(maintain_order=True).join(dead, on=["segment", "chunk_id"], how="anti")
+
+
+def _dead_rows(segment: str, ids: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame({"chunk_id": ids}).select(pl.lit(segment).alias("segment"), "chunk_id")
+
+
+def _with_deaths(folder: Path, segments: Sequence[SegmentEntry], fresh: pl.DataFrame) -> list[SegmentEntry]:
+    """The entries with the deaths of points that their sidecars list (a stray point was never counted)."""
+    entries = []
+    for entry in segments:
+        rows = fresh.filter(pl.col("segment") == entry.folder)
+        if rows.height:
+            listed = Segment(folder / entry.folder).points("chunk_id")
+            entry = changed(entry, dead=entry.dead + rows.join(listed, on="chunk_id", how="semi").height)
+        entries.append(entry)
+    return entries
+
+
+def _copy_live(segment: Segment, dead: pl.DataFrame, writer: SegmentWriter) -> None:
+    """Write a segment's live points into another one, in the order of their ids; a missing point stays missing."""
+    ids = segment.points("chunk_id")["chunk_id"]
+    live = ids.filter(~ids.is_in(dead["chunk_id"].implode()))
+    for start in range(0, live.len(), BATCH):
+        writer.add_records(segment.records(live.slice(start, BATCH)))
+    segment.close()

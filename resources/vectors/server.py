@@ -1,0 +1,366 @@
+"""The vector store on a Qdrant server: one collection per space, the shard in the payload.
+
+A publish is deletes, then upserts, each waited for, then one point in ``GENERATIONS`` that records versions and counts.
+A publish that is cut off leaves points without a record; they are found by ``sidecar``, which reads the points
+themselves, so the next diff repairs it. Terms ride in the payload as well, because Qdrant cannot count by sparse term.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import polars as pl
+
+from resources.vectors.filters import DATETIME_FIELDS, KEYWORD_FIELDS, AnyOf, Between, Filter, matching_paths
+from resources.vectors.protocol import (
+    REAL_POINTS_SCHEMA,
+    BadPointsError,
+    Frequencies,
+    Generation,
+    Hit,
+    Hits,
+    Payload,
+    SparseQuery,
+    check_upserts,
+)
+from resources.vectors.ranking import DIGITS, Candidate, Floor, exact_top, ranked
+from resources.vectors.segment import plain_payload
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+    from qdrant_client import models as qm
+
+GENERATIONS = "cortex_generations"
+_BATCH = 500
+_PAGE = 5_000
+_SHARD, _TERMS = "_shard", "_terms"
+
+
+class ServerStore:
+    """``VectorStore`` on a Qdrant server; see the module docstring. Readers see a publish while it runs."""
+
+    def __init__(self, client: "QdrantClient") -> None:
+        """Use a connected client; ``connect`` makes one from a URL."""
+        self._client = client
+
+    @classmethod
+    def connect(cls, url: str, api_key: str | None = None, timeout: int = 60) -> "ServerStore":
+        """Connect to ``url``; ``timeout`` in seconds holds for every call."""
+        from qdrant_client import QdrantClient
+
+        return cls(QdrantClient(url=url, api_key=api_key, timeout=timeout))
+
+    def publish(
+        self,
+        space_id: str,
+        dimensions: int,
+        shard: str,
+        upserts: pl.DataFrame,
+        deletes: Sequence[str],
+        versions: Mapping[str, int],
+        replace: bool = False,
+    ) -> Generation:
+        """See ``VectorStore.publish``."""
+        check_upserts(upserts, dimensions)
+        self._ensure_collection(space_id, dimensions)
+        current = self.generation(space_id, shard)
+        doomed = self.sidecar(space_id, shard)["chunk_id"].to_list() if replace else [*deletes]
+        present = set(self.payloads(space_id, doomed, [shard]))
+        is_same = current is not None and not replace and dict(current.versions) == dict(versions)
+        if current is not None and is_same and upserts.is_empty() and not present:
+            return current
+        self._delete(space_id, sorted(present))
+        self._upsert(space_id, shard, upserts)
+        kept = set(upserts["chunk_id"])
+        number = (current.number if current else 0) + 1
+        points = self._count(space_id, [self._in_shards([shard])])
+        self._record(space_id, shard, number, points, versions)
+        return Generation(number, points, dict(versions), 1, upserts.height, len(present - kept))
+
+    def generation(self, space_id: str, shard: str) -> Generation | None:
+        """See ``VectorStore.generation``."""
+        if not self._client.collection_exists(GENERATIONS):
+            return None
+        found = self._client.retrieve(GENERATIONS, [_record_id(space_id, shard)], with_payload=True)
+        if not found:
+            return None
+        payload = found[0].payload or {}
+        return Generation(payload["number"], payload["points"], payload["versions"])
+
+    def versions(self, space_id: str, shard: str) -> dict[str, int]:
+        """See ``VectorStore.versions``."""
+        generation = self.generation(space_id, shard)
+        return dict(generation.versions) if generation else {}
+
+    def shards(self, space_id: str) -> list[str]:
+        """See ``VectorStore.shards``."""
+        if not self._client.collection_exists(GENERATIONS):
+            return []
+        records = self._scroll(GENERATIONS, [_any_of("space_id", [space_id])], ["shard"])
+        return sorted(str((record.payload or {})["shard"]) for record in records)
+
+    def drop(self, space_id: str, shard: str) -> None:
+        """See ``VectorStore.drop``."""
+        from qdrant_client import models as qm
+
+        if self._client.collection_exists(space_id):
+            selector = qm.FilterSelector(filter=qm.Filter(must=[self._in_shards([shard])]))
+            self._client.delete(space_id, selector, wait=True)
+        if self._client.collection_exists(GENERATIONS):
+            ids = qm.PointIdsList(points=[_record_id(space_id, shard)])
+            self._client.delete(GENERATIONS, ids, wait=True)
+
+    def compact(self, space_id: str, shard: str) -> Generation | None:
+        """See ``VectorStore.compact``; a server merges by itself."""
+        return self.generation(space_id, shard)
+
+    def sidecar(self, space_id: str, shard: str) -> pl.DataFrame:
+        """See ``VectorStore.sidecar``; the points themselves are the only list there is."""
+        return self.real_points(space_id, shard).select("chunk_id", "row_hash")
+
+    def real_points(self, space_id: str, shard: str) -> pl.DataFrame:
+        """See ``VectorStore.real_points``."""
+        from qdrant_client import models as qm
+
+        empty = pl.DataFrame(schema=REAL_POINTS_SCHEMA)
+        if not self._client.collection_exists(space_id):
+            return empty
+        mine = self._in_shards([shard])
+        dense = qm.HasVectorCondition(has_vector="dense")
+        with_vector = {record.id for record in self._scroll(space_id, [mine, dense], [])}
+        rows = [
+            (_hex(record.id), (record.payload or {}).get("row_hash"), record.id in with_vector)
+            for record in self._scroll(space_id, [mine], ["row_hash"])
+        ]
+        return pl.DataFrame(rows, schema=REAL_POINTS_SCHEMA, orient="row").sort("chunk_id")
+
+    def search_dense(
+        self, space_id: str, shards: Sequence[str], vector: Sequence[float], limit: int, where: Filter | None = None
+    ) -> list[Hit]:
+        """See ``VectorStore.search_dense``."""
+        return self.search_batch(space_id, shards, vector, None, limit, where).dense
+
+    def search_sparse(
+        self,
+        space_id: str,
+        shards: Sequence[str],
+        indices: Sequence[int],
+        weights: Sequence[float],
+        limit: int,
+        where: Filter | None = None,
+    ) -> list[Hit]:
+        """See ``VectorStore.search_sparse``."""
+        return self.search_batch(space_id, shards, None, SparseQuery(indices, weights), limit, where).sparse
+
+    def search_batch(
+        self,
+        space_id: str,
+        shards: Sequence[str],
+        vector: Sequence[float] | None,
+        sparse: SparseQuery | None,
+        limit: int,
+        where: Filter | None = None,
+        with_payload: bool = True,
+    ) -> Hits:
+        """See ``VectorStore.search_batch``."""
+        from qdrant_client import models as qm
+
+        if limit < 1:
+            raise ValueError(f"search: limit {limit} must be at least 1")
+        must = self._conditions(space_id, shards, where)
+        if must is None or not self._client.collection_exists(space_id):
+            return Hits([], [])
+        queries: list[tuple[str, Any]] = [("dense", [*vector])] if vector is not None else []
+        if sparse is not None and len(sparse.indices):
+            queries.append(("terms", qm.SparseVector(indices=[*sparse.indices], values=[*sparse.weights])))
+        size = self._count(space_id, must)
+        halves = {
+            using: [pair[0] for pair in ranked(((hit, None) for hit in found), limit)]
+            for using, query in queries
+            for found in [exact_top(partial(self._top, space_id, using, query, must), limit, (), 0, size, Floor(limit))]
+        }
+        ids = [candidate.chunk_id for half in halves.values() for candidate in half]
+        stored = self._stored(space_id, ids, with_payload)
+        return Hits(*([_hit(hit, stored) for hit in halves.get(using, ())] for using in ("dense", "terms")))
+
+    def document_frequencies(self, space_id: str, shards: Sequence[str], terms: Sequence[int]) -> Frequencies:
+        """See ``VectorStore.document_frequencies``."""
+        from qdrant_client import models as qm
+
+        if not self._client.collection_exists(space_id):
+            return Frequencies(dict.fromkeys(terms, 0), 0)
+        mine = self._in_shards(shards)
+        counts = {
+            term: self._count(space_id, [mine, qm.FieldCondition(key=_TERMS, match=qm.MatchValue(value=term))])
+            for term in terms
+        }
+        return Frequencies(counts, self._count(space_id, [mine]))
+
+    def payloads(self, space_id: str, ids: Sequence[str], shards: Sequence[str] | None = None) -> dict[str, Payload]:
+        """See ``VectorStore.payloads``."""
+        if not self._client.collection_exists(space_id):
+            return {}
+        stored = self._stored(space_id, ids, True)
+        return {chunk: payload for chunk, (shard, payload) in stored.items() if shards is None or shard in shards}
+
+    def close(self) -> None:
+        """See ``VectorStore.close``."""
+        self._client.close()
+
+    def _ensure_collection(self, space_id: str, dimensions: int) -> None:
+        from qdrant_client import models as qm
+
+        if not self._client.collection_exists(space_id):
+            self._client.create_collection(
+                space_id,
+                vectors_config={"dense": qm.VectorParams(size=dimensions, distance=qm.Distance.DOT)},
+                sparse_vectors_config={"terms": qm.SparseVectorParams()},
+            )
+            fields = {
+                _SHARD: qm.KeywordIndexParams(type=qm.KeywordIndexType.KEYWORD, is_tenant=True),
+                _TERMS: qm.IntegerIndexParams(type=qm.IntegerIndexType.INTEGER, lookup=True, range=False),
+                **dict.fromkeys(KEYWORD_FIELDS, qm.PayloadSchemaType.KEYWORD),
+                **dict.fromkeys(DATETIME_FIELDS, qm.PayloadSchemaType.DATETIME),
+            }
+            for name, schema in fields.items():
+                self._index(space_id, name, schema)
+        if not self._client.collection_exists(GENERATIONS):
+            self._client.create_collection(GENERATIONS, vectors_config={})
+            self._index(GENERATIONS, "space_id", qm.PayloadSchemaType.KEYWORD)
+        held = self._client.get_collection(space_id).config.params.vectors
+        size = held["dense"].size if isinstance(held, dict) else None
+        if size != dimensions:
+            raise BadPointsError(
+                f"publish: collection {space_id} holds vectors of {size} dimensions, not {dimensions}; "
+                "a new model needs a new space"
+            )
+
+    def _index(self, collection: str, name: str, schema: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Payload indexes have no effect")  # the in-memory client
+            self._client.create_payload_index(collection, name, schema, wait=True)
+
+    def _upsert(self, space_id: str, shard: str, upserts: pl.DataFrame) -> None:
+        from qdrant_client import models as qm
+
+        for batch in plain_payload(upserts).iter_slices(_BATCH):
+            points = []
+            for row in batch.to_dicts():
+                named: dict[str, Any] = {}
+                dense, terms, weights = row.pop("vector"), row.pop("terms"), row.pop("weights")
+                if dense is not None:
+                    named["dense"] = dense
+                if terms:
+                    named["terms"] = qm.SparseVector(indices=terms, values=weights)
+                point_id = str(UUID(row.pop("chunk_id")))
+                points.append(qm.PointStruct(id=point_id, vector=named, payload=row | {_SHARD: shard, _TERMS: terms}))
+            self._client.upsert(space_id, points, wait=True)
+
+    def _delete(self, space_id: str, ids: Sequence[str]) -> None:
+        from qdrant_client import models as qm
+
+        for start in range(0, len(ids), _PAGE):
+            points: list[Any] = [str(UUID(chunk)) for chunk in ids[start : start + _PAGE]]
+            self._client.delete(space_id, qm.PointIdsList(points=points), wait=True)
+
+    def _record(self, space_id: str, shard: str, number: int, points: int, versions: Mapping[str, int]) -> None:
+        from qdrant_client import models as qm
+
+        payload = {"space_id": space_id, "shard": shard, "number": number, "points": points, "versions": {**versions}}
+        record = qm.PointStruct(id=_record_id(space_id, shard), vector={}, payload=payload)
+        self._client.upsert(GENERATIONS, [record], wait=True)
+
+    def _top(
+        self, space_id: str, using: str, query: Any, must: list[Any], ask: int, floor: float | None
+    ) -> list[Candidate]:
+        from qdrant_client import models as qm
+
+        found = self._client.query_points(
+            space_id,
+            query=query,
+            using=using,
+            query_filter=qm.Filter(must=must),
+            limit=ask,
+            with_payload=False,
+            score_threshold=floor,
+        )
+        return [Candidate(_hex(point.id), round(point.score, DIGITS)) for point in found.points]
+
+    def _stored(self, space_id: str, ids: Sequence[str], with_payload: bool) -> dict[str, tuple[str, Payload]]:
+        """Shard and public payload of the points among ``ids``."""
+        found: dict[str, tuple[str, Payload]] = {}
+        for start in range(0, len(ids), _PAGE):
+            page = [str(UUID(chunk)) for chunk in ids[start : start + _PAGE]]
+            fields: Any = True if with_payload else [_SHARD]
+            for record in self._client.retrieve(space_id, page, with_payload=fields):
+                payload = dict(record.payload or {})
+                shard = str(payload.pop(_SHARD, ""))
+                payload.pop(_TERMS, None)
+                found[_hex(record.id)] = (shard, payload)
+        return found
+
+    def _conditions(self, space_id: str, shards: Sequence[str], where: Filter | None) -> list[Any] | None:
+        """Conditions for the server; None where nothing can match."""
+        from qdrant_client import models as qm
+
+        must: list[Any] = [self._in_shards(shards)]
+        for condition in where.conditions() if where else ():
+            match condition:
+                case AnyOf(key, values):
+                    must.append(_any_of(key, values))
+                case Between(key, after, before):
+                    dates: dict[str, Any] = {"gte": after, "lt": before}
+                    must.append(qm.FieldCondition(key=key, range=qm.DatetimeRange(**dates)))
+        if where is not None and where.path_globs:
+            size = max(1, self._count(space_id, must)) if self._client.collection_exists(space_id) else 0
+            hits = (
+                self._client.facet(space_id, "path", qm.Filter(must=must), limit=size, exact=True).hits if size else []
+            )
+            paths = matching_paths(where.path_globs, (str(hit.value) for hit in hits))
+            if not paths:
+                return None
+            must.append(_any_of("path", paths))
+        return must
+
+    def _in_shards(self, shards: Sequence[str]) -> "qm.FieldCondition":
+        return _any_of(_SHARD, shards)
+
+    def _count(self, space_id: str, must: list[Any]) -> int:
+        from qdrant_client import models as qm
+
+        return self._client.count(space_id, qm.Filter(must=must), exact=True).count
+
+    def _scroll(self, collection: str, must: list[Any], fields: list[str]) -> Iterator["qm.Record"]:
+        from qdrant_client import models as qm
+
+        offset = None
+        while True:
+            records, offset = self._client.scroll(
+                collection, qm.Filter(must=must), limit=_PAGE, offset=offset, with_payload=fields or False
+            )
+            yield from records
+            if offset is None:
+                return
+
+
+def _any_of(key: str, values: Sequence[str]) -> "qm.FieldCondition":
+    from qdrant_client import models as qm
+
+    return qm.FieldCondition(key=key, match=qm.MatchAny(any=[*values]))
+
+
+def _hex(point_id: object) -> str:
+    return UUID(str(point_id)).hex
+
+
+def _hit(candidate: Candidate, stored: Mapping[str, tuple[str, Payload]]) -> Hit:
+    shard, payload = stored.get(candidate.chunk_id, ("", {}))
+    return Hit(candidate.chunk_id, candidate.score, payload, shard)
+
+
+def _record_id(space_id: str, shard: str) -> str:
+    digest = hashlib.blake2b(f"{len(space_id)}:{space_id}{shard}".encode(), digest_size=16)
+    return str(UUID(bytes=digest.digest()))

@@ -1,0 +1,26 @@
+"""Fixtures of the scenarios: a real, empty lake with counted calls."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dagster.lake import Lake, count_calls
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """An empty lake in a folder of its own, with the hash embedder and no waiting for files to stand still."""
+    made = Lake(tmp_path / "lake", monkeypatch.setenv)
+    count_calls(made, monkeypatch)
+    return made
+
+
+@pytest.fixture
+def another_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lake]]:
+    """Makes further lakes; the one made last is the one that commands work on."""
+
+    def make(name: str) -> Lake:
+        return Lake(tmp_path / name, monkeypatch.setenv)
+
+    yield make

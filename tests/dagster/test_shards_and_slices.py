@@ -1,0 +1,74 @@
+"""Several shards and several slices: prepared before they run, finished though nothing is written, purged though cut off."""
+
+import shutil
+
+import pytest
+
+from apps import actions, registering
+from cortex_assets import partitions
+from cortex_assets.corpora.schema import CORPORA, FILES
+from cortex_assets.documents.schema import DOCUMENTS
+from tests.dagster.lake import Lake, notes
+
+
+@pytest.fixture
+def sharded(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A lake whose shards take ten files at most, with a corpus of thirty."""
+    monkeypatch.setattr(partitions, "FILES_PER_SHARD", 10)
+    lake.drop_all(notes("notes", 30))
+    return lake
+
+
+def test_a_shard_run_from_outside_is_prepared_first(sharded: Lake) -> None:
+    with sharded.house() as house:
+        report = house.run_shard("notes")
+        assert "4 shards" in report.notes[0]
+        for shard in ("notes.00", "notes.01", "notes.02", "notes.03"):
+            house.run_shard(shard)
+    assert set(sharded.table(FILES)["shard"]) == {"notes.00", "notes.01", "notes.02", "notes.03"}
+    assert sharded.table(FILES).height == 30
+    sharded.assert_sound()
+
+
+def test_a_mass_delete_is_confirmed_once_for_all_shards(sharded: Lake) -> None:
+    sharded.run()
+    for number in range(4, 30):
+        sharded.delete(*notes("notes", 1, number))
+    withheld = sharded.run().withheld
+    assert withheld and sharded.table(FILES).height == 30
+    actions.confirm(withheld[-1].scan_id)
+    assert not sharded.run().withheld
+    assert sharded.table(FILES).height == 4
+    sharded.assert_sound()
+
+
+def test_slices_go_on_where_nothing_had_to_be_written(lake: Lake) -> None:
+    lake.set("CORTEX_SLICE_FILES", "3")
+    lake.drop_all(notes("notes", 40))
+    lake.run()
+    oldest = next(iter(notes("notes", 1)))
+    lake.drop(oldest, "an edit in the oldest file of all, about cormorants", age=90_000)
+    shutil.rmtree(lake.settings.cache)
+    lake.run()
+    assert lake.cited("cormorants in the oldest file") >= lake.cited("cormorants", 1)
+    assert any("cormorants" in text for text in lake.table(DOCUMENTS)["text"])
+    lake.assert_sound()
+
+
+def test_a_purge_that_was_cut_off_is_not_undone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.drop(lake.root / "elsewhere" / "a.txt", "herons stand in the shallow water")
+    lake.add(lake.root / "elsewhere", "elsewhere")
+    lake.run()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registering, "_purge_shard", cut)
+        with pytest.raises(KeyboardInterrupt):
+            actions.remove("elsewhere", purge=True)
+    lake.run()
+    assert not lake.table(CORPORA).row(0, named=True)["is_listed"]
+    removed = actions.remove("elsewhere", purge=True)
+    assert removed.rows >= 3 and removed.points >= 1
+    assert lake.table(CORPORA).is_empty() and lake.table(FILES).is_empty()

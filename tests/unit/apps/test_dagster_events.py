@@ -1,0 +1,77 @@
+"""What Dagster is told of runs outside it: at once, by another process, or by the next one."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from apps import dagster_events
+from apps.dagster_ui import prepare_home
+from cortex_assets.engine.report import ShardReport, StageReport
+from resources.settings import Settings, load_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    found = load_settings(tmp_path, {})
+    prepare_home(found.dagster_home)
+    return found
+
+
+def reports(*shards: str) -> list[ShardReport]:
+    found = []
+    for shard in shards:
+        report = ShardReport(shard)
+        report.add(StageReport("chunks", shard, new=3, commits=1, notes=["a note"], version=4))
+        report.add(StageReport("index", shard))
+        found.append(report)
+    return found
+
+
+def materializations(settings: Settings) -> list[tuple[str, object]]:
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        found = instance.fetch_materializations(dg.AssetKey("chunks"), limit=10).records
+        return sorted(
+            (record.partition_key or "", record.asset_materialization.metadata["new"].value) for record in found
+        )
+
+
+def test_without_a_home_nothing_is_told(tmp_path: Path) -> None:
+    assert dagster_events.report_to_dagster(load_settings(tmp_path, {}), reports("notes")) == 0
+    assert not (tmp_path / "data" / "cache").exists()
+
+
+def test_where_dagster_is_imported_it_is_told_at_once(settings: Settings) -> None:
+    assert dagster_events.report_to_dagster(settings, reports("notes", "code")) == 2
+    assert materializations(settings) == [("code", 3), ("notes", 3)]
+    assert dagster_events.report_to_dagster(settings, [ShardReport("notes")]) == 0
+
+
+def test_else_a_process_of_its_own_tells_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "dagster")
+        begin = time.perf_counter()
+        assert dagster_events.report_to_dagster(settings, reports("notes")) == 1
+        assert time.perf_counter() - begin < 1.0
+    spool = settings.cache / "dagster-events"
+    deadline = time.monotonic() + 60
+    while list(spool.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not list(spool.glob("*.json")), (spool / "log.txt").read_text()
+    for process in dagster_events._started:
+        process.wait(timeout=60)
+    assert materializations(settings) == [("notes", 3)]
+
+
+def test_what_was_left_behind_is_told_later(settings: Settings) -> None:
+    spool = settings.cache / "dagster-events"
+    spool.mkdir(parents=True)
+    left = spool / f"{1:020d}-{os.getpid()}.json"
+    left.write_text(json.dumps([StageReport("chunks", "old", new=7, commits=1).to_dict()]))
+    assert dagster_events.drain(settings) == 1
+    assert materializations(settings) == [("old", 7)]

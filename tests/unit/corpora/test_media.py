@@ -1,0 +1,87 @@
+"""Media types: content first, suffix second, magika last; fast for common text."""
+
+import io
+import time
+import zipfile
+
+import pytest
+
+from cortex_assets.corpora.media import media_type
+from cortex_assets.corpora.media_types import TYPES
+from cortex_assets.documents.parsers.code import LANGUAGES
+
+
+def found(head: bytes, path: str) -> str:
+    return media_type(head, b"", path, len(head))
+
+
+@pytest.mark.parametrize(
+    ("head", "path", "expected"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "report.txt", "application/pdf"),
+        (b"\x7fELF\2\1\1" + bytes(60), "notes.md", "application/x-executable"),
+        (bytes(range(256)) * 4, "notes.md", "application/octet-stream"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "picture.json", "image/png"),
+        (b"SQLite format 3\0" + bytes(50), "data.csv", "application/vnd.sqlite3"),
+        (b"\x1f\x8b\x08" + bytes(20), "x.tar.gz", "application/gzip"),
+        (b"# Title\n", "a/b/README.md", "text/markdown"),
+        ("# Über\n".encode("utf-16"), "note.md", "text/markdown"),
+        ("Привет мир\n".encode("utf-16-le"), "note.txt", "text/plain"),
+        ('["é"]'.encode("utf-16-be"), "x.json", "application/json"),
+        (b"all: build\n", "Makefile", "text/x-makefile"),
+        (b"FROM x\n", "Dockerfile.dev", "text/x-dockerfile"),
+        (b"#!/usr/bin/env python3\nprint(1)\n", "run", "text/x-python"),
+        (b"#!/bin/bash\necho\n", "run", "text/x-shellscript"),
+        (b"<!DOCTYPE html><title>x</title>", "page.txt", "text/html"),
+        (b"<!DOCTYPE html><title>x</title>", "page.php", "text/x-php"),
+        (b"<?xml version='1.0'?><a/>", "noname", "application/xml"),
+        (b"", "py.typed", "inode/x-empty"),
+        (b"", "empty.py", "text/x-python"),
+        (b"garbage 1 0 obj << >> endobj\ntrailer << >>", "cut.pdf", "application/pdf"),
+        (b"I wrote about %PDF-1.4 files.", "note.txt", "text/plain"),
+    ],
+)
+def test_media_type(head: bytes, path: str, expected: str) -> None:
+    assert found(head, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        ("word/document.xml", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("xl/workbook.xml", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ("ppt/presentation.xml", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ],
+)
+def test_office_files_are_told_by_their_members(member: str, expected: str) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as package:
+        package.writestr("[Content_Types].xml", "<Types/>")
+        package.writestr("docProps/thumbnail.bin", bytes(range(256)) * 100)
+        package.writestr(member, "<x/>")
+    raw = made.getvalue()
+    assert found(raw, "a.bin") == expected
+    assert media_type(raw[:16384], raw[-4096:], "a.bin", len(raw)) == expected
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as package:
+        package.writestr("a.txt", "x")
+    assert found(other.getvalue(), "a.docx") == "application/zip"
+
+
+def test_magika_names_text_without_a_suffix() -> None:
+    code = b"import os\nimport sys\n\n\ndef main(path: str) -> int:\n    return len(os.listdir(path))\n" * 4
+    assert found(code, "script") == "text/x-python"
+    assert found(b"just some words in a file without a suffix, that mean nothing.\n", "thing.zzz").startswith("text/")
+
+
+def test_languages_have_suffixes() -> None:
+    assert set(LANGUAGES) <= set(TYPES)
+    assert len(LANGUAGES) >= 25
+
+
+def test_common_text_is_fast() -> None:
+    head = b"Some words of text, with a line end.\n" * 440
+    start = time.perf_counter()
+    for number in range(1000):
+        media_type(head, b"", f"folder/note-{number}.md", 1_000_000)
+    assert time.perf_counter() - start < 1.0

@@ -1,0 +1,140 @@
+"""The word table equals ``tokenizers`` for every text: ids and character offsets."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as RustTokenizer
+
+import inference.wordtable as wordtable
+from inference.models import packaged_model
+from inference.tokenizers_plain import PlainTokenizer, open_tokenizer
+from inference.wordtable import WordTable, is_wordpiece
+
+FILE = packaged_model().folder / "tokenizer.json"
+BLNS = Path(__file__).parents[3].parent / "shared" / "data" / "bad_inputs" / "blns"
+RUST = RustTokenizer.from_file(str(FILE))
+RUST.no_padding()
+RUST.no_truncation()
+TABLE = WordTable(RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="test")
+
+NASTY = [
+    *"aZ09 .,;[]_-#\t\n\r\x0b\x0c\x1c\x1f\x00\x7f\x85\xa0\u00ad\u200b\u200d\u2028\u3000\ufeff\ufffd",
+    *"\u0301\u0308\u0338\u0345\u20dd\u05bf\u0f71\u0344éßİıſKÅ≠﹨",
+    *"中国〇㐀豈가각\u1100\u1161\u11a8สวัสดีनमस्ते🙂👨🇩",
+    *"\u037e\u1fef\u2026’“—·ﬃΣσ",
+    "[SEP]",
+    "[CLS]",
+    "[MASK",
+    "##ing",
+    "don't",
+    "a" * 101,
+    "e\u0301" * 60,
+    "𠀀",
+    "\U0010ffff",
+]
+TEXTS = st.one_of(st.lists(st.sampled_from(NASTY), max_size=30).map("".join), st.text(max_size=60))
+
+
+def rust(text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    encoding = RUST.encode(text, add_special_tokens=False)
+    return encoding.ids, encoding.offsets
+
+
+def table(tokenizer: WordTable, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    tokens = tokenizer.encode(text)
+    return tokens.ids.tolist(), list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True))
+
+
+@settings(max_examples=600, deadline=None)
+@given(TEXTS)
+def test_equals_the_real_tokenizer(text: str) -> None:
+    assert table(TABLE, text) == rust(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TEXTS, max_size=8))
+def test_batches_equal_one_by_one(texts: list[str]) -> None:
+    wanted = [rust(text)[0] for text in texts]
+    assert TABLE.count_batch(texts) == [len(ids) for ids in wanted]
+    assert [ids.tolist() for ids in TABLE.encode_ids_batch(texts)] == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=12))
+def test_cutting_into_blocks_and_emptying_the_table_change_nothing(texts: list[str]) -> None:
+    small = WordTable(
+        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_units=3
+    )
+    text = " ".join(texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wordtable, "_BLOCK_CHARS", 7)
+        assert table(small, text) == rust(text)
+        assert [ids.tolist() for ids in small.encode_ids_batch(texts)] == [rust(one)[0] for one in texts]
+        assert small.count_batch(texts) == [len(rust(one)[0]) for one in texts]
+
+
+def test_naughty_strings() -> None:
+    files = sorted(BLNS.glob("*.txt")) + sorted(BLNS.glob("*.json"))
+    if not files:
+        pytest.skip("the naughty strings are not beside this checkout")
+    for file in files:
+        text = file.read_text("utf-8", errors="replace")
+        for line in [text, *text.splitlines()]:
+            assert table(TABLE, line) == rust(line), line[:80]
+
+
+def test_table_is_bounded() -> None:
+    small = WordTable(
+        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_units=50
+    )
+    for number in range(300):
+        small.encode(f"word{number} other{number}")
+        assert len(small._table.units) <= 55
+
+
+def test_lone_surrogate_is_dropped_and_offsets_stay() -> None:
+    tokens = TABLE.encode("ab\ud800 cd")
+    assert [("ab\ud800 cd")[s:e] for s, e in zip(tokens.starts, tokens.ends, strict=True)][-1] == "cd"
+    assert TABLE.count_batch(["[SEP] \ud800"]) == [1]
+
+
+def test_failure_leaves_a_usable_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = WordTable(RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="own")
+
+    def fail(*_: object) -> str:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wordtable, "readable", fail)
+        with pytest.raises(MemoryError):
+            own.encode("hello world")
+    assert table(own, "hello world") == rust("hello world")
+
+
+def test_opening_chooses_by_kind(tmp_path: Path) -> None:
+    assert isinstance(open_tokenizer(FILE), WordTable)
+    from tokenizers import models, pre_tokenizers
+
+    bpe = RustTokenizer(models.BPE(vocab={"a": 0, "b": 1, "ab": 2, "é": 3}, merges=[("a", "b")], unk_token=None))
+    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
+    bpe.save(str(tmp_path / "tokenizer.json"))
+    plain = open_tokenizer(tmp_path / "tokenizer.json")
+    assert isinstance(plain, PlainTokenizer)
+    assert plain.name.startswith("bpe-")
+    tokens = plain.encode("ab éa")
+    assert tokens.ids.tolist() == [2, 3, 0]
+    assert tokens.starts.tolist() == [0, 3, 4]
+    assert plain.count_batch(["ab", "", "ab éa"]) == [1, 0, 3]
+    assert plain.special_tokens == 0
+    assert np.array_equal(plain.encode_ids_batch(["ab"])[0], [2])
+
+
+def test_only_bert_wordpiece_gets_the_table() -> None:
+    parsed = json.loads(FILE.read_text("utf-8"))
+    assert is_wordpiece(parsed)
+    assert not is_wordpiece({**parsed, "pre_tokenizer": {"type": "Whitespace"}})
+    assert not is_wordpiece({**parsed, "normalizer": None})

@@ -1,0 +1,197 @@
+"""Search over a small exact store."""
+
+import hashlib
+import math
+
+import pytest
+
+from cortex_assets.retrieval.cite import Verdict, verify_citation
+from cortex_assets.retrieval.filters import SearchFilter
+from cortex_assets.retrieval.search import LiveSpace, QueryError, SearchResult, search, search_spaces
+from cortex_assets.retrieval.sparse import QUERY_CHARACTERS
+from tests.unit.retrieval.exact_store import ExactStore, payload
+
+MEANINGS = {"cat": 0, "kitten": 0, "feline": 0, "dog": 1, "puppy": 1, "rain": 2, "weather": 2}
+
+
+def embed(text: str) -> list[float]:
+    """A toy embedder that knows synonyms."""
+    vector = [0.01] * 4
+    for word in text.lower().replace("?", "").split():
+        vector[MEANINGS.get(word, 3)] += 1.0
+    length = math.sqrt(sum(x * x for x in vector))
+    return [x / length for x in vector]
+
+
+def store(texts: dict[str, str], shards: int = 1, **columns: str) -> ExactStore:
+    made = ExactStore()
+    for n, (key, text) in enumerate(sorted(texts.items())):
+        made.add(
+            key, payload(text, document_id=f"d{n}", path=f"notes/{key}.md", **columns), embed(text), f"s{n % shards}"
+        )
+    return made
+
+
+TEXTS = {
+    "a": "the kitten sleeps on a mat",
+    "b": "a puppy runs in the park",
+    "c": "weather report with rain",
+    "d": "def max_retry_count(): return 3",
+    "e": "count every retry up to the max of them, max retry max count",
+}
+
+
+def ask(question: str, made: ExactStore, shards: int = 1, **settings: object) -> SearchResult:
+    names = [f"s{n}" for n in range(shards)]
+    options = {"embed_query": embed, "space_id": "v", "shards": names, **settings}
+    return search(question, store=made, **options)  # type: ignore[arg-type]
+
+
+def test_a_paraphrase_is_found_by_meaning_and_an_identifier_by_words() -> None:
+    made = store(TEXTS)
+    assert ask("where is my feline cat", made).hits[0].chunk_id == "a"
+    assert ask("max_retry_count", made).hits[0].chunk_id == "d"
+
+
+def test_an_identifier_ranks_first_though_its_parts_stand_elsewhere_more_often_and_meaning_says_otherwise() -> None:
+    made = store(TEXTS | {f"x{n:02}": f"max retry count max retry count number {n}" for n in range(30)})
+    assert ask("max_retry_count", made).hits[0].chunk_id == "d"
+    assert ask("maxRetryCount", made).hits[0].chunk_id != "d"
+
+
+def test_a_file_is_found_by_its_name() -> None:
+    made = store({**TEXTS, "budget_2026": "nothing about money here"})
+    assert ask("budget_2026.md", made).hits[0].chunk_id == "budget_2026"
+    assert ask("budget 2026", made, embed_query=None).hits[0].chunk_id == "budget_2026"
+
+
+def test_a_quoted_phrase_comes_before_its_scattered_words() -> None:
+    made = store(
+        {"a": "red fox red fox quick quick brown brown", "b": "so the quick\nbrown fox is a long sentence of others"}
+    )
+    assert ask('"quick brown fox"', made).hits[0].chunk_id == "b"
+
+
+def test_without_an_embedder_it_says_so() -> None:
+    found = ask("kitten", store(TEXTS), embed_query=None)
+    assert [hit.chunk_id for hit in found.hits] == ["a"]
+    assert found.hits[0].dense_score is None
+    assert "no embedder" in found.notes[0]
+    assert ask("kitten", store(TEXTS)).notes == ()
+
+
+def test_chunks_without_a_vector_are_found_by_words() -> None:
+    made = store(TEXTS)
+    made.add("late", payload("a zebra came late"), None, "s0")
+    assert ask("zebra", made).hits[0].chunk_id == "late"
+
+
+def test_words_that_occur_nowhere_are_noted() -> None:
+    found = ask("xylophone", store(TEXTS))
+    assert "by meaning only" in found.notes[0]
+    assert ask("xylophone", store(TEXTS), embed_query=None).hits == ()
+
+
+def test_bad_questions() -> None:
+    for question in ("", " \n\t", "\x00"):
+        with pytest.raises(QueryError, match="empty"):
+            ask(question, store(TEXTS))
+    with pytest.raises(QueryError, match="limit 0"):
+        ask("cat", store(TEXTS), limit=0)
+
+
+def test_a_very_long_question_is_cut_and_says_so() -> None:
+    heard: list[int] = []
+
+    def listen(text: str) -> list[float]:
+        heard.append(len(text))
+        return embed(text)
+
+    found = ask("kitten " * 100_000, store(TEXTS), embed_query=listen)
+    assert heard == [QUERY_CHARACTERS]
+    assert "700,000" not in found.notes[0]
+    assert f"{QUERY_CHARACTERS:,} were read" in found.notes[0]
+
+
+def test_no_shards_is_said_not_silent() -> None:
+    found = ask("cat", ExactStore(), shards=0)
+    assert found.hits == ()
+    assert "nothing is indexed" in found.notes[0]
+
+
+def test_equal_texts_collapse_under_the_best() -> None:
+    made = store(TEXTS)
+    made.add("a2", payload(TEXTS["a"], document_id="copy", path="other/copy.md", start_line=7), embed(TEXTS["a"]), "s0")
+    hits = ask("kitten", made).hits
+    assert [hit.chunk_id for hit in hits].count("a") == 1
+    first = hits[0]
+    assert [(place.chunk_id, place.path, place.start_line) for place in first.also_in] == [("a2", "other/copy.md", 7)]
+    assert "a2" not in [hit.chunk_id for hit in hits]
+
+
+@pytest.mark.parametrize("shards", [1, 8, 40])
+def test_the_number_of_shards_changes_no_rank(shards: int) -> None:
+    texts = {
+        hashlib.blake2b(
+            str(n).encode(), digest_size=4
+        ).hexdigest(): f"note {n} about {'rain' if n % 7 else 'cat'} {n % 13} w{n % 5}"
+        for n in range(80)
+    }
+    for question in ("rain w3", "cat 7", "note about weather 12"):
+        many = ask(question, store(texts, shards), shards, candidates=20)
+        one = ask(question, store(texts), candidates=20)
+        assert [(hit.chunk_id, hit.score, hit.sparse_score) for hit in many.hits] == [
+            (hit.chunk_id, hit.score, hit.sparse_score) for hit in one.hits
+        ]
+
+
+def test_the_filter_goes_to_the_store() -> None:
+    made = store(TEXTS)
+    made.add("p", payload("kitten in a pdf", kind="pdf"), embed("kitten"), "s0")
+    assert [hit.chunk_id for hit in ask("kitten", made, filter=SearchFilter(kinds=("pdf",))).hits] == ["p"]
+
+
+def test_two_spaces_embed_once_each_and_merge() -> None:
+    made = store(TEXTS)
+    made.add("w", payload("kitten elsewhere", document_id="w"), [1.0, 0.0], "t0", "other")
+    heard: list[str] = []
+
+    def other(text: str) -> list[float]:
+        heard.append(text)
+        return [1.0, 0.0]
+
+    spaces = [LiveSpace("v", ("s0",), embed), LiveSpace("other", ("t0",), other)]
+    found = search_spaces("kitten", store=made, spaces=spaces)
+    assert heard == ["kitten"]
+    assert {hit.chunk_id: hit.space_id for hit in found.hits}["w"] == "other"
+    assert found.hits[0].chunk_id in ("a", "w")
+
+
+def test_a_hit_cites_its_bytes() -> None:
+    body = "# Title\n\n" + "filler words\n" * 40 + "The kitten sleeps.\nIt dreams.\n" + "more filler\n" * 40
+    document = "front matter\n\n" + body
+    made = ExactStore()
+    start = document.index(body)
+    made.add("k", payload(body, start_char=start, start_line=3, start_page=2, end_page=2), embed("kitten"), "s0")
+    hit = ask("kitten dreams", made).hits[0]
+    assert verify_citation(hit.citation, document).verdict is Verdict.EXACT
+    assert "The kitten sleeps." in hit.citation.quote
+    lines = document.split("\n")
+    assert lines[hit.citation.start_line - 1] in document[: hit.citation.end_char]
+    quoted = "\n".join(lines[hit.citation.start_line - 1 : hit.citation.end_line])
+    assert hit.citation.quote.strip() in quoted
+    assert hit.citation.start_page == 2
+
+
+def test_hostile_names_are_safe_to_print() -> None:
+    made = ExactStore()
+    made.add("k", payload("kitten", path="a\x1b[2Jb\n.md", title="\u202etitle"), embed("kitten"), "s0")
+    hit = ask("kitten", made).hits[0]
+    assert (hit.path, hit.title) == ("ab .md", "title")
+
+
+def test_timings_use_the_clock_that_is_given() -> None:
+    ticks = iter(range(100))
+    found = ask("kitten", store(TEXTS), clock=lambda: float(next(ticks)))
+    assert set(found.timings) == {"sparse", "embed", "dense", "rank", "total"}
+    assert found.timings["total"] >= 4

@@ -1,0 +1,254 @@
+"""The lakehouse on real Delta tables in a temporary folder."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from cortex_assets.tables import Kind, TableSpec, sharded
+from resources.coercion import SchemaMismatch, coerce
+from resources.lakehouse import LakeError, Lakehouse, RepeatedIds
+
+
+class Rows(dy.Schema):
+    shard = dy.String()
+    row_id = dy.String(primary_key=True)
+    input_key = dy.String()
+    value = dy.Int64()
+    row_hash = dy.Int64()
+
+
+class Plain(dy.Schema):
+    name = dy.String(primary_key=True)
+    value = dy.Int64()
+
+
+ROWS = sharded("bronze/rows", Rows, "row_id")
+PLAIN = TableSpec("ops/plain", Kind.OPS, Plain, ("name",))
+
+
+def rows(*values, shard="s"):
+    return pl.DataFrame(
+        [(shard, f"{key}-{i}", key, v, v) for key, i, v in values],
+        schema=["shard", "row_id", "input_key", "value", "row_hash"],
+        orient="row",
+    )
+
+
+def plain(count, start=0):
+    return pl.DataFrame({"name": [f"n{i}" for i in range(start, start + count)], "value": list(range(count))})
+
+
+@pytest.fixture
+def lake(tmp_path):
+    lock = threading.Lock()
+
+    @contextmanager
+    def exclusive():
+        with lock:
+            yield
+
+    return Lakehouse(tmp_path / "lake", maintenance_lock=exclusive)
+
+
+def values(lake, **kwargs):
+    return dict(lake.scan(ROWS, **kwargs).select("row_id", "value").collect().iter_rows())
+
+
+def test_a_table_that_does_not_exist_reads_empty_with_its_columns(lake):
+    assert lake.scan(ROWS).collect().schema == pl.Schema(ROWS.dtypes)
+    assert lake.version(ROWS) == -1
+
+
+def test_replace_keys_inserts_updates_deletes_and_leaves_other_keys_alone(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("a", 1, 2), ("b", 0, 3)), ["a", "b"])
+    commit = lake.replace_keys(ROWS, "s", rows(("a", 0, 9), ("a", 2, 4)), ["a"], gone=["a-1"])
+    assert (commit.inserted, commit.updated, commit.deleted) == (1, 1, 1)
+    assert values(lake) == {"a-0": 9, "a-2": 4, "b-0": 3}
+
+
+def test_an_unchanged_batch_makes_no_commit(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1)), ["a"])
+    before = lake.version(ROWS)
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1)), ["a"])
+    assert lake.version(ROWS) == before
+
+
+def test_repeated_ids_are_refused(lake):
+    lake.replace_keys(ROWS, "s", rows(("b", 0, 1)), ["b"])
+    with pytest.raises(RepeatedIds, match="a-0"):
+        lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("a", 0, 2)), ["a"])
+    assert values(lake) == {"b-0": 1}
+
+
+def test_a_gone_id_of_another_shard_stays(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1)), ["a"])
+    lake.replace_keys(ROWS, "t", rows(("a", 0, 2), shard="t"), ["a"])
+    lake.replace_keys(ROWS, "t", rows(shard="t"), ["a"], gone=["a-0"])
+    assert lake.scan(ROWS).select("shard").collect().to_series().to_list() == ["s"]
+
+
+def test_a_predicate_value_with_a_quote_is_refused(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1)), ["a"])
+    with pytest.raises(LakeError, match="predicate"):
+        lake.delete_where(ROWS, "input_key", ["a' OR 'x' = 'x"])
+    assert values(lake) == {"a-0": 1}
+
+
+def test_keys_and_versions_select_rows(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("b", 0, 2)), ["a", "b"])
+    first = lake.version(ROWS)
+    lake.delete_where(ROWS, "input_key", ["a"], "s")
+    assert values(lake, keys={"input_key": ["a"]}) == {}
+    assert values(lake, keys={"input_key": ["a"]}, version=first) == {"a-0": 1}
+    lake.restore(ROWS, first)
+    assert values(lake) == {"a-0": 1, "b-0": 2}
+
+
+def test_deleting_nothing_makes_no_commit(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1)), ["a"])
+    before = lake.version(ROWS)
+    lake.delete_where(ROWS, "input_key", ["zz"], "s")
+    assert lake.version(ROWS) == before
+
+
+def test_an_app_transaction_is_written_once(lake):
+    lake.append(PLAIN, plain(3), ("drain", 1))
+    lake.append(PLAIN, plain(3), ("drain", 1))
+    assert lake.scan(PLAIN).collect().height == 3
+    lake.append(PLAIN, plain(3, start=3), ("drain", 2))
+    assert lake.scan(PLAIN).collect().height == 6
+
+
+def test_writers_of_different_shards_do_not_conflict(tmp_path):
+    lake = Lakehouse(tmp_path / "lake")
+    lake.append(ROWS, rows(("z", 0, 0), shard="z"))
+
+    def write(shard):
+        own = Lakehouse(tmp_path / "lake")
+        for number in range(5):
+            own.replace_keys(ROWS, shard, rows((f"k{shard}", 0, number), shard=shard), [f"k{shard}"])
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, ["s0", "s1", "s2"]))
+    assert values(lake) == {"z-0": 0, "ks0-0": 4, "ks1-0": 4, "ks2-0": 4}
+
+
+def test_concurrent_optimize_does_not_multiply_rows(tmp_path, lake):
+    """Two OPTIMIZEs at once corrupt a table without a word; the lake's lock must keep them apart."""
+    for number in range(30):
+        lake.append(PLAIN, plain(100, start=number * 100))
+    threads = [threading.Thread(target=lake.optimize, args=(PLAIN,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lake.scan(PLAIN).select(pl.len()).collect().item() == 3000
+
+
+def test_maintenance_without_a_lock_is_refused(tmp_path):
+    lake = Lakehouse(tmp_path / "lake")
+    lake.append(PLAIN, plain(1))
+    with pytest.raises(LakeError, match="without a lock"):
+        lake.optimize(PLAIN)
+    with pytest.raises(LakeError, match="without a lock"):
+        lake.vacuum(PLAIN, timedelta(0))
+
+
+def test_vacuum_removes_what_no_retained_version_names(lake):
+    lake.append(PLAIN, plain(10))
+    lake.overwrite(PLAIN, plain(5))
+    assert lake.vacuum(PLAIN, timedelta(0))
+    assert lake.scan(PLAIN).collect().height == 5
+
+
+def keys_a_file(lake):
+    """First and last input key of each file, in order."""
+    files = pl.DataFrame(lake.open(ROWS).get_add_actions(flatten=True))
+    return sorted(files.select("min.input_key", "max.input_key").rows())
+
+
+def test_optimize_sorts_a_shard_whose_files_overlap_and_then_leaves_it(lake, monkeypatch):
+    monkeypatch.setattr("resources.lakehouse.EDITED_FILE_BYTES", 16 * 1024)
+    for number in range(8):
+        lake.append(ROWS, rows(*[(f"{key * 40503 % 65536:08x}", 0, key) for key in range(number, 6000, 8)]))
+    before = values(lake)
+    lake.optimize(ROWS)
+    ranges = keys_a_file(lake)
+    assert len(ranges) > 3
+    assert all(one[1] < other[0] for one, other in pairwise(ranges)), ranges
+    assert values(lake) == before
+    version = lake.version(ROWS)
+    lake.optimize(ROWS)
+    assert lake.version(ROWS) == version
+
+
+@pytest.mark.parametrize(("retention", "hours"), [(0, 0), (30 * 60, 1), (3600, 1), (3601, 2), (7 * 86400, 168)])
+def test_vacuum_keeps_every_version_inside_the_retention(lake, monkeypatch, retention, hours):
+    from deltalake import DeltaTable
+
+    lake.append(PLAIN, plain(3))
+    asked = []
+    monkeypatch.setattr(DeltaTable, "vacuum", lambda self, given, **rest: asked.append(given) or [])
+    lake.vacuum(PLAIN, timedelta(seconds=retention))
+    assert asked == [hours]
+
+
+def test_before_write_can_refuse_and_nothing_is_written(tmp_path):
+    def refuse():
+        raise OSError("disk is full")
+
+    lake = Lakehouse(tmp_path / "lake", before_write=refuse)
+    with pytest.raises(OSError, match="full"):
+        lake.append(PLAIN, plain(1))
+    assert lake.version(PLAIN) == -1
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pl.DataFrame({"name": ["a"]}), "missing"),
+        (pl.DataFrame({"name": ["a"], "value": ["x"]}), "do not fit"),
+        (pl.DataFrame({"name": ["a"], "value": [1], "more": [1]}), "more"),
+    ],
+)
+def test_coercion_names_the_column(frame, message):
+    with pytest.raises(SchemaMismatch, match=message):
+        coerce(frame, PLAIN.dtypes)
+
+
+def test_coercion_refuses_types_that_delta_loses():
+    with pytest.raises(SchemaMismatch, match="Delta does not keep"):
+        coerce(pl.DataFrame({"a": [1]}), {"a": pl.UInt8()})
+    with pytest.raises(SchemaMismatch, match="UTC"):
+        coerce(
+            pl.DataFrame({"t": ["2026-01-01"]}).with_columns(pl.col("t").str.to_datetime()),
+            {"t": pl.Datetime("us", "UTC")},
+        )
+
+
+class Vectors(dy.Schema):
+    space_id = dy.String()
+    name = dy.String(primary_key=True)
+    vector = dy.List(dy.Float32())
+
+
+@pytest.mark.parametrize("space", ["plain", "a b:c@1.0=x+y"])
+def test_pick_reads_wide_rows_by_key(lake, space):
+    table = TableSpec("silver/vectors", Kind.GLOBAL, Vectors, ("space_id", "name"), ("space_id",), (), ("name",))
+    assert lake.pick(table, {"space_id": space}, "name", ["n1"], ("name", "vector")).height == 0
+    for start in (0, 10, 20):
+        names = [f"n{number}" for number in range(start, start + 10)]
+        vectors = [[float(number)] * 3 for number in range(start, start + 10)]
+        for one in (space, "other"):
+            lake.append(table, pl.DataFrame({"space_id": [one] * 10, "name": names, "vector": vectors}))
+    found = lake.pick(table, {"space_id": space}, "name", ["n3", "n25", "absent"], ("name", "vector")).sort("name")
+    assert found.schema == {"name": pl.String, "vector": pl.List(pl.Float32)}
+    assert found.rows() == [("n25", [25.0] * 3), ("n3", [3.0] * 3)]
+    assert lake.pick(table, {"space_id": space}, "name", [], ("name",)).height == 0
+    assert lake.pick(table, {"space_id": "none"}, "name", ["n3"], ("name",)).height == 0
