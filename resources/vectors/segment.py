@@ -289,12 +289,17 @@ def load_shard(folder: Path) -> "qe.EdgeShard":
 
 
 def _read_ahead(folder: Path) -> None:
-    """Ask the system to read what is really in the files; loading them "cached" would read their holes as well."""
-    for path in folder.rglob("*"):
-        if path.suffix in (".mmap", ".dat"):
-            with open(path, "rb") as handle:
-                for start in range(0, path.stat().st_blocks * 512, _READ_AHEAD):  # one call reads no more than that
-                    os.posix_fadvise(handle.fileno(), start, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
+    """Ask the system to read what is really in the files; loading them "cached" would read their holes as well.
+
+    Another process that loads the same shard writes and removes small temporary files beside them meanwhile.
+    """
+    for parent, _, names in os.walk(folder):  # unlike a glob, it passes over a folder that is gone when its turn comes
+        for name in names:
+            if name.endswith((".mmap", ".dat")):
+                with open(os.path.join(parent, name), "rb") as handle:
+                    size = os.fstat(handle.fileno()).st_blocks * 512
+                    for start in range(0, size, _READ_AHEAD):  # one call reads no more than that
+                        os.posix_fadvise(handle.fileno(), start, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
 
 
 def _scroll(shard: "qe.EdgeShard", fields: list[str], where: "qe.Filter | None" = None) -> Iterator[Any]:

@@ -9,11 +9,12 @@ from tests.dagster.lake import Lake, count_calls
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     """An empty lake in a folder of its own, with the hash embedder and no waiting for files to stand still."""
     made = Lake(tmp_path / "lake", monkeypatch.setenv)
     count_calls(made, monkeypatch)
-    return made
+    yield made
+    made.stop()
 
 
 @pytest.fixture

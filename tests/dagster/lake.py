@@ -98,6 +98,7 @@ class Lake:
         self._is_searching = False
         self._clock = time.time() - 2 * HOUR
         self._set = environment
+        self._started: list[subprocess.Popen[str]] = []
         self.environment: dict[str, str] = {}
         self.set("CORTEX_DATA", str(root / "data"))
         self.set("DAGSTER_HOME", str(root / "data" / ".dagster"))
@@ -133,9 +134,17 @@ class Lake:
         """
         environment = os.environ | self.environment | {"PYTHONPATH": str(project)} | variables
         command = [sys.executable, "-c", code]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End the processes that a failed scenario left behind, so that they cannot disturb the next one."""
+        for process in self._started:
+            with process:  # closes its pipes and waits
+                process.kill()
 
     def fresh(self, code: str, project: Path = PROJECT, **variables: str) -> str:
         """Run ``code`` in a fresh process to its end; its standard output."""
