@@ -20,16 +20,14 @@ from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
+from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
 
 log = logging.getLogger(__name__)
 
-EDITED_FILE_BYTES = 256 * 1024
-APPENDED_FILE_BYTES = 32 * 1024 * 1024
-CHECKPOINT_INTERVAL = "50"
 COMMIT_ATTEMPTS = 6
-MIXED_FILES = 2.0
-"""A shard is sorted anew when more files than this may hold a key, on average over its files' first keys."""
+LAYOUT_BYTES = 32 * 1024 * 1024
+"""Compressed bytes of a shard that are held in memory while it is laid out anew."""
 _LITERAL = re.compile(r"^[\w .@:+=-]*$")
 _Result = TypeVar("_Result")
 
@@ -136,6 +134,12 @@ class Lakehouse:
         except TableNotFoundError:
             return None
 
+    def _existing(self, table: Table) -> Any:
+        handle = self.open(table)
+        if handle is None:
+            raise LakeError(f"{table.name} vanished while it was written; run again")
+        return handle
+
     def _is_absent_locally(self, table: Table) -> bool:
         return "://" not in self.root and not (Path(self.uri(table)) / "_delta_log").is_dir()
 
@@ -239,7 +243,10 @@ class Lakehouse:
             done = None if handle is None else handle.transaction_version(transaction[0])
             if handle is not None and done is not None and done >= transaction[1]:
                 return Commit(int(handle.version()))
-        self._retry(table, lambda: self._write(table, data, "append", None, transaction))
+        if delta_files.is_edited_in_place(table.sort_by) and transaction is None:
+            self._retry(table, lambda: self._append_cut(table, data))
+        else:
+            self._retry(table, lambda: self._write(table, data, "append", None, transaction))
         return Commit(self.version(table), inserted=data.height)
 
     def overwrite(self, table: Table, frame: pl.DataFrame, predicate: str = "true") -> Commit:
@@ -255,19 +262,29 @@ class Lakehouse:
     ) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
-        appended = "input_key" not in data.columns
         write_deltalake(
             self.uri(table),
             data,
             mode=mode,
             predicate=predicate,
             partition_by=list(table.partition_by) or None,
-            configuration=None if self.open(table) is not None else _configuration(table),
+            configuration=None if self.open(table) is not None else self._configuration(table),
             storage_options=self._options,
-            target_file_size=APPENDED_FILE_BYTES if appended else EDITED_FILE_BYTES,
-            writer_properties=_writer(table),
+            target_file_size=delta_files.file_bytes(table.sort_by),
+            writer_properties=delta_files.writer_properties(table.dtypes),
             commit_properties=CommitProperties(app_transactions=[Transaction(*transaction)]) if transaction else None,
         )
+
+    def _append_cut(self, table: Table, data: pl.DataFrame) -> None:
+        """Append to a table that is edited in place, as files of its size."""
+        if self.open(table) is None:
+            self._write(table, data.clear(), "append", None, None)
+        handle = self._existing(table)
+        actions = delta_files.write_files(self.uri(table), data, _statistics(table), self._options)
+        handle.create_write_transaction(actions, "append", handle.schema(), list(table.partition_by))
+
+    def _configuration(self, table: Table) -> dict[str, str | None]:
+        return delta_files.configuration(table.sort_by, _statistics(table))
 
     def replace_keys(
         self, table: Table, shard: str, frame: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str] = ()
@@ -321,11 +338,13 @@ class Lakehouse:
         )
 
     def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
-        handle = self.open(table)
-        if handle is None:
-            raise LakeError(f"{table.name} vanished while it was written; run again")
-        merger = handle.merge(
-            source, predicate, source_alias="s", target_alias="t", writer_properties=_writer(table), streamed_exec=False
+        merger = self._existing(table).merge(
+            source,
+            predicate,
+            source_alias="s",
+            target_alias="t",
+            writer_properties=delta_files.writer_properties(table.dtypes),
+            streamed_exec=False,
         )
         metrics: dict[str, int] = (
             merger.when_matched_delete("s.op = 'D'")
@@ -365,23 +384,37 @@ class Lakehouse:
     def optimize(self, table: Table) -> dict[str, Any]:
         """Compact small files under the exclusive maintenance lock; the table is opened after the lock is taken.
 
-        A shard of a table sorted by input key is written anew, sorted, when its files are many or their keys overlap:
-        compacting joins files that are not neighbours, and then a literal key prunes few of them.
+        A shard of a table sorted by input key is written anew, sorted, when its files are many or large or their keys
+        overlap: compacting joins files that are not neighbours, and then a literal key prunes few of them.
         """
         with self._exclusive(table):
             handle = self.open(table)
             if handle is None:
                 return {}
             self._before_write()
-            how: dict[str, Any] = {"writer_properties": _writer(table)}
-            if "input_key" not in table.sort_by:
-                target = EDITED_FILE_BYTES if "input_key" in table.dtypes else APPENDED_FILE_BYTES
-                return dict(handle.optimize.compact(target_size=target, **how))
-            done: dict[str, Any] = {}
-            for shard in _scattered_shards(handle):
-                only = [("shard", "=", shard)]
-                done = dict(handle.optimize.z_order(["input_key"], only, target_size=EDITED_FILE_BYTES, **how))
-            return done
+            if not delta_files.is_edited_in_place(table.sort_by):
+                target, how = delta_files.APPENDED_FILE_BYTES, delta_files.writer_properties(table.dtypes)
+                return dict(handle.optimize.compact(target_size=target, writer_properties=how))
+            done = {shard: self._lay_out(table, shard) for shard in delta_files.scattered_shards(handle)}
+            return {"files": done}
+
+    def _lay_out(self, table: Table, shard: str) -> int:
+        """Write a shard anew, sorted, as files of its table's size; the number of files."""
+        handle = self._existing(table)
+        rows = self.scan(table, where={"shard": shard}, version=int(handle.version()))
+        keys = rows.select("input_key").sort("input_key").collect().to_series()
+        files = pl.DataFrame(handle.get_add_actions(flatten=True)).filter(pl.col("partition.shard") == shard)
+        blocks = math.ceil(files["size_bytes"].sum() / LAYOUT_BYTES)
+        firsts = keys.gather([keys.len() * number // blocks for number in range(blocks)]).unique(maintain_order=True)
+        actions = []
+        for first, last in zip(firsts, [*firsts[1:], None], strict=True):
+            block = rows.filter(pl.col("input_key") >= first)
+            block = block if last is None else block.filter(pl.col("input_key") < last)
+            sorted_rows = block.sort(list(table.sort_by)).collect()
+            actions += delta_files.write_files(self.uri(table), sorted_rows, _statistics(table), self._options)
+        only = [("shard", "=", shard)]
+        handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
+        return len(actions)
 
     def vacuum(self, table: Table, retention: timedelta) -> list[str]:
         """Delete files that no version within ``retention`` names, and clean the log, under the exclusive lock.
@@ -439,36 +472,5 @@ class Lakehouse:
         raise AssertionError("unreachable")
 
 
-def _scattered_shards(handle: Any) -> list[str]:
-    """Shards of many small files, or of files whose ranges of input keys overlap; by the files' statistics alone."""
-    columns = {"partition.shard": "shard", "min.input_key": "first", "max.input_key": "last", "size_bytes": "bytes"}
-    files = pl.DataFrame(handle.get_add_actions(flatten=True)).select(pl.col(k).alias(v) for k, v in columns.items())
-    pairs = files.join(files.select("shard", key="first"), on="shard")
-    holding = pairs.filter(pl.col("key").is_between("first", "last")).group_by("shard").len("holding")
-    shards = files.group_by("shard").agg(files=pl.len(), bytes=pl.col("bytes").sum()).join(holding, on="shard")
-    ideal = (pl.col("bytes") / EDITED_FILE_BYTES).ceil()
-    is_scattered = (pl.col("files") > 2 * ideal + 1) | (pl.col("holding") > MIXED_FILES * pl.col("files"))
-    return shards.filter((pl.col("files") > 1) & is_scattered).get_column("shard").sort().to_list()
-
-
-def _writer(table: Table) -> Any:
-    """How Parquet is written: ZSTD 1 takes half of level 3's time for 4 % more bytes; numbers of vectors rarely repeat."""
-    from deltalake import ColumnProperties, WriterProperties
-
-    has_vectors = any(isinstance(dtype, pl.List) for dtype in table.dtypes.values())
-    return WriterProperties(
-        compression="ZSTD",
-        compression_level=1,
-        max_row_group_size=4096,
-        default_column_properties=ColumnProperties(dictionary_enabled=False) if has_vectors else None,
-    )
-
-
-def _configuration(table: Table) -> dict[str, str | None]:
-    stats = [name for name in table.sort_by or table.key if name not in table.partition_by]
-    appended = "input_key" not in table.dtypes
-    return {
-        "delta.checkpointInterval": CHECKPOINT_INTERVAL,
-        "delta.targetFileSize": str(APPENDED_FILE_BYTES if appended else EDITED_FILE_BYTES),
-        "delta.dataSkippingStatsColumns": ",".join(stats),
-    }
+def _statistics(table: Table) -> list[str]:
+    return [name for name in table.sort_by or table.key if name not in table.partition_by]

@@ -296,7 +296,7 @@ def _read_ahead(folder: Path) -> None:
     for parent, _, names in os.walk(folder):  # unlike a glob, it passes over a folder that is gone when its turn comes
         for name in names:
             if name.endswith((".mmap", ".dat")):
-                with open(os.path.join(parent, name), "rb") as handle:
+                with open(Path(parent, name), "rb") as handle:
                     size = os.fstat(handle.fileno()).st_blocks * 512
                     for start in range(0, size, _READ_AHEAD):  # one call reads no more than that
                         os.posix_fadvise(handle.fileno(), start, _READ_AHEAD, os.POSIX_FADV_WILLNEED)

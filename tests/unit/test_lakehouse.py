@@ -174,7 +174,7 @@ def keys_a_file(lake):
 
 
 def test_optimize_sorts_a_shard_whose_files_overlap_and_then_leaves_it(lake, monkeypatch):
-    monkeypatch.setattr("resources.lakehouse.EDITED_FILE_BYTES", 16 * 1024)
+    monkeypatch.setattr("resources.delta_files.EDITED_FILE_BYTES", 16 * 1024)
     for number in range(8):
         lake.append(ROWS, rows(*[(f"{key * 40503 % 65536:08x}", 0, key) for key in range(number, 6000, 8)]))
     before = values(lake)
