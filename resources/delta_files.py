@@ -19,8 +19,10 @@ import polars as pl
 if TYPE_CHECKING:
     from deltalake.transaction import AddAction
 
-EDITED_FILE_BYTES = 128 * 1024
-"""Aimed at for tables with an ``input_key``; 100 MB of compressed rows make 800 files, whose statistics scan in 10 ms."""
+EDITED_FILE_BYTES = 64 * 1024
+"""The least size aimed at for tables that are edited in place."""
+EDITED_FILES = 2_000
+"""Such a table has about so many files at most: beyond 128 MB (compressed) its files grow with it."""
 APPENDED_FILE_BYTES = 32 * 1024 * 1024
 OVERSIZE = 4
 """A shard with a file of more than so many times the aim is laid out anew by ``optimize``."""
@@ -38,9 +40,11 @@ def is_edited_in_place(sort_by: Sequence[str]) -> bool:
     return "input_key" in sort_by
 
 
-def file_bytes(sort_by: Sequence[str]) -> int:
-    """Size of file to aim at."""
-    return EDITED_FILE_BYTES if is_edited_in_place(sort_by) else APPENDED_FILE_BYTES
+def file_bytes(sort_by: Sequence[str], table_bytes: int = 0) -> int:
+    """Size of file to aim at in a table of so many (compressed) bytes."""
+    if not is_edited_in_place(sort_by):
+        return APPENDED_FILE_BYTES
+    return max(EDITED_FILE_BYTES, table_bytes // EDITED_FILES)
 
 
 def writer_properties(dtypes: Mapping[str, pl.DataType]) -> Any:
@@ -66,13 +70,18 @@ def configuration(sort_by: Sequence[str], statistics: Sequence[str]) -> dict[str
 
 
 def write_files(
-    root: str, data: pl.DataFrame, statistics: Sequence[str], storage_options: Mapping[str, str] | None = None
+    root: str,
+    data: pl.DataFrame,
+    aim: int,
+    statistics: Sequence[str],
+    storage_options: Mapping[str, str] | None = None,
 ) -> "list[AddAction]":
-    """Write sorted rows as files of about ``EDITED_FILE_BYTES``; nothing is part of the table until it is committed.
+    """Write sorted rows as files of about ``aim`` bytes; nothing is part of the table until it is committed.
 
     Args:
         root: folder or URI of a table partitioned by ``shard``.
         data: rows, sorted, with the column ``shard``.
+        aim: size of a file (``file_bytes``); none of several rows is larger than twice that.
         statistics: text columns whose range is kept for each file.
         storage_options: of an object store.
 
@@ -84,25 +93,25 @@ def write_files(
         folder = f"shard={quote(str(shard), safe='')}"  # as delta-rs names it
         if "://" not in root:
             (Path(root) / folder).mkdir(parents=True, exist_ok=True)
-        for piece, content in _cut(rows.drop("shard")):
+        for piece, content in _cut(rows.drop("shard"), aim):
             name = f"{folder}/part-{uuid.uuid4()}.zstd.parquet"
             _store(f"{root.rstrip('/')}/{name}", content, storage_options)
             actions.append(_action(name, str(shard), len(content), piece, statistics))
     return actions
 
 
-def _cut(rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, bytes]]:
+def _cut(rows: pl.DataFrame, aim: int) -> Iterator[tuple[pl.DataFrame, bytes]]:
     """Pieces of about the size aimed at and their Parquet bytes; each piece tells how well the next one compresses."""
     texts = [pl.col(name).str.len_bytes().fill_null(0) for name, dtype in rows.schema.items() if dtype == pl.String]
     ends = rows.select(pl.sum_horizontal(*texts, pl.lit(_ROW_BYTES)).cum_sum().alias("bytes")).to_series()
     start, ratio = 0, _USUAL_RATIO
     while start < rows.height:
         begin = int(ends[start - 1]) if start else 0
-        end = min(rows.height, int(ends.search_sorted(begin + EDITED_FILE_BYTES / ratio)) + 1)
+        end = min(rows.height, int(ends.search_sorted(begin + aim / ratio)) + 1)
         if rows.height - end < (end - start) // 4:  # no crumb at the end
             end = rows.height
         content = _parquet(rows[start:end])
-        while len(content) > 2 * EDITED_FILE_BYTES and end - start > 1:
+        while len(content) > 2 * aim and end - start > 1:
             end = start + (end - start) // 2
             content = _parquet(rows[start:end])
         yield rows[start:end], content
@@ -142,11 +151,12 @@ def _action(name: str, shard: str, size: int, rows: pl.DataFrame, statistics: Se
     return AddAction(name, size, {"shard": shard}, int(time.time() * 1000), True, json.dumps(stats))
 
 
-def scattered_shards(handle: Any) -> list[str]:
+def scattered_shards(handle: Any, aim: int) -> list[str]:
     """Shards of many small files, of files far too large, or of files whose ranges of input keys overlap.
 
     Args:
         handle: a ``deltalake.DeltaTable`` partitioned by shard; only the statistics in its log are read.
+        aim: size of a file (``file_bytes``).
     """
     columns = {
         "partition.shard": "shard",
@@ -158,9 +168,9 @@ def scattered_shards(handle: Any) -> list[str]:
     files = pl.DataFrame(handle.get_add_actions(flatten=True)).select(pl.col(k).alias(v) for k, v in columns.items())
     pairs = files.join(files.select("shard", key="first"), on="shard")
     holding = pairs.filter(pl.col("key").is_between("first", "last")).group_by("shard").len("holding")
-    is_oversize = (pl.col("bytes") > OVERSIZE * EDITED_FILE_BYTES) & (pl.col("rows") > 1)
+    is_oversize = (pl.col("bytes") > OVERSIZE * aim) & (pl.col("rows") > 1)
     totals = files.group_by("shard").agg(pl.len().alias("files"), pl.col("bytes").sum(), oversize=is_oversize.any())
-    ideal = (pl.col("bytes") / EDITED_FILE_BYTES).ceil()
+    ideal = (pl.col("bytes") / aim).ceil()
     is_scattered = (pl.col("files") > 2 * ideal + 1) | (pl.col("holding") > MIXED_FILES * pl.col("files"))
     shards = totals.join(holding, on="shard").filter(pl.col("oversize") | (is_scattered & (pl.col("files") > 1)))
     return shards.get_column("shard").sort().to_list()

@@ -280,7 +280,8 @@ class Lakehouse:
         if self.open(table) is None:
             self._write(table, data.clear(), "append", None, None)
         handle = self._existing(table)
-        actions = delta_files.write_files(self.uri(table), data, _statistics(table), self._options)
+        aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
+        actions = delta_files.write_files(self.uri(table), data, aim, _statistics(table), self._options)
         handle.create_write_transaction(actions, "append", handle.schema(), list(table.partition_by))
 
     def _configuration(self, table: Table) -> dict[str, str | None]:
@@ -395,10 +396,10 @@ class Lakehouse:
             if not delta_files.is_edited_in_place(table.sort_by):
                 target, how = delta_files.APPENDED_FILE_BYTES, delta_files.writer_properties(table.dtypes)
                 return dict(handle.optimize.compact(target_size=target, writer_properties=how))
-            done = {shard: self._lay_out(table, shard) for shard in delta_files.scattered_shards(handle)}
-            return {"files": done}
+            aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
+            return {shard: self._lay_out(table, shard, aim) for shard in delta_files.scattered_shards(handle, aim)}
 
-    def _lay_out(self, table: Table, shard: str) -> int:
+    def _lay_out(self, table: Table, shard: str, aim: int) -> int:
         """Write a shard anew, sorted, as files of its table's size; the number of files."""
         handle = self._existing(table)
         rows = self.scan(table, where={"shard": shard}, version=int(handle.version()))
@@ -411,7 +412,7 @@ class Lakehouse:
             block = rows.filter(pl.col("input_key") >= first)
             block = block if last is None else block.filter(pl.col("input_key") < last)
             sorted_rows = block.sort(list(table.sort_by)).collect()
-            actions += delta_files.write_files(self.uri(table), sorted_rows, _statistics(table), self._options)
+            actions += delta_files.write_files(self.uri(table), sorted_rows, aim, _statistics(table), self._options)
         only = [("shard", "=", shard)]
         handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
         return len(actions)
@@ -474,3 +475,8 @@ class Lakehouse:
 
 def _statistics(table: Table) -> list[str]:
     return [name for name in table.sort_by or table.key if name not in table.partition_by]
+
+
+def _bytes(handle: Any) -> int:
+    """Bytes of a table's files."""
+    return int(pl.DataFrame(handle.get_add_actions(flatten=True)).get_column("size_bytes").sum())

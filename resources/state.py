@@ -217,6 +217,7 @@ class State:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Set the connection up and make the tables; raises where the file is no cache of this version."""
+    connection.execute("PRAGMA page_size = 1024")  # rows are short and changed singly, and each change writes its page
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -68,7 +68,7 @@ def content(lake):
 def test_files_have_the_size_aimed_at_and_part_the_keys(lake):
     lake.append(TEXTS, texts([3_000] * 800))
     laid = files(lake)
-    assert laid.height > 8
+    assert laid.height > 16
     assert laid["size_bytes"].max() <= 2 * EDITED_FILE_BYTES
     assert laid["size_bytes"][:-1].min() >= EDITED_FILE_BYTES // 4
     assert laid["num_records"].sum() == 800
@@ -170,3 +170,14 @@ def test_writers_of_several_shards_make_the_table_together(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
     assert dict(content(lakes[0]).group_by("shard").len().iter_rows()) == {f"s{n}": 60 for n in range(4)}
+
+
+def test_files_grow_with_a_large_table(lake, monkeypatch):
+    monkeypatch.setattr("resources.delta_files.EDITED_FILES", 10)
+    for number in range(8):
+        lake.append(TEXTS, texts([3_000] * 400, prefix="abcdefgh"[number]))
+    laid = files(lake)
+    assert laid.height < 70
+    assert laid["size_bytes"].max() > 3 * EDITED_FILE_BYTES
+    lake.optimize(TEXTS)
+    assert files(lake).height <= 20
