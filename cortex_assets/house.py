@@ -53,6 +53,7 @@ from inference.lanes import (
 )
 from inference.models import ModelPlaces
 from inference.protocols import IdsTokenizer, Space
+from resources.crew import Crew
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
 from resources.lakehouse import LakeError, Lakehouse, literal
 from resources.listing import open_inside
@@ -130,6 +131,7 @@ class House:
         self._tokenizers: dict[str, IdsTokenizer] = {}
         self._chains: dict[str, tuple[Registered, Chain]] = {}
         self._sandbox: Sandbox | None = None
+        self.crew = Crew(settings.workers - 1, settings.cache / "crew")
         self._not_fetched: dict[str, str] = {}
 
     @classmethod
@@ -146,6 +148,7 @@ class House:
         """Close what is open."""
         if self._sandbox is not None:
             self._sandbox.close()
+        self.crew.close()
         if "store" in self.__dict__:
             self.store.close()
         self.state.close()
@@ -292,8 +295,8 @@ class House:
         )
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
-        chunks = ChunksCompute(lambda: self.tokenizer(config), limit)
-        index = IndexStage(space, self.store, self.lake, self.state, self._before_publish)
+        chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)
+        index = IndexStage(space, self.store, self.lake, self.state, self.crew, self._before_publish)
         embed = EmbedStage(
             space,
             lambda: self.embedders.get(config, bulk=True),

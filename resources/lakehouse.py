@@ -112,7 +112,7 @@ class Lakehouse:
             maintenance_lock: exclusive lock taken around optimize and vacuum; without one they refuse to run.
         """
         self.root = str(root)
-        self._options = dict(storage_options) if storage_options else None
+        self.storage_options = dict(storage_options) if storage_options else None
         self._before_write = before_write or (lambda: None)
         self._maintenance_lock = maintenance_lock
 
@@ -130,7 +130,7 @@ class Lakehouse:
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            return DeltaTable(self.uri(table), version=version, storage_options=self._options)
+            return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
         except TableNotFoundError:
             return None
 
@@ -216,11 +216,13 @@ class Lakehouse:
         files = handle.file_uris(file_pruning_predicate=[(name, "=", value) for name, value in where.items()] or None)
         is_wanted = pl.col(column).is_in(list(values))
         if len(files) > 1:
-            found = pl.scan_parquet(files, storage_options=self._options, include_file_paths="_file").filter(is_wanted)
+            found = pl.scan_parquet(files, storage_options=self.storage_options, include_file_paths="_file").filter(
+                is_wanted
+            )
             files = found.select(pl.col("_file").unique()).collect().to_series().to_list()
         if not files:
             return pl.DataFrame(schema=schema)
-        rows = pl.scan_parquet(files, storage_options=self._options).filter(is_wanted)
+        rows = pl.scan_parquet(files, storage_options=self.storage_options).filter(is_wanted)
         return rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).collect()
 
     def history(self, table: Table, limit: int = 20) -> list[dict[str, Any]]:
@@ -269,7 +271,7 @@ class Lakehouse:
             predicate=predicate,
             partition_by=list(table.partition_by) or None,
             configuration=None if self.open(table) is not None else self._configuration(table),
-            storage_options=self._options,
+            storage_options=self.storage_options,
             target_file_size=delta_files.file_bytes(table.sort_by),
             writer_properties=delta_files.writer_properties(table.dtypes),
             commit_properties=CommitProperties(app_transactions=[Transaction(*transaction)]) if transaction else None,
@@ -281,7 +283,7 @@ class Lakehouse:
             self._write(table, data.clear(), "append", None, None)
         handle = self._existing(table)
         aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
-        actions = delta_files.write_files(self.uri(table), data, aim, _statistics(table), self._options)
+        actions = delta_files.write_files(self.uri(table), data, aim, _statistics(table), self.storage_options)
         handle.create_write_transaction(actions, "append", handle.schema(), list(table.partition_by))
 
     def _configuration(self, table: Table) -> dict[str, str | None]:
@@ -412,7 +414,9 @@ class Lakehouse:
             block = rows.filter(pl.col("input_key") >= first)
             block = block if last is None else block.filter(pl.col("input_key") < last)
             sorted_rows = block.sort(list(table.sort_by)).collect()
-            actions += delta_files.write_files(self.uri(table), sorted_rows, aim, _statistics(table), self._options)
+            actions += delta_files.write_files(
+                self.uri(table), sorted_rows, aim, _statistics(table), self.storage_options
+            )
         only = [("shard", "=", shard)]
         handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
         return len(actions)

@@ -121,16 +121,23 @@ class Sandbox:
         timeout_s: longest wait for the next result of a call, in seconds; time that the caller takes does not count.
         memory_mb: how much address space a call may take beyond what the child had when its function was imported.
         calls_per_child: a child is replaced after so many calls, which bounds leaks of native libraries.
+        file_mb: largest file that a child may write; what it prints is kept in one.
 
     Use it as a context manager, or call ``close``. Children also die with this process, however it ends.
     """
 
     def __init__(
-        self, workers: int = 1, timeout_s: float = 60.0, memory_mb: int = 1024, calls_per_child: int = 500
+        self,
+        workers: int = 1,
+        timeout_s: float = 60.0,
+        memory_mb: int = 1024,
+        calls_per_child: int = 500,
+        file_mb: int = 16,
     ) -> None:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
         self._calls_per_child = calls_per_child
+        self._file_mb = file_mb
         self._slots: LifoQueue[_Child | None] = LifoQueue()
         for _ in range(workers):
             self._slots.put(None)
@@ -193,7 +200,7 @@ class Sandbox:
             self._slots.put(child if is_reusable else None)
 
     def _start(self) -> "_Child":
-        child = _Child(self._memory_mb)
+        child = _Child(self._memory_mb, self._file_mb)
         with self._lock:
             self._children.add(child)
         return child
@@ -202,7 +209,7 @@ class Sandbox:
 class _Child:
     """One child process, its two pipes and the file that takes its noise."""
 
-    def __init__(self, memory_mb: int) -> None:
+    def __init__(self, memory_mb: int, file_mb: int) -> None:
         self.calls = 0
         self._memory_mb = memory_mb
         # A new process's peak memory begins with that of the one that started it; only above that does it say anything.
@@ -212,7 +219,13 @@ class _Child:
         self._from_child, child_out = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, json.dumps(sys.path), str(child_in), str(child_out), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-c",
+                    _BOOT,
+                    json.dumps(sys.path),
+                    *map(str, (child_in, child_out, os.getpid(), file_mb)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=self._noise,
                 stderr=self._noise,

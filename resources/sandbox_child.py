@@ -19,21 +19,21 @@ VALUE, ENDED, FAILED, OUT_OF_MEMORY, UNREADABLE = 0, 1, 2, 3, 4
 _OF_THE_CALL = frozenset({None, errno.EFBIG, errno.EINVAL})
 """Error numbers of an ``OSError`` that the same input gives again; others are the system's, such as missing bytes."""
 _PR_SET_PDEATHSIG = 1
-_NOISE_BYTES = 16 * 1024 * 1024
 
 
 def main(arguments: Sequence[str]) -> None:
     """Serve requests until the pipe closes.
 
     Args:
-        arguments: descriptor to read, descriptor to write, process id of the parent.
+        arguments: descriptor to read, descriptor to write, process id of the parent, megabytes that a file may have.
     """
-    read_fd, write_fd, parent = (int(argument) for argument in arguments)
+    read_fd, write_fd, parent, file_mb = (int(argument) for argument in arguments)
     _die_with(parent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    noise = _NOISE_BYTES if allowed == resource.RLIM_INFINITY else min(_NOISE_BYTES, allowed)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (noise, noise))
+    most = file_mb * 1024 * 1024
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     with os.fdopen(read_fd, "rb") as requests, os.fdopen(write_fd, "wb") as answers:
         while length := requests.read(8):
             function, args, memory_mb = pickle.loads(requests.read(int.from_bytes(length, "little")))  # noqa: S301

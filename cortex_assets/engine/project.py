@@ -6,9 +6,10 @@ and only the difference is encoded and written. Chunks without a vector are publ
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import islice
 
 import polars as pl
 
@@ -16,26 +17,25 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.points import points_of
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
 from cortex_assets.index.points import desired_points, diff, point_payload
 from cortex_assets.ops.schema import SNAPSHOTS
-from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
+from cortex_assets.retrieval.sparse import encode_points
 from inference.protocols import Space
+from resources.crew import Crew
 from resources.lakehouse import Lakehouse
 from resources.memory import give_back
 from resources.state import State
-from resources.vectors.protocol import DamagedIndexError, VectorStore
+from resources.vectors.protocol import DamagedIndexError, Upserts, VectorStore
 
 PUBLISH_POINTS = 20_000
+"""In one segment of the index; what a crash loses of a first import."""
+BLOCK_POINTS = 5_000
+"""In memory at once, in each process that works on them."""
 SMALL_BLOCK = 2_000
-NO_POINTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "chunk_id": pl.String,
-    "row_hash": pl.Int64,
-    "vector": pl.List(pl.Float32()),
-    "terms": pl.List(pl.UInt32()),
-    "weights": pl.List(pl.Float32()),
-}
+POINTS_APART = "cortex_assets.engine.points.points_apart"
 
 
 class IndexStage:
@@ -49,9 +49,11 @@ class IndexStage:
         store: VectorStore,
         lake: Lakehouse,
         state: State,
+        crew: Crew,
         before_publish: Callable[[], None] = lambda: None,
     ) -> None:
         """Bind; nothing is read yet. ``before_publish`` raises to refuse a publish (free-space guard)."""
+        self._crew = crew
         self.space, self._store, self._lake, self._state = space, store, lake, state
         self._before_publish = before_publish
         self._before_early: dict[str, tuple[pl.DataFrame, StageReport]] = {}
@@ -192,19 +194,30 @@ class IndexStage:
     ) -> None:
         known = self.sidecar_ids(shard)
         progress(shard, self.name, 0, len(upserts), "points")
-        done = 0
         ordered = _by_place(desired, upserts)
-        for start in range(0, max(1, len(upserts)), PUBLISH_POINTS):
-            some = ordered[start : start + PUBLISH_POINTS]
+        starts = range(0, ordered.height, BLOCK_POINTS)
+        blocks = [ordered.slice(start, BLOCK_POINTS) for start in starts]
+        lake, space_id = self._lake, self.space.space_id
+        apart = lake.root, lake.storage_options, space_id, shard
+        frames = self._crew.map(
+            POINTS_APART, lambda some: points_of(lake, space_id, shard, some), blocks, apart, ahead=1
+        )
+
+        def parts(done: int) -> Iterator[pl.DataFrame]:
+            """The next frames, until a segment is full."""
+            for frame in islice(frames, PUBLISH_POINTS // BLOCK_POINTS):
+                yield frame
+                done += frame.height
+                progress(shard, self.name, done, len(upserts), "points")
+
+        ids = ordered.get_column("chunk_id")
+        for start in range(0, max(1, ordered.height), PUBLISH_POINTS):
             self._before_publish()
-            frame = self.points(shard, desired, some)
+            points = Upserts(ids.slice(start, PUBLISH_POINTS), parts(start))
             gone = deletes if start == 0 else ()
-            generation = self._store.publish(self.space.space_id, self.space.dimensions, shard, frame, gone, versions)
-            del frame
-            if len(some) > SMALL_BLOCK:
+            generation = self._store.publish(space_id, self.space.dimensions, shard, points, gone, versions)
+            if points.height > SMALL_BLOCK:
                 give_back()
-            done += len(some)
-            progress(shard, self.name, done, len(upserts), "points")
         report.new = sum(1 for chunk in upserts if chunk not in known)
         report.changed = len(upserts) - report.new
         report.deleted = len(deletes)
@@ -214,32 +227,6 @@ class IndexStage:
         if sparse_only:
             report.notes.append(f"{sparse_only} points are keyword-only: their vectors are not there yet")
         self._snapshot(shard, generation.number, versions, desired.height, now)
-
-    def points(self, shard: str, desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
-        """Full points of some chunks: payload, row hash, vector (null where there is none), sparse terms and weights."""
-        if not chunk_ids:
-            return pl.DataFrame(schema=NO_POINTS)
-        wanted = desired.join(pl.DataFrame({"chunk_id": list(chunk_ids)}), on="chunk_id", how="semi")
-        keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": list(chunk_ids)}
-        chunks = self._lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
-        document_ids = chunks.get_column("document_id").unique().to_list()
-        documents = (
-            self._lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
-            .drop("text", "structure")
-            .collect()
-        )
-        shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
-        payload = point_payload(chunks, documents).join(shown, on="chunk_id", maintain_order="left")
-        hashes = payload.filter("has_vector").get_column("embed_hash").unique().to_list()
-        vectors = self._lake.pick(
-            EMBEDDINGS, {"space_id": self.space.space_id}, "embed_hash", hashes, ("embed_hash", "vector")
-        ).unique("embed_hash", keep="first")
-        terms, weights = _sparse_columns(encode_points(_fields(payload)))
-        return (
-            payload.with_columns(terms, weights, row_hash=pl.col("point_hash"))
-            .join(vectors, on="embed_hash", how="left", maintain_order="left")
-            .drop("point_hash", "has_vector", "embed_hash")
-        )
 
     def _record_current(self, shard: str, now: datetime) -> None:
         """Write the snapshot row of the current generation where a crash came between its publish and that row."""
@@ -282,22 +269,7 @@ def encoder_version() -> str:
     return Producer((encode_points, point_payload)).version()
 
 
-def _by_place(desired: pl.DataFrame, chunk_ids: Sequence[str]) -> list[str]:
-    """Chunk ids in the order in which their rows are stored, so that a part of them lies in few files."""
+def _by_place(desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
+    """Those points in the order in which their rows are stored, so that a part of them lies in few files."""
     wanted = desired.join(pl.DataFrame({"chunk_id": chunk_ids}, {"chunk_id": pl.String}), on="chunk_id", how="semi")
-    return wanted.sort("input_key", "chunk_id").get_column("chunk_id").to_list()
-
-
-def _fields(payload: pl.DataFrame) -> list[Fields]:
-    columns = [payload.get_column(n).fill_null("").to_list() for n in ("text", "context", "title", "symbol", "path")]
-    return [Fields(*row) for row in zip(*columns, strict=True)]
-
-
-def _sparse_columns(batch: SparseBatch) -> tuple[pl.Series, pl.Series]:
-    """The batch's flat arrays as list columns, without copying."""
-    import pyarrow as pa
-
-    offsets = pa.array(batch.offsets, pa.int64())
-    terms = pa.LargeListArray.from_arrays(offsets, pa.array(batch.ids, pa.uint32()))
-    weights = pa.LargeListArray.from_arrays(offsets, pa.array(batch.weights, pa.float32()))
-    return pl.Series("terms", terms), pl.Series("weights", weights)
+    return wanted.sort("input_key", "chunk_id")

@@ -28,7 +28,8 @@ from resources.vectors.protocol import (
     Hits,
     Payload,
     SparseQuery,
-    check_upserts,
+    Upserts,
+    checked,
 )
 from resources.vectors.ranking import ranked
 from resources.vectors.reading import Floors, OpenGeneration, Part, as_hit, current_stamp, open_generation, payloads_of
@@ -75,15 +76,15 @@ class EdgeStore:
         space_id: str,
         dimensions: int,
         shard: str,
-        upserts: pl.DataFrame,
+        upserts: pl.DataFrame | Upserts,
         deletes: Sequence[str],
         versions: Mapping[str, int],
         replace: bool = False,
     ) -> Generation:
         """See ``VectorStore.publish``."""
-        check_upserts(upserts, dimensions)
         folder = self._folder(space_id, shard)
-        return publishing.publish(folder, dimensions, upserts, deletes, versions, replace, self._settings)
+        points = checked(upserts, dimensions)
+        return publishing.publish(folder, dimensions, points, deletes, versions, replace, self._settings)
 
     def compact(self, space_id: str, shard: str) -> Generation | None:
         """See ``VectorStore.compact``."""

@@ -12,7 +12,7 @@ weights     List(Float32)   its values, as many as ``terms``
 ==========  ==============  ====================================================================================
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -100,6 +100,24 @@ class Frequencies(NamedTuple):
     points: int
 
 
+@dataclass(frozen=True, slots=True)
+class Upserts:
+    """Points that come in parts, so that few of them are in memory at once.
+
+    Attributes:
+        ids: chunk ids of all parts.
+        parts: frames as in the module docstring; read once.
+    """
+
+    ids: pl.Series
+    parts: Iterable[pl.DataFrame]
+
+    @property
+    def height(self) -> int:
+        """Number of points."""
+        return len(self.ids)
+
+
 class VectorStore(Protocol):
     """The door to an index. Shards that were never published are empty, not an error."""
 
@@ -108,7 +126,7 @@ class VectorStore(Protocol):
         space_id: str,
         dimensions: int,
         shard: str,
-        upserts: pl.DataFrame,
+        upserts: pl.DataFrame | Upserts,
         deletes: Sequence[str],
         versions: Mapping[str, int],
         replace: bool = False,
@@ -122,7 +140,7 @@ class VectorStore(Protocol):
             space_id: embedding space.
             dimensions: length of its vectors.
             shard: which shard.
-            upserts: frame as in the module docstring; may have no rows.
+            upserts: frame as in the module docstring, or several; may have no rows.
             deletes: chunk ids; unknown ones are no error.
             versions: Delta table name to version.
             replace: forget the current generation and build from ``upserts`` alone.
@@ -203,6 +221,32 @@ class VectorStore(Protocol):
     def close(self) -> None:
         """Let go of open files."""
         ...
+
+
+def checked(upserts: pl.DataFrame | Upserts, dimensions: int) -> Upserts:
+    """The points to publish, each part of them checked before a store sees it (``check_upserts``)."""
+    if isinstance(upserts, pl.DataFrame):
+        check_upserts(upserts, dimensions)
+        return Upserts(upserts["chunk_id"], [upserts] if upserts.height else [])
+    if upserts.ids.n_unique() != len(upserts.ids):
+        raise BadPointsError("publish: an id stands twice among the upserts; nothing was written")
+    return Upserts(upserts.ids, _checked_parts(upserts, dimensions))
+
+
+def _checked_parts(upserts: Upserts, dimensions: int) -> Iterator[pl.DataFrame]:
+    done = 0
+    for part in upserts.parts:
+        check_upserts(part, dimensions)
+        expected = upserts.ids.slice(done, part.height)
+        if not part["chunk_id"].sort().equals(expected.sort()):
+            raise BadPointsError(
+                f"publish: points {done} to {done + part.height} are not those announced; not published"
+            )
+        done += part.height
+        if part.height:
+            yield part
+    if done != upserts.height:
+        raise BadPointsError(f"publish: {upserts.height} points were announced and {done} came; not published")
 
 
 def check_upserts(upserts: pl.DataFrame, dimensions: int) -> None:

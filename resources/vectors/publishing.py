@@ -16,7 +16,7 @@ import polars as pl
 from resources.vectors import generation as files
 from resources.vectors.generation import Manifest, SegmentEntry
 from resources.vectors.merging import segments_to_merge
-from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError
+from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError, Upserts
 from resources.vectors.segment import BATCH, Segment, SegmentWriter
 
 
@@ -33,13 +33,13 @@ class PublishSettings:
 def publish(
     folder: Path,
     dimensions: int,
-    upserts: pl.DataFrame,
+    upserts: Upserts,
     deletes: Sequence[str],
     versions: Mapping[str, int],
     is_replaced: bool,
     settings: PublishSettings,
 ) -> Generation:
-    """``VectorStore.publish`` for one shard's folder; the frame is checked already."""
+    """``VectorStore.publish`` for one shard's folder; the points are checked already."""
     folder.mkdir(parents=True, exist_ok=True)
     with files.publish_lock(folder):
         current = _current(folder, is_replaced)
@@ -51,15 +51,15 @@ def publish(
                 "a new model needs a new space, or publish with replace=True"
             )
         dead = files.read_dead(folder, base) if base else pl.DataFrame(schema=files.DEAD_SCHEMA)
-        fresh = _fresh_dead(folder, base, dead, upserts["chunk_id"], deletes) if base else dead
-        if base is not None and upserts.is_empty() and fresh.is_empty() and base.versions == dict(versions):
+        fresh = _fresh_dead(folder, base, dead, upserts.ids, deletes) if base else dead
+        if base is not None and not upserts.height and fresh.is_empty() and base.versions == dict(versions):
             return base.as_generation()
         entries = _with_deaths(folder, base.segments if base else (), fresh)
         victims = segments_to_merge(entries, upserts.height, settings.max_segments)
         manifest = Manifest(files.next_number(folder), dimensions, dict(versions), tuple(entries))
         manifest = _write(folder, manifest, pl.concat([dead, fresh]), victims, upserts, settings)
     gone = fresh["chunk_id"].unique()
-    return manifest.as_generation(upserts.height, gone.filter(~gone.is_in(upserts["chunk_id"].implode())).len())
+    return manifest.as_generation(upserts.height, gone.filter(~gone.is_in(upserts.ids.implode())).len())
 
 
 def compact(folder: Path, settings: PublishSettings) -> Generation | None:
@@ -83,7 +83,7 @@ def _write(
     manifest: Manifest,
     dead: pl.DataFrame,
     victims: Sequence[SegmentEntry],
-    upserts: pl.DataFrame | None,
+    upserts: Upserts | None,
     settings: PublishSettings,
 ) -> Manifest:
     """Write the segment that ``manifest`` brings, write the generation, switch, collect."""
@@ -96,8 +96,8 @@ def _write(
             writer = SegmentWriter(target, manifest.dimensions, expected)
             for entry in victims:
                 _copy_live(Segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer)
-            if upserts is not None:
-                writer.add_frame(upserts)
+            for part in upserts.parts if upserts is not None else ():
+                writer.add_frame(part)
             has_graph = upserts is None and expected >= settings.hnsw_threshold
             kept.append(SegmentEntry(target.name, writer.finish(has_graph)))
     settings.on_step("segment")

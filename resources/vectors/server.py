@@ -24,7 +24,8 @@ from resources.vectors.protocol import (
     Hits,
     Payload,
     SparseQuery,
-    check_upserts,
+    Upserts,
+    checked,
 )
 from resources.vectors.ranking import DIGITS, Candidate, Floor, exact_top, ranked
 from resources.vectors.segment import plain_payload
@@ -58,27 +59,28 @@ class ServerStore:
         space_id: str,
         dimensions: int,
         shard: str,
-        upserts: pl.DataFrame,
+        upserts: pl.DataFrame | Upserts,
         deletes: Sequence[str],
         versions: Mapping[str, int],
         replace: bool = False,
     ) -> Generation:
         """See ``VectorStore.publish``."""
-        check_upserts(upserts, dimensions)
+        incoming = checked(upserts, dimensions)
         self._ensure_collection(space_id, dimensions)
         current = self.generation(space_id, shard)
         doomed = self.sidecar(space_id, shard)["chunk_id"].to_list() if replace else [*deletes]
         present = set(self.payloads(space_id, doomed, [shard]))
         is_same = current is not None and not replace and dict(current.versions) == dict(versions)
-        if current is not None and is_same and upserts.is_empty() and not present:
+        if current is not None and is_same and not incoming.height and not present:
             return current
         self._delete(space_id, sorted(present))
-        self._upsert(space_id, shard, upserts)
-        kept = set(upserts["chunk_id"])
+        for part in incoming.parts:
+            self._upsert(space_id, shard, part)
+        kept = set(incoming.ids)
         number = (current.number if current else 0) + 1
         points = self._count(space_id, [self._in_shards([shard])])
         self._record(space_id, shard, number, points, versions)
-        return Generation(number, points, dict(versions), 1, upserts.height, len(present - kept))
+        return Generation(number, points, dict(versions), 1, incoming.height, len(present - kept))
 
     def generation(self, space_id: str, shard: str) -> Generation | None:
         """See ``VectorStore.generation``."""
