@@ -42,6 +42,19 @@ class Crew:
         self._mine: Path | None = None
         self._sandbox: Sandbox | None = None
 
+    @property
+    def hands(self) -> int:
+        """How many processes work."""
+        return self._children + 1
+
+    def folder(self) -> Path:
+        """For what children leave behind for this process; gone with ``close``."""
+        if self._mine is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(self._folder)
+            self._mine = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._folder))
+        return self._mine
+
     def map(
         self,
         function: str,
@@ -63,8 +76,11 @@ class Crew:
         if not self._children or len(frames) < 2:
             yield from map(here, frames)
             return
-        sandbox, folder = self._opened()
-        shared = _Shared(sandbox, folder, function, here, frames, args, len(frames) if ahead is None else ahead)
+        if self._sandbox is None:
+            self._sandbox = Sandbox(self._children, CHILD_SECONDS, CHILD_MEGABYTES, file_mb=CHILD_MEGABYTES)
+        shared = _Shared(
+            self._sandbox, self.folder(), function, here, frames, args, len(frames) if ahead is None else ahead
+        )
         threads = [threading.Thread(target=shared.serve, daemon=True, name="crew") for _ in range(self._children)]
         for thread in threads:
             thread.start()
@@ -87,15 +103,6 @@ class Crew:
         if self._mine is not None:
             shutil.rmtree(self._mine, ignore_errors=True)
             self._mine = None
-
-    def _opened(self) -> tuple[Sandbox, Path]:
-        if self._sandbox is None:
-            self._sandbox = Sandbox(self._children, CHILD_SECONDS, CHILD_MEGABYTES, file_mb=CHILD_MEGABYTES)
-        if self._mine is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(self._folder)
-            self._mine = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._folder))
-        return self._sandbox, self._mine
 
 
 def work(function: str, given: str, result: str, args: tuple[object, ...]) -> None:

@@ -3,7 +3,8 @@
 What points there should be and which of them differ is ``engine.project``'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import polars as pl
 
@@ -13,55 +14,75 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.index.points import point_payload
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
 from resources.lakehouse import Lakehouse
+from resources.vectors.protocol import Upserts
+from resources.vectors.publishing import write_segment
 
-NO_POINTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "chunk_id": pl.String,
-    "row_hash": pl.Int64,
-    "vector": pl.List(pl.Float32()),
-    "terms": pl.List(pl.UInt32()),
-    "weights": pl.List(pl.Float32()),
-}
+PART_POINTS = 5_000
+"""In memory at once."""
 
 
-def points_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> pl.DataFrame:
-    """Full points of some chunks, as ``VectorStore.publish`` takes them.
+def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Full points of some chunks, some thousands at a time, as ``VectorStore.publish`` takes them.
 
     Args:
         lake: the tables.
         space_id: whose vectors.
         shard: whose chunks.
-        wanted: ``chunk_id point_hash embed_hash has_vector input_key``, one row a point.
+        wanted: ``chunk_id point_hash embed_hash has_vector input_key document_id``, one row a point.
 
-    Returns:
+    Yields:
         Payload, row hash, vector (null where there is none), sparse terms and weights.
     """
     if wanted.is_empty():
-        return pl.DataFrame(schema=NO_POINTS)
+        return
+    hashes = wanted.filter("has_vector").get_column("embed_hash").unique().to_list()
+    # Neither vectors nor documents lie in the order of chunks: they are read once for all parts.
+    vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
+    vectors = vectors.unique("embed_hash", keep="first")
+    document_ids = wanted.get_column("document_id").unique().to_list()
+    scan = lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
+    documents = scan.drop("text", "structure").collect()
+    for start in range(0, wanted.height, PART_POINTS):
+        part = _without_vectors(lake, shard, wanted.slice(start, PART_POINTS), documents)
+        part = part.join(vectors, on="embed_hash", how="left", maintain_order="left")
+        yield part.drop("point_hash", "has_vector", "embed_hash")
+
+
+def _without_vectors(lake: Lakehouse, shard: str, wanted: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
+    """Payload, row hash, sparse terms and weights."""
     keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": wanted["chunk_id"].to_list()}
     chunks = lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
-    document_ids = chunks.get_column("document_id").unique().to_list()
-    documents = (
-        lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
-        .drop("text", "structure")
-        .collect()
-    )
     shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
     payload = point_payload(chunks, documents).join(shown, on="chunk_id", maintain_order="left")
-    hashes = payload.filter("has_vector").get_column("embed_hash").unique().to_list()
-    vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
     terms, weights = _sparse_columns(encode_points(_fields(payload)))
-    return (
-        payload.with_columns(terms, weights, row_hash=pl.col("point_hash"))
-        .join(vectors.unique("embed_hash", keep="first"), on="embed_hash", how="left", maintain_order="left")
-        .drop("point_hash", "has_vector", "embed_hash")
-    )
+    return payload.with_columns(terms, weights, row_hash=pl.col("point_hash"))
 
 
-def points_apart(
-    wanted: pl.DataFrame, root: str, storage_options: Mapping[str, str] | None, space_id: str, shard: str
+def segment_apart(
+    wanted: pl.DataFrame,
+    root: str,
+    storage_options: Mapping[str, str] | None,
+    space: tuple[str, int],
+    shard: str,
+    place: str,
 ) -> pl.DataFrame:
-    """``points_of`` for another process (``resources.crew``), which opens the lake at ``root`` itself."""
-    return points_of(Lakehouse(root, storage_options=storage_options), space_id, shard, wanted)
+    """Write points as a segment to be published, in whatever process (``resources.crew``).
+
+    Args:
+        wanted: see ``parts_of``.
+        root: the lake's.
+        storage_options: the lake's.
+        space: its id and dimensions.
+        shard: whose chunks.
+        place: folder for the segment.
+
+    Returns:
+        One row, column ``segment``: the folder.
+    """
+    space_id, dimensions = space
+    parts = parts_of(Lakehouse(root, storage_options=storage_options), space_id, shard, wanted)
+    segment = write_segment(Path(place), dimensions, Upserts(wanted["chunk_id"], parts))
+    return pl.DataFrame({"segment": [str(segment)]})
 
 
 def _fields(payload: pl.DataFrame) -> list[Fields]:

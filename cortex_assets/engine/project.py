@@ -5,11 +5,12 @@ and only the difference is encoded and written. Chunks without a vector are publ
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from itertools import islice
+from pathlib import Path
 
 import polars as pl
 
@@ -17,7 +18,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fingerprint import Producer
-from cortex_assets.engine.points import points_of
+from cortex_assets.engine.points import parts_of, segment_apart
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
 from cortex_assets.index.points import desired_points, diff, point_payload
@@ -32,10 +33,10 @@ from resources.vectors.protocol import DamagedIndexError, Upserts, VectorStore
 
 PUBLISH_POINTS = 20_000
 """In one segment of the index; what a crash loses of a first import."""
-BLOCK_POINTS = 5_000
-"""In memory at once, in each process that works on them."""
+SHARED_FROM, LEAST_SHARE = 10_000, 5_000
+"""More points than the first are written as segments side by side, none smaller than the second."""
 SMALL_BLOCK = 2_000
-POINTS_APART = "cortex_assets.engine.points.points_apart"
+SEGMENT_APART = "cortex_assets.engine.points.segment_apart"
 
 
 class IndexStage:
@@ -194,30 +195,16 @@ class IndexStage:
     ) -> None:
         known = self.sidecar_ids(shard)
         progress(shard, self.name, 0, len(upserts), "points")
-        ordered = _by_place(desired, upserts)
-        starts = range(0, ordered.height, BLOCK_POINTS)
-        blocks = [ordered.slice(start, BLOCK_POINTS) for start in starts]
-        lake, space_id = self._lake, self.space.space_id
-        apart = lake.root, lake.storage_options, space_id, shard
-        frames = self._crew.map(
-            POINTS_APART, lambda some: points_of(lake, space_id, shard, some), blocks, apart, ahead=1
-        )
-
-        def parts(done: int) -> Iterator[pl.DataFrame]:
-            """The next frames, until a segment is full."""
-            for frame in islice(frames, PUBLISH_POINTS // BLOCK_POINTS):
-                yield frame
-                done += frame.height
-                progress(shard, self.name, done, len(upserts), "points")
-
-        ids = ordered.get_column("chunk_id")
-        for start in range(0, max(1, ordered.height), PUBLISH_POINTS):
+        done = 0
+        for number, points in enumerate(self._groups(shard, _by_place(desired, upserts))):
             self._before_publish()
-            points = Upserts(ids.slice(start, PUBLISH_POINTS), parts(start))
-            gone = deletes if start == 0 else ()
-            generation = self._store.publish(space_id, self.space.dimensions, shard, points, gone, versions)
+            gone = deletes if number == 0 else ()
+            space = self.space
+            generation = self._store.publish(space.space_id, space.dimensions, shard, points, gone, versions)
+            done += points.height
             if points.height > SMALL_BLOCK:
                 give_back()
+            progress(shard, self.name, done, len(upserts), "points")
         report.new = sum(1 for chunk in upserts if chunk not in known)
         report.changed = len(upserts) - report.new
         report.deleted = len(deletes)
@@ -227,6 +214,25 @@ class IndexStage:
         if sparse_only:
             report.notes.append(f"{sparse_only} points are keyword-only: their vectors are not there yet")
         self._snapshot(shard, generation.number, versions, desired.height, now)
+
+    def _groups(self, shard: str, wanted: pl.DataFrame) -> Iterator[Upserts]:
+        """The points of one publish each; the segments of a large import are written by several processes."""
+        lake, space, hands = self._lake, self.space, self._crew.hands
+        is_shared = self._store.takes_segments and hands > 1 and wanted.height > SHARED_FROM
+        count = max(1, math.ceil(wanted.height / PUBLISH_POINTS))
+        if is_shared:
+            count = min(math.ceil(count / hands) * hands, wanted.height // LEAST_SHARE)
+        size = max(1, math.ceil(wanted.height / count))
+        groups = [wanted.slice(start, size) for start in range(0, max(1, wanted.height), size)]
+        if not is_shared:
+            for group in groups:
+                yield Upserts(group["chunk_id"], parts_of(lake, space.space_id, shard, group))
+            return
+        ids = space.space_id, space.dimensions
+        args = lake.root, lake.storage_options, ids, shard, str(self._crew.folder())
+        made = self._crew.map(SEGMENT_APART, lambda group: segment_apart(group, *args), groups, args)
+        for group, written in zip(groups, made, strict=True):
+            yield Upserts(group["chunk_id"], segment=Path(written["segment"].item()))
 
     def _record_current(self, shard: str, now: datetime) -> None:
         """Write the snapshot row of the current generation where a crash came between its publish and that row."""

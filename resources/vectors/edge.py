@@ -43,6 +43,8 @@ _PARALLEL_FROM = 20_000
 class EdgeStore:
     """``VectorStore`` on local disk; see the module docstring."""
 
+    takes_segments = True
+
     def __init__(
         self,
         root: Path,

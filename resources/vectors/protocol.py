@@ -14,6 +14,7 @@ weights     List(Float32)   its values, as many as ``terms``
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
 import polars as pl
@@ -102,15 +103,18 @@ class Frequencies(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Upserts:
-    """Points that come in parts, so that few of them are in memory at once.
+    """Points that come in parts, so that few of them are in memory at once, or that are written already.
 
     Attributes:
         ids: chunk ids of all parts.
         parts: frames as in the module docstring; read once.
+        segment: a folder that ``publishing.write_segment`` made of them, perhaps in another process; moved into the
+            index. Only for a store that ``takes_segments``.
     """
 
     ids: pl.Series
-    parts: Iterable[pl.DataFrame]
+    parts: Iterable[pl.DataFrame] = ()
+    segment: Path | None = None
 
     @property
     def height(self) -> int:
@@ -120,6 +124,9 @@ class Upserts:
 
 class VectorStore(Protocol):
     """The door to an index. Shards that were never published are empty, not an error."""
+
+    takes_segments: bool
+    """Whether points may come as a segment that is written already."""
 
     def publish(
         self,
@@ -230,7 +237,7 @@ def checked(upserts: pl.DataFrame | Upserts, dimensions: int) -> Upserts:
         return Upserts(upserts["chunk_id"], [upserts] if upserts.height else [])
     if upserts.ids.n_unique() != len(upserts.ids):
         raise BadPointsError("publish: an id stands twice among the upserts; nothing was written")
-    return Upserts(upserts.ids, _checked_parts(upserts, dimensions))
+    return upserts if upserts.segment else Upserts(upserts.ids, _checked_parts(upserts, dimensions))
 
 
 def _checked_parts(upserts: Upserts, dimensions: int) -> Iterator[pl.DataFrame]:

@@ -6,17 +6,20 @@ files that nothing names, which the next publish removes.
 """
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
 from resources.vectors import generation as files
 from resources.vectors.generation import Manifest, SegmentEntry
 from resources.vectors.merging import segments_to_merge
-from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError, Upserts
+from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError, Upserts, checked
 from resources.vectors.segment import BATCH, Segment, SegmentWriter
 
 
@@ -92,14 +95,17 @@ def _write(
     if victims or incoming:
         target = folder / files.segment_name(manifest.number)
         expected = incoming + sum(entry.live for entry in victims)
-        with _engine_errors(target):
-            writer = SegmentWriter(target, manifest.dimensions, expected)
-            for entry in victims:
-                _copy_live(Segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer)
-            for part in upserts.parts if upserts is not None else ():
-                writer.add_frame(part)
+        if upserts is not None and upserts.segment and not victims:
+            _move_in(upserts, target)
+            kept.append(SegmentEntry(target.name, incoming))
+        else:
             has_graph = upserts is None and expected >= settings.hnsw_threshold
-            kept.append(SegmentEntry(target.name, writer.finish(has_graph)))
+            with _engine_errors(target):
+                writer = SegmentWriter(target, manifest.dimensions, expected)
+                for entry in victims:
+                    _copy_live(Segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer)
+                _add(upserts, writer)
+                kept.append(SegmentEntry(target.name, writer.finish(has_graph)))
     settings.on_step("segment")
     dead = dead.filter(pl.col("segment").is_in([entry.folder for entry in kept]))
     manifest = changed(manifest, segments=tuple(kept), tombstones=dead.height)
@@ -110,6 +116,44 @@ def _write(
     files.discard_old(folder, manifest, settings.keep_seconds)
     settings.on_step("collected")
     return manifest
+
+
+def write_segment(place: Path, dimensions: int, upserts: Upserts) -> Path:
+    """Write points into a segment of their own, to be published later (``Upserts.segment``); takes no lock.
+
+    Args:
+        place: folder that the segment is made in; on the index's file system, moving it is a rename.
+        dimensions: length of a vector.
+        upserts: points in parts.
+
+    Returns:
+        The segment's folder.
+    """
+    target = Path(tempfile.mkdtemp(prefix="segment-", dir=place)) / "segment"
+    with _engine_errors(target):
+        writer = SegmentWriter(target, dimensions, upserts.height)
+        for part in checked(upserts, dimensions).parts:
+            writer.add_frame(part)
+        writer.finish(has_graph=False)
+    return target
+
+
+def _move_in(upserts: Upserts, target: Path) -> None:
+    """Make a segment that was written apart one of the index's, where it holds what it should."""
+    source = cast(Path, upserts.segment)
+    if not Segment(source).points("chunk_id")["chunk_id"].equals(upserts.ids.sort()):
+        raise BadPointsError(f"publish: {source} does not hold the points announced; not published")
+    shutil.move(source, target)
+    files.sync_tree(target)
+
+
+def _add(upserts: Upserts | None, writer: SegmentWriter) -> None:
+    if upserts is None:
+        return
+    if upserts.segment:
+        _copy_live(Segment(upserts.segment), pl.DataFrame(schema=files.DEAD_SCHEMA), writer)
+    for part in upserts.parts:
+        writer.add_frame(part)
 
 
 @contextlib.contextmanager

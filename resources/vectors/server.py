@@ -43,6 +43,8 @@ _SHARD, _TERMS = "_shard", "_terms"
 class ServerStore:
     """``VectorStore`` on a Qdrant server; see the module docstring. Readers see a publish while it runs."""
 
+    takes_segments = False
+
     def __init__(self, client: "QdrantClient") -> None:
         """Use a connected client; ``connect`` makes one from a URL."""
         self._client = client
