@@ -14,11 +14,12 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.index.points import point_payload
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
 from resources.lakehouse import Lakehouse
+from resources.memory import give_back
 from resources.vectors.protocol import Upserts
 from resources.vectors.publishing import write_segment
 
-PART_POINTS = 5_000
-"""In memory at once."""
+READ_POINTS, PART_POINTS = 6_500, 1_000
+"""Read at once, and encoded at once: what a process that writes points has in memory."""
 
 
 def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -33,29 +34,30 @@ def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -
     Yields:
         Payload, row hash, vector (null where there is none), sparse terms and weights.
     """
-    if wanted.is_empty():
-        return
+    for start in range(0, wanted.height, READ_POINTS):
+        yield from _parts(lake, space_id, shard, wanted.slice(start, READ_POINTS))
+
+
+def _parts(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """``parts_of`` of some points, whose rows are read at once: neither vectors nor documents lie in their order."""
     hashes = wanted.filter("has_vector").get_column("embed_hash").unique().to_list()
-    # Neither vectors nor documents lie in the order of chunks: they are read once for all parts.
     vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
     vectors = vectors.unique("embed_hash", keep="first")
     document_ids = wanted.get_column("document_id").unique().to_list()
     scan = lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
     documents = scan.drop("text", "structure").collect()
-    for start in range(0, wanted.height, PART_POINTS):
-        part = _without_vectors(lake, shard, wanted.slice(start, PART_POINTS), documents)
+    keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": wanted["chunk_id"].to_list()}
+    found = lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
+    chunks = wanted.select("chunk_id").join(found, on="chunk_id", maintain_order="left")
+    shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
+    del found
+    for start in range(0, chunks.height, PART_POINTS):
+        payload = point_payload(chunks.slice(start, PART_POINTS), documents)
+        payload = payload.join(shown, on="chunk_id", maintain_order="left")
+        terms, weights = _sparse_columns(encode_points(_fields(payload)))
+        part = payload.with_columns(terms, weights, row_hash=pl.col("point_hash"))
         part = part.join(vectors, on="embed_hash", how="left", maintain_order="left")
         yield part.drop("point_hash", "has_vector", "embed_hash")
-
-
-def _without_vectors(lake: Lakehouse, shard: str, wanted: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
-    """Payload, row hash, sparse terms and weights."""
-    keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": wanted["chunk_id"].to_list()}
-    chunks = lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
-    shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
-    payload = point_payload(chunks, documents).join(shown, on="chunk_id", maintain_order="left")
-    terms, weights = _sparse_columns(encode_points(_fields(payload)))
-    return payload.with_columns(terms, weights, row_hash=pl.col("point_hash"))
 
 
 def segment_apart(
@@ -81,6 +83,7 @@ def segment_apart(
     """
     space_id, dimensions = space
     parts = parts_of(Lakehouse(root, storage_options=storage_options), space_id, shard, wanted)
+    give_back()  # what chunking left
     segment = write_segment(Path(place), dimensions, Upserts(wanted["chunk_id"], parts))
     return pl.DataFrame({"segment": [str(segment)]})
 

@@ -33,7 +33,7 @@ from resources.vectors.protocol import DamagedIndexError, Upserts, VectorStore
 
 PUBLISH_POINTS = 20_000
 """In one segment of the index; what a crash loses of a first import."""
-SHARED_FROM, LEAST_SHARE = 10_000, 5_000
+SHARED_FROM, LEAST_SHARE = 5_000, 2_500
 """More points than the first are written as segments side by side, none smaller than the second."""
 SMALL_BLOCK = 2_000
 SEGMENT_APART = "cortex_assets.engine.points.segment_apart"
@@ -193,7 +193,10 @@ class IndexStage:
         report: StageReport,
         progress: ProgressSink,
     ) -> None:
-        known = self.sidecar_ids(shard)
+        known = self._store.sidecar(self.space.space_id, shard).get_column("chunk_id")
+        report.changed = int(known.is_in(pl.Series(upserts, dtype=pl.String).implode()).sum())
+        report.new = len(upserts) - report.changed
+        del known
         progress(shard, self.name, 0, len(upserts), "points")
         done = 0
         for number, points in enumerate(self._groups(shard, _by_place(desired, upserts))):
@@ -202,11 +205,9 @@ class IndexStage:
             space = self.space
             generation = self._store.publish(space.space_id, space.dimensions, shard, points, gone, versions)
             done += points.height
-            if points.height > SMALL_BLOCK:
+            if points.height > SMALL_BLOCK and points.segment is None:
                 give_back()
             progress(shard, self.name, done, len(upserts), "points")
-        report.new = sum(1 for chunk in upserts if chunk not in known)
-        report.changed = len(upserts) - report.new
         report.deleted = len(deletes)
         report.rows_written = len(upserts)
         report.commits += 1
@@ -223,6 +224,7 @@ class IndexStage:
         if is_shared:
             count = min(math.ceil(count / hands) * hands, wanted.height // LEAST_SHARE)
         size = max(1, math.ceil(wanted.height / count))
+        wanted = wanted.select("chunk_id", "point_hash", "embed_hash", "has_vector", "input_key", "document_id")
         groups = [wanted.slice(start, size) for start in range(0, max(1, wanted.height), size)]
         if not is_shared:
             for group in groups:

@@ -13,7 +13,7 @@ _VOWEL = re.compile("[aeiouy]")
 _SHORTEST = 4
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=32_768)
 def stem(term: str) -> str:
     """The stem of a casefolded term; anything but ASCII letters, and words under four letters, come back unchanged."""
     if len(term) < _SHORTEST or not (term.isascii() and term.isalpha()):

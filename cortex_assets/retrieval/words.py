@@ -45,7 +45,7 @@ _LONGEST_REMEMBERED = 80
 _PART = 1_000
 
 
-@lru_cache(maxsize=_TABLE_LIMIT)
+@lru_cache(maxsize=65_536)
 def term_id(term: str) -> int:
     """The stable 32-bit id of a normalized term."""
     return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
@@ -168,7 +168,7 @@ def _grams(run: str, asking: bool) -> Iterable[str]:
     yield from (run[i : i + 2] for i in range(len(run) - 1))
 
 
-@lru_cache(maxsize=_TABLE_LIMIT)
+@lru_cache(maxsize=32_768)
 def _word_terms(word: str, asking: bool) -> tuple[str, ...]:
     return tuple(_each_word_term(word, asking))
 

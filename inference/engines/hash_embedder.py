@@ -18,7 +18,7 @@ DIMENSIONS: Final = 384
 _WORD: Final = re.compile(r"\w+")
 _SPACED_BYTES: Final = bytes(code if chr(code).isalnum() or chr(code) == "_" else 32 for code in range(256))
 _BATCH_CHARS: Final = 512 * 1024
-_MOST_WORDS: Final = 500_000
+_MOST_WORDS: Final = 100_000
 _VERSION: Final = "feature hashing of lower-case words, 1"
 
 

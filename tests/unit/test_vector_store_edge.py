@@ -13,8 +13,10 @@ from uuid import UUID
 import polars as pl
 import pytest
 
-from resources.vector_store import DamagedIndexError, EdgeStore, Filter, PublishBusyError
+from resources.vector_store import BadPointsError, DamagedIndexError, EdgeStore, Filter, PublishBusyError
 from resources.vectors.generation import publish_lock
+from resources.vectors.protocol import Upserts
+from resources.vectors.publishing import write_segment
 from tests.unit.vector_points import DIMENSIONS, chunk, expected_dense, nothing, points, query
 
 SPACE = "space-1"
@@ -36,7 +38,7 @@ store.publish("space-1", DIMENSIONS, "notes", points(range(5, 25), salt=1), [chu
 """
 
 
-def put(store: EdgeStore, frame: pl.DataFrame, deletes: list[str] | None = None, **more):
+def put(store: EdgeStore, frame: pl.DataFrame | Upserts, deletes: list[str] | None = None, **more):
     return store.publish(SPACE, DIMENSIONS, "notes", frame, deletes or [], more.pop("versions", {"t": 1}), **more)
 
 
@@ -238,3 +240,55 @@ def test_graph_and_payload_indexes_of_large_segments(tmp_path: Path) -> None:
     assert info.indexed_vectors_count > 0
     assert "path" in info.payload_schema
     shard.close()
+
+
+def apart(folder: Path, frame: pl.DataFrame, size: int = 7) -> Upserts:
+    """Points written as a segment in a place of their own."""
+    folder.mkdir(exist_ok=True)
+    segment = write_segment(folder, DIMENSIONS, Upserts(frame["chunk_id"], frame.iter_slices(size)))
+    return Upserts(frame["chunk_id"], segment=segment)
+
+
+@pytest.mark.parametrize("max_segments", [2, 8])
+def test_a_segment_written_apart_is_as_good_as_points(tmp_path: Path, max_segments: int) -> None:
+    one, other = EdgeStore(tmp_path / "one", max_segments=max_segments), EdgeStore(tmp_path / "other")
+    for number, numbers in enumerate((range(30), range(20, 50), range(50, 70), range(5))):
+        frame = points(numbers, salt=number)
+        put(one, apart(tmp_path / "apart", frame), [chunk(3 + number)])
+        put(other, frame, [chunk(3 + number)])
+        assert content(one) == content(other)
+        assert one.generation(SPACE, "notes").points == other.generation(SPACE, "notes").points
+    for seed in range(5):
+        hits = [store.search_dense(SPACE, ["notes"], query(seed), 20) for store in (one, other)]
+        assert hits[0] == hits[1]
+    fresh = EdgeStore(tmp_path / "one")
+    assert fresh.search_dense(SPACE, ["notes"], query(1), 20) == other.search_dense(SPACE, ["notes"], query(1), 20)
+
+
+def test_a_segment_of_other_points_than_announced_is_refused(tmp_path: Path) -> None:
+    store = EdgeStore(tmp_path / "index")
+    put(store, points(range(5)))
+    written = apart(tmp_path / "apart", points(range(5, 9)))
+    with pytest.raises(BadPointsError, match="does not hold"):
+        put(store, Upserts(points(range(6, 10))["chunk_id"], segment=written.segment))
+    assert content(store) == rows(points(range(5)))
+
+
+@pytest.mark.parametrize(
+    ("announced", "came", "message"),
+    [
+        (range(10), [range(4)], "10 points were announced and 4 came"),
+        (range(4), [range(4), range(4, 6)], "not those announced"),
+        (range(8), [range(4), range(5, 9)], "not those announced"),
+        ([1, 1], [], "stands twice"),
+    ],
+)
+def test_parts_that_are_not_what_was_announced_are_not_published(tmp_path: Path, announced, came, message) -> None:
+    store = EdgeStore(tmp_path / "index")
+    put(store, points(range(5)))
+    ids = pl.Series("chunk_id", [chunk(number) for number in announced])
+    with pytest.raises(BadPointsError, match=message):
+        put(store, Upserts(ids, (points(numbers) for numbers in came)))
+    assert content(store) == rows(points(range(5)))
+    put(store, points(range(5, 8)))
+    assert content(store) == rows(points(range(8)))
