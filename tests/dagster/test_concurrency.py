@@ -110,6 +110,7 @@ def test_a_second_run_of_a_shard_leaves_it_to_the_first(lake: Lake) -> None:
             actions.retry("notes")
         (busy,) = actions.verify(repair=True).busy
         assert busy.startswith("notes: shard notes is leased by process")
+        assert lake.cli("verify").returncode == 1, "what was not checked is not said to agree"
         assert lake.found(note(2))[0] == "note-002.md", "a search goes on in the generation that is published"
     finally:
         gate.touch()
