@@ -5,6 +5,7 @@ as files: a pipe would need Python's lock in this process for every 64 kB. What 
 memory) is done here, where the error shows; nothing depends on a child.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -116,11 +117,13 @@ def work(function: str, given: str, result: str, args: tuple[object, ...]) -> No
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes left that were killed."""
+    """Remove what processes left that were killed; another process may be at it, too."""
     for left in folder.iterdir():
         pid = left.name.partition("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists() and left.stat().st_mtime < time.time() - ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            is_old = left.stat().st_mtime < time.time() - ABANDONED_SECONDS
+            if pid.isdigit() and is_old and not Path("/proc", pid).exists():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 class _Shared:

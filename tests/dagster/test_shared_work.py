@@ -1,5 +1,6 @@
 """A first import on several processes makes what one process makes, and outlives its helpers."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from apps import actions
 from cortex_assets.chunks import derive as chunking
 from cortex_assets.engine import project
+from cortex_assets.house import House
+from resources.lakehouse import LakeFull
 from tests.dagster.contents import contents
 from tests.dagster.lake import Lake, notes
 
@@ -76,3 +80,21 @@ def test_killed_helpers_cost_nothing_but_time(lake: Lake) -> None:
     assert killed
     assert report.is_clean
     lake.assert_sound()
+
+
+def test_no_segment_is_written_where_there_is_no_room(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+
+    def refuse(house: House) -> None:
+        raise LakeFull("no room for the index")
+
+    def write(group: object, *args: object) -> None:
+        written.append(group)
+
+    monkeypatch.setattr(House, "_before_publish", refuse)
+    monkeypatch.setattr(project, "segment_apart", write)
+    lake.set("CORTEX_WORKERS", "2")
+    lake.drop_all(notes("notes", 60))
+    with contextlib.suppress(LakeFull):
+        assert not actions.run().is_clean
+    assert written == []

@@ -4,7 +4,6 @@ import random
 import string
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
 
 import dataframely as dy
@@ -25,18 +24,6 @@ class Texts(dy.Schema):
 
 
 TEXTS = sharded("bronze/texts", Texts, "row_id")
-
-
-@pytest.fixture
-def lake(tmp_path):
-    lock = threading.Lock()
-
-    @contextmanager
-    def exclusive():
-        with lock:
-            yield
-
-    return Lakehouse(tmp_path / "lake", maintenance_lock=exclusive)
 
 
 def noise(length, seed=0):

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 
@@ -42,18 +41,6 @@ def rows(*values, shard="s"):
 
 def plain(count, start=0):
     return pl.DataFrame({"name": [f"n{i}" for i in range(start, start + count)], "value": list(range(count))})
-
-
-@pytest.fixture
-def lake(tmp_path):
-    lock = threading.Lock()
-
-    @contextmanager
-    def exclusive():
-        with lock:
-            yield
-
-    return Lakehouse(tmp_path / "lake", maintenance_lock=exclusive)
 
 
 def values(lake, **kwargs):
