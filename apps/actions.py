@@ -64,9 +64,14 @@ def run(corpora: Sequence[str] | None = None, progress: ProgressSink = silent) -
         from resources.settings import load_settings
 
         settings = load_settings()
-        nothing_to_do = None if corpora else resting.report(settings)
-        if nothing_to_do is not None:
-            return nothing_to_do
+        if not corpora:
+            with resting.looked(settings) as nothing_to_do:
+                if nothing_to_do is not None:
+                    return nothing_to_do
+                resting.load_engine(settings)
+                from apps import running
+
+                return running.run(None, progress)
         resting.load_engine(settings)
     from apps import running
 

@@ -19,10 +19,11 @@ import polars as pl
 if TYPE_CHECKING:
     from deltalake.transaction import AddAction
 
-EDITED_FILE_BYTES = 64 * 1024
-"""The least size aimed at for tables that are edited in place."""
-EDITED_FILES = 2_000
-"""Such a table has about so many files at most: beyond 128 MB (compressed) its files grow with it."""
+EDITED_FILE_BYTES, LEAST_FILE_BYTES = 48 * 1024, 8 * 1024
+"""Size aimed at for tables that are edited in place, and for small ones among them: an edit copies a file."""
+FEW_FILES, EDITED_FILES = 50, 2_000
+"""A small table's files are of the smaller sizes while these are fewer than the first; beyond the second (96 MB
+compressed) a table's files grow with it."""
 APPENDED_FILE_BYTES = 32 * 1024 * 1024
 OVERSIZE = 4
 """A shard with a file of more than so many times the aim is laid out anew by ``optimize``."""
@@ -41,10 +42,18 @@ def is_edited_in_place(sort_by: Sequence[str]) -> bool:
 
 
 def file_bytes(sort_by: Sequence[str], table_bytes: int = 0) -> int:
-    """Size of file to aim at in a table of so many (compressed) bytes."""
+    """Size of file to aim at in a table that will have so many (compressed) bytes; 0 says that this is not known."""
     if not is_edited_in_place(sort_by):
         return APPENDED_FILE_BYTES
-    return max(EDITED_FILE_BYTES, table_bytes // EDITED_FILES)
+    usual = (
+        min(EDITED_FILE_BYTES, max(LEAST_FILE_BYTES, table_bytes // FEW_FILES)) if table_bytes else EDITED_FILE_BYTES
+    )
+    return max(usual, table_bytes // EDITED_FILES)
+
+
+def likely_bytes(rows: pl.DataFrame) -> int:
+    """About how many bytes rows take as Parquet."""
+    return int(rows.estimated_size() * _USUAL_RATIO)
 
 
 def writer_properties(dtypes: Mapping[str, pl.DataType]) -> Any:

@@ -22,6 +22,7 @@ import polars as pl
 
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
+from resources.snapshots import Snapshots, latest_version
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Lakehouse:
         self.storage_options = dict(storage_options) if storage_options else None
         self._before_write = before_write or (lambda: None)
         self._maintenance_lock = maintenance_lock
+        self._snapshots = Snapshots()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -146,17 +148,19 @@ class Lakehouse:
     def version(self, table: Table) -> int:
         """Latest version of a table, -1 where it does not exist. Local tables are answered by listing their log."""
         if "://" not in self.root:
-            log_dir = Path(self.uri(table)) / "_delta_log"
-            if not log_dir.is_dir():
-                return -1
-            versions = [int(f.name[:20]) for f in log_dir.iterdir() if f.name[:20].isdigit()]
-            return max(versions, default=-1)
+            return latest_version(Path(self.uri(table)))
         handle = self.open(table)
         return -1 if handle is None else int(handle.version())
 
+    def _snapshot(self, table: Table) -> Any | None:
+        """A handle for reading only, shared between callers while the table stays as it is; see ``open``."""
+        if "://" in self.root:
+            return self.open(table)
+        return self._snapshots.get(Path(self.uri(table)), lambda: self.open(table))
+
     def partition_token(self, table: Table, column: str, values: Sequence[str]) -> str:
         """A short text that changes whenever the rows of some partitions do, and with no other partition's commits."""
-        handle = self.open(table)
+        handle = self._snapshot(table)
         if handle is None:
             return "none"
         files = handle.file_uris(file_pruning_predicate=[(column, "in", list(values))])
@@ -181,7 +185,7 @@ class Lakehouse:
         Returns:
             LazyFrame with the declared columns in declared order.
         """
-        handle = self.open(table, version)
+        handle = self._snapshot(table) if version is None else self.open(table, version)
         if handle is None:
             return empty_frame(table.dtypes).lazy()
         frame = pl.scan_delta(handle)
@@ -209,7 +213,7 @@ class Lakehouse:
             values: wanted.
             columns: returned, none of them a partition column.
         """
-        handle = self.open(table)
+        handle = self._snapshot(table)
         schema = {name: table.dtypes[name] for name in columns}
         if handle is None or not values:
             return pl.DataFrame(schema=schema)
@@ -227,7 +231,7 @@ class Lakehouse:
 
     def history(self, table: Table, limit: int = 20) -> list[dict[str, Any]]:
         """Latest commits of a table, newest first."""
-        handle = self.open(table)
+        handle = self._snapshot(table)
         return [] if handle is None else list(handle.history(limit))
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -282,7 +286,7 @@ class Lakehouse:
         if self.open(table) is None:
             self._write(table, data.clear(), "append", None, None)
         handle = self._existing(table)
-        aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
+        aim = delta_files.file_bytes(table.sort_by, _bytes(handle) + delta_files.likely_bytes(data))
         actions = delta_files.write_files(self.uri(table), data, aim, _statistics(table), self.storage_options)
         handle.create_write_transaction(actions, "append", handle.schema(), list(table.partition_by))
 

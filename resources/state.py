@@ -198,7 +198,7 @@ class State:
 
     @staticmethod
     def _connect(path: Path | None) -> sqlite3.Connection:
-        """Open and prepare; waits where another process is preparing the file, because switching to WAL does not."""
+        """Open and prepare; waits where another process is preparing the file, because switching its journal does not."""
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
             connection = sqlite3.connect(
@@ -218,8 +218,8 @@ class State:
 def _prepare(connection: sqlite3.Connection) -> None:
     """Set the connection up and make the tables; raises where the file is no cache of this version."""
     connection.execute("PRAGMA page_size = 1024")  # rows are short and changed singly, and each change writes its page
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA journal_mode = PERSIST")  # a write-ahead log would cost 100 kB of files for each edit
+    connection.execute("PRAGMA synchronous = OFF")  # after a power failure: the cache is made again where it is torn
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version not in (0, _VERSION):
         raise sqlite3.DatabaseError(f"cache version {version}")

@@ -18,6 +18,7 @@ import polars as pl
 from resources.vectors import generation as files
 from resources.vectors import publishing
 from resources.vectors.filters import Filter
+from resources.vectors.merging import SMALL_POINTS
 from resources.vectors.protocol import (
     REAL_POINTS_SCHEMA,
     SIDECAR_SCHEMA,
@@ -48,7 +49,8 @@ class EdgeStore:
     def __init__(
         self,
         root: Path,
-        hnsw_threshold: int = 100_000,
+        flat_points: int = SMALL_POINTS,
+        full_points: int = 100_000,
         max_segments: int = 8,
         keep_seconds: float = 600.0,
         threads: int = 2,
@@ -58,15 +60,17 @@ class EdgeStore:
 
         Args:
             root: folder of all spaces; made when first published to.
-            hnsw_threshold: points from which ``compact`` builds a graph; without one, dense search is exact.
-            max_segments: large segments a shard may have, and half as many small ones (``merging``).
+            flat_points: segments of fewer points are one file, searched by scanning (``flat_segment``).
+            full_points: a segment of so many is merged no more, and ``compact`` builds a graph of it; without one, dense
+                search is exact.
+            max_segments: large segments a shard may have beside full ones, and half as many small ones (``merging``).
             keep_seconds: how long generations older than the previous one stay readable.
             threads: for searching segments side by side.
             on_step: told ``segment``, ``generation``, ``switched``, ``collected`` while publishing.
         """
         self._root = root
         self._settings = publishing.PublishSettings(
-            hnsw_threshold, max_segments, keep_seconds, on_step or (lambda step: None)
+            flat_points, full_points, max_segments, keep_seconds, on_step or (lambda step: None)
         )
         self._threads = threads
         self._lock = threading.Lock()

@@ -32,11 +32,19 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
-    """One segment as a generation sees it: ``points`` in its sidecar, ``dead`` of them that do not count any more."""
+    """One segment as a generation sees it.
+
+    Attributes:
+        folder: its name.
+        points: how many its sidecar lists.
+        dead: how many of them do not count any more.
+        has_graph: whether a graph was built for dense search.
+    """
 
     folder: str
     points: int
     dead: int = 0
+    has_graph: bool = False
 
     @property
     def live(self) -> int:

@@ -18,16 +18,21 @@ import polars as pl
 
 from resources.vectors import generation as files
 from resources.vectors.generation import Manifest, SegmentEntry
-from resources.vectors.merging import segments_to_merge
+from resources.vectors.kinds import new_segment, open_segment
+from resources.vectors.merging import next_to_compact, segments_to_merge
 from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError, Upserts, checked
-from resources.vectors.segment import BATCH, Segment, SegmentWriter
+from resources.vectors.segment import Segment, SegmentWriter
+from resources.vectors.stored import stored
+
+COPIED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class PublishSettings:
     """How segments are written; the fields are those of ``edge.EdgeStore``."""
 
-    hnsw_threshold: int
+    flat_points: int
+    full_points: int
     max_segments: int
     keep_seconds: float
     on_step: Callable[[str], None]
@@ -58,7 +63,7 @@ def publish(
         if base is not None and not upserts.height and fresh.is_empty() and base.versions == dict(versions):
             return base.as_generation()
         entries = _with_deaths(folder, base.segments if base else (), fresh)
-        victims = segments_to_merge(entries, upserts.height, settings.max_segments)
+        victims = segments_to_merge(entries, upserts.height, settings.max_segments, settings.full_points)
         manifest = Manifest(files.next_number(folder), dimensions, dict(versions), tuple(entries))
         manifest = _write(folder, manifest, pl.concat([dead, fresh]), victims, upserts, settings)
     gone = fresh["chunk_id"].unique()
@@ -66,7 +71,7 @@ def publish(
 
 
 def compact(folder: Path, settings: PublishSettings) -> Generation | None:
-    """``VectorStore.compact`` for one shard's folder."""
+    """``VectorStore.compact`` for one shard's folder: one generation for each segment that is written."""
     if files.read_manifest(folder) is None:
         return None
     with files.publish_lock(folder):
@@ -74,11 +79,11 @@ def compact(folder: Path, settings: PublishSettings) -> Generation | None:
         if current is None:
             return None
         files.discard_unfinished(folder, current)
-        if len(current.segments) <= 1 and current.tombstones == 0:
-            return current.as_generation()
-        victims = [entry for entry in current.segments if entry.live]
-        manifest = changed(current, number=files.next_number(folder))
-        return _write(folder, manifest, files.read_dead(folder, current), victims, None, settings).as_generation()
+        while victims := next_to_compact(current.segments, settings.full_points):
+            dead = files.read_dead(folder, current)
+            manifest = changed(current, number=files.next_number(folder))
+            current = _write(folder, manifest, dead, victims, None, settings)
+    return current.as_generation()
 
 
 def _write(
@@ -99,13 +104,16 @@ def _write(
             _move_in(upserts, target)
             kept.append(SegmentEntry(target.name, incoming))
         else:
-            has_graph = upserts is None and expected >= settings.hnsw_threshold
+            has_graph = upserts is None and expected >= settings.full_points
+            is_flat = expected < settings.flat_points and not has_graph
             with _engine_errors(target):
-                writer = SegmentWriter(target, manifest.dimensions, expected)
+                writer = new_segment(target, manifest.dimensions, expected, is_flat)
                 for entry in victims:
-                    _copy_live(Segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer)
+                    _copy_live(
+                        open_segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer
+                    )
                 _add(upserts, writer)
-                kept.append(SegmentEntry(target.name, writer.finish(has_graph)))
+                kept.append(SegmentEntry(target.name, writer.finish(has_graph), has_graph=has_graph))
     settings.on_step("segment")
     dead = dead.filter(pl.col("segment").is_in([entry.folder for entry in kept]))
     manifest = changed(manifest, segments=tuple(kept), tombstones=dead.height)
@@ -131,9 +139,9 @@ def write_segment(place: Path, dimensions: int, upserts: Upserts) -> Path:
     """
     target = Path(tempfile.mkdtemp(prefix="segment-", dir=place)) / "segment"
     with _engine_errors(target):
-        writer = SegmentWriter(target, dimensions, upserts.height)
+        writer = new_segment(target, dimensions, upserts.height, is_flat=False)
         for part in checked(upserts, dimensions).parts:
-            writer.add_frame(part)
+            writer.add(stored(part))
         writer.finish(has_graph=False)
     return target
 
@@ -141,7 +149,7 @@ def write_segment(place: Path, dimensions: int, upserts: Upserts) -> Path:
 def _move_in(upserts: Upserts, target: Path) -> None:
     """Make a segment that was written apart one of the index's, where it holds what it should."""
     source = cast(Path, upserts.segment)
-    if not Segment(source).points("chunk_id")["chunk_id"].equals(upserts.ids.sort()):
+    if not open_segment(source).points("chunk_id")["chunk_id"].equals(upserts.ids.sort()):
         raise BadPointsError(f"publish: {source} does not hold the points announced; not published")
     shutil.move(source, target)
     files.sync_tree(target)
@@ -151,9 +159,9 @@ def _add(upserts: Upserts | None, writer: SegmentWriter) -> None:
     if upserts is None:
         return
     if upserts.segment:
-        _copy_live(Segment(upserts.segment), pl.DataFrame(schema=files.DEAD_SCHEMA), writer)
+        _copy_live(open_segment(upserts.segment), pl.DataFrame(schema=files.DEAD_SCHEMA), writer)
     for part in upserts.parts:
-        writer.add_frame(part)
+        writer.add(stored(part))
 
 
 @contextlib.contextmanager
@@ -188,7 +196,7 @@ def _fresh_dead(
     removed = pl.Series("chunk_id", [*deletes], dtype=pl.String)
     gone = pl.concat([upserted, removed]).unique()
     found = [pl.DataFrame(schema=files.DEAD_SCHEMA)]
-    segments = {entry.folder: Segment(folder / entry.folder) for entry in base.segments}
+    segments = {entry.folder: open_segment(folder / entry.folder) for entry in base.segments}
     for name, segment in segments.items():
         ids = segment.points("chunk_id").filter(pl.col("chunk_id").is_in(gone.implode()))["chunk_id"]
         found.append(_dead_rows(name, ids))
@@ -211,7 +219,7 @@ def _with_deaths(folder: Path, segments: Sequence[SegmentEntry], fresh: pl.DataF
     for entry in segments:
         rows = fresh.filter(pl.col("segment") == entry.folder)
         if rows.height:
-            listed = Segment(folder / entry.folder).points("chunk_id")
+            listed = open_segment(folder / entry.folder).points("chunk_id")
             entry = changed(entry, dead=entry.dead + rows.join(listed, on="chunk_id", how="semi").height)
         entries.append(entry)
     return entries
@@ -221,6 +229,6 @@ def _copy_live(segment: Segment, dead: pl.DataFrame, writer: SegmentWriter) -> N
     """Write a segment's live points into another one, in the order of their ids; a missing point stays missing."""
     ids = segment.points("chunk_id")["chunk_id"]
     live = ids.filter(~ids.is_in(dead["chunk_id"].implode()))
-    for start in range(0, live.len(), BATCH):
-        writer.add_records(segment.records(live.slice(start, BATCH)))
+    for start in range(0, live.len(), COPIED_AT_ONCE):
+        writer.add(segment.stored(live.slice(start, COPIED_AT_ONCE).to_list()))
     segment.close()

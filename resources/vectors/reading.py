@@ -13,9 +13,11 @@ import polars as pl
 from resources.vectors import generation as files
 from resources.vectors.filters import Filter
 from resources.vectors.generation import Manifest, SegmentEntry
+from resources.vectors.kinds import open_segment
 from resources.vectors.protocol import Hit, Payload, SparseQuery
 from resources.vectors.ranking import Candidate, Fetch, Floor, exact_top
-from resources.vectors.segment import Segment, SegmentVanishedError, look_up
+from resources.vectors.segment import Segment, SegmentVanishedError
+from resources.vectors.stored import Counts, Terms, look_up
 
 Stamp = tuple[int, int, int]
 
@@ -38,7 +40,7 @@ class Part:
     entry: SegmentEntry
     segment: Segment
     dead: frozenset[str]
-    _dead_terms: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]] | None = None
+    _dead_terms: Counts | None = None
 
     def sidecar(self) -> pl.DataFrame:
         """``chunk_id``, ``row_hash`` of the live points as the sidecar lists them."""
@@ -46,12 +48,12 @@ class Part:
 
     def real_points(self) -> pl.DataFrame:
         """``chunk_id``, ``row_hash``, ``has_vector`` of the live points, read from the disk anew."""
-        segment = Segment(self.segment.folder)
+        segment = open_segment(self.segment.folder)
         points = self._living(segment.real_points())
         segment.close()
         return points
 
-    def frequencies(self, terms: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    def frequencies(self, terms: Terms) -> npt.NDArray[np.int64]:
         """In how many live points each term occurs."""
         counts = self.segment.frequencies(terms)
         if self.dead:
@@ -117,7 +119,7 @@ def open_generation(folder: Path, shard: str, stamp: Stamp, known: OpenGeneratio
     reusable = {(part.entry.folder, part.segment.inode): part.segment for part in known.parts} if known else {}
     opened = OpenGeneration(stamp, manifest)
     for entry in manifest.segments:
-        segment = reusable.get((entry.folder, inodes[entry.folder])) or Segment(folder / entry.folder)
+        segment = reusable.get((entry.folder, inodes[entry.folder])) or open_segment(folder / entry.folder)
         opened.parts.append(Part(shard, entry, segment, dead.get(entry.folder, frozenset())))
     return opened
 

@@ -28,7 +28,7 @@ from resources.vectors.protocol import (
     checked,
 )
 from resources.vectors.ranking import DIGITS, Candidate, Floor, exact_top, ranked
-from resources.vectors.segment import plain_payload
+from resources.vectors.stored import plain_payload
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

@@ -88,9 +88,9 @@ def _vectors(house: House, spaces: list[str]) -> dict[str, list[float]]:
         for shard in house.store.shards(space):
             generation = house.store._open(space, shard)
             for part in generation.parts if generation else ():
-                ids = set(part.sidecar().get_column("chunk_id")) - part.dead
-                for record in part.segment.records(part.segment.present(ids)):
-                    found[record.id.hex] = list((record.vector or {}).get("dense", []))
+                points = part.segment.stored(part.sidecar().get_column("chunk_id").to_list())
+                for chunk_id, vector in points.select("chunk_id", "vector").iter_rows():
+                    found[chunk_id] = vector or []
     return found
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import pytest
 
 from apps import actions
 from apps.reports import VerifyReport
+from cortex_assets import house
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, DUPLICATES, FILES, SCANS
 from cortex_assets.documents.schema import DOCUMENTS
@@ -52,6 +54,16 @@ def sound(made: SavedLake) -> SavedLake:
     """A sound lake whose tables have two versions or more."""
     made.put_back()
     return made
+
+
+@pytest.fixture
+def sound_edge(sound: SavedLake, monkeypatch: pytest.MonkeyPatch) -> SavedLake:
+    """The same, its points in qdrant-edge segments, which a lake as small as this one would not have."""
+    monkeypatch.setattr(house, "EdgeStore", partial(EdgeStore, flat_points=0))
+    shutil.rmtree(sound.settings.index)
+    sound.run()
+    sound.counts.reset()
+    return sound
 
 
 def kinds(report: VerifyReport) -> Found:
@@ -221,11 +233,11 @@ def test_records_restored_to_an_older_version_change_nothing_that_is_held(sound:
 # -- points ------------------------------------------------------------------------------------------------------------
 
 
-def test_missing_extra_stale_double_and_vectorless_real_points_are_found_and_repaired(sound: SavedLake) -> None:
+def test_missing_extra_stale_double_and_vectorless_real_points_are_found_and_repaired(sound_edge: SavedLake) -> None:
     import qdrant_edge as qe
 
-    folder = largest_segment(sound)
-    ids = sound.table(CHUNKS).get_column("chunk_id").to_list()
+    folder = largest_segment(sound_edge)
+    ids = sound_edge.table(CHUNKS).get_column("chunk_id").to_list()
     missing, stale, bare = ids[0], ids[1], ids[2]
     edge = qe.EdgeShard.load(str(folder / "edge"))
     present = {record.id.hex for record in edge.retrieve([UUID(chunk) for chunk in ids], False, False)}
@@ -240,8 +252,8 @@ def test_missing_extra_stale_double_and_vectorless_real_points_are_found_and_rep
     report = actions.verify()
     assert kinds(report) == {("index", "missing"), ("index", "stale"), ("index", "extra")}
     assert [(f.missing, f.stale, f.extra) for f in report.findings] == [(1, 0, 0), (0, 2, 0), (0, 0, 1)]
-    assert_found_and_repaired(sound, kinds(report))
-    assert sound.counts.work == NO_WORK | {"published": 1}, "an index is repaired without a parse or an embedding"
+    assert_found_and_repaired(sound_edge, kinds(report))
+    assert sound_edge.counts.work == NO_WORK | {"published": 1}, "an index is repaired without a parse or an embedding"
 
 
 def largest_segment(lake: SavedLake) -> Path:
@@ -289,11 +301,39 @@ BROKEN: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_index_is_found_and_rebuilt_with_no_embedding(sound: SavedLake, what: str) -> None:
+def test_a_broken_index_is_found_and_rebuilt_with_no_embedding(sound_edge: SavedLake, what: str) -> None:
+    damage, kind = BROKEN[what]
+    damage(sound_edge)
+    assert_found_and_repaired(sound_edge, {("index", kind)})
+    assert sound_edge.counts.work == NO_WORK | {"published": 1}
+
+
+@pytest.mark.parametrize("what", ["a segment", "a sidecar"])
+def test_a_broken_flat_index_is_found_and_rebuilt_with_no_embedding(sound: SavedLake, what: str) -> None:
     damage, kind = BROKEN[what]
     damage(sound)
     assert_found_and_repaired(sound, {("index", kind)})
     assert sound.counts.work == NO_WORK | {"published": 1}
+
+
+def test_points_altered_in_a_flat_index_are_found_and_repaired(sound: SavedLake) -> None:
+    path = largest_segment(sound) / "points.arrow"
+    points = pl.read_ipc(path.read_bytes())
+    ids = points["chunk_id"].to_list()
+    stray = points.head(1).with_columns(chunk_id=pl.lit("ab" * 16))
+    is_stale, is_bare = pl.col("chunk_id") == ids[1], pl.col("chunk_id") == ids[2]
+    row_hash, vector = pl.col("row_hash"), pl.col("vector")
+    points = pl.concat([points.filter(pl.col("chunk_id") != ids[0]), stray]).with_columns(
+        row_hash=pl.when(is_stale).then(row_hash + 1).otherwise(row_hash),
+        vector=pl.when(is_bare).then(None).otherwise(vector),
+    )
+    points.sort("chunk_id").write_ipc(path)
+    report = actions.verify()
+    assert kinds(report) == {("index", "missing"), ("index", "stale"), ("index", "extra")}
+    assert [(f.missing, f.stale, f.extra) for f in report.findings] == [(1, 0, 0), (0, 2, 0), (0, 0, 1)]
+    assert_found_and_repaired(sound, kinds(report))
+    once_for_the_sidecar_and_once_for_the_vector = {"published": 2}
+    assert sound.counts.work == NO_WORK | once_for_the_sidecar_and_once_for_the_vector
 
 
 @pytest.mark.parametrize("what", ["a segment", "current.json", "a sidecar"])

@@ -2,11 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from apps import actions, reader
+from cortex_assets import house
+from resources.vectors.edge import EdgeStore
 from tests.dagster.lake import Lake, notes
 
 
@@ -30,12 +33,16 @@ def tear_sidecar(shard: Path) -> None:
             file.write_bytes(file.read_bytes()[:40])
 
 
-DAMAGES = [lose_a_segment, tear_current, tear_points, tear_sidecar]
+FLAT, EDGE = 2_000, 0
+"""Points below which a segment is one file."""
+DAMAGES = [(lose_a_segment, FLAT), (tear_current, FLAT), (tear_sidecar, FLAT)]
+DAMAGES += [(lose_a_segment, EDGE), (tear_points, EDGE), (tear_sidecar, EDGE)]
 
 
-@pytest.fixture(params=DAMAGES, ids=lambda damage: damage.__name__)
-def damaged(request: pytest.FixtureRequest, lake: Lake) -> Lake:
-    damage: Callable[[Path], None] = request.param
+@pytest.fixture(params=DAMAGES, ids=lambda case: f"{case[0].__name__}-{'flat' if case[1] else 'edge'}")
+def damaged(request: pytest.FixtureRequest, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    damage: Callable[[Path], None] = request.param[0]
+    monkeypatch.setattr(house, "EdgeStore", partial(EdgeStore, flat_points=request.param[1]))
     lake.drop_all(notes("notes", 4))
     lake.run()
     (current,) = lake.settings.index.glob("*/notes/current.json")
@@ -54,7 +61,7 @@ def test_verify_finds_and_repairs_damage(damaged: Lake) -> None:
 
 
 def test_the_next_edit_builds_it_anew(request: pytest.FixtureRequest, damaged: Lake) -> None:
-    if request.node.callspec.params["damaged"] is tear_points:
+    if request.node.callspec.params["damaged"][0] is tear_points:
         pytest.skip("only reading the points shows it, which is what verify is for")
     damaged.drop("notes/new.md", "# New\n\nA quixotic barometer fell into the sea.\n")
     report = damaged.run()

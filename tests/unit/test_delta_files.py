@@ -4,14 +4,13 @@ import random
 import string
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import dataframely as dy
 import polars as pl
 import pytest
 
 from cortex_assets.tables import sharded
-from resources.delta_files import EDITED_FILE_BYTES, OVERSIZE
+from resources.delta_files import EDITED_FILE_BYTES, LEAST_FILE_BYTES, OVERSIZE
 from resources.lakehouse import Lakehouse
 
 
@@ -59,10 +58,14 @@ def test_files_have_the_size_aimed_at_and_part_the_keys(lake):
     assert laid["size_bytes"].max() <= 2 * EDITED_FILE_BYTES
     assert laid["size_bytes"][:-1].min() >= EDITED_FILE_BYTES // 4
     assert laid["num_records"].sum() == 800
-    assert all(
-        one < other
-        for one, other in pairwise(x for row in laid.select("min.input_key", "max.input_key").rows() for x in row)
-    )
+    assert all(last < first for last, first in zip(laid["max.input_key"], laid["min.input_key"][1:], strict=False))
+
+
+def test_a_small_table_has_small_files_and_not_many(lake):
+    lake.append(TEXTS, texts([300] * 400))
+    laid = files(lake)
+    assert 4 <= laid.height <= 60
+    assert laid["size_bytes"].max() <= 2 * LEAST_FILE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What both backends promise: the same suite over the embedded store and the Qdrant client in memory."""
+"""What both backends promise: the same suite over the embedded store with either kind of segment and the Qdrant client in memory."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +16,11 @@ SPACE = "space-1"
 TERMS = {3: 1.5, 17: 0.7, 31: 2.25, 44: 1.0}
 
 
-@pytest.fixture(params=["edge", "server"])
+@pytest.fixture(params=["flat", "edge", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
     made: VectorStore
-    if request.param == "edge":
-        made = EdgeStore(tmp_path / "index", max_segments=4)
+    if request.param != "server":
+        made = EdgeStore(tmp_path / "index", flat_points=0 if request.param == "edge" else 2_000, max_segments=4)
     else:
         from qdrant_client import QdrantClient
 

@@ -168,7 +168,7 @@ def test_damage_to_real_points_is_seen_and_repaired(tmp_path: Path) -> None:
 
     from cortex_assets.index.points import diff
 
-    store = EdgeStore(tmp_path)
+    store = EdgeStore(tmp_path, flat_points=0)
     good = points(range(20))
     put(store, good)
     put(store, points([20, 21]))
@@ -222,7 +222,7 @@ def test_segments_stay_few_and_small_edits_stay_cheap(tmp_path: Path) -> None:
 def test_graph_and_payload_indexes_of_large_segments(tmp_path: Path) -> None:
     import qdrant_edge as qe
 
-    store = EdgeStore(tmp_path, hnsw_threshold=1_500)
+    store = EdgeStore(tmp_path, full_points=1_500)
     frame = points(range(1_500))
     put(store, frame.head(1_000))
     put(store, frame.tail(500))

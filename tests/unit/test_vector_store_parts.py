@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from resources.vectors.filters import AnyOf, Between, Filter, matching_paths
 from resources.vectors.generation import SegmentEntry
-from resources.vectors.merging import segments_to_merge
+from resources.vectors.merging import next_to_compact, segments_to_merge
 from resources.vectors.ranking import Candidate, Floor, exact_top, ranked
 
 SCORES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.booleans()), max_size=80)
@@ -50,17 +50,20 @@ def test_more_ties_than_the_slack_are_read_to_their_end() -> None:
     assert [candidate.chunk_id for candidate, _ in ranked([(hit, 0) for hit in top], 3)] == ["700", "701", "702"]
 
 
+FULL = 100_000
+
+
 def simulate(stream: list[int], first: list[int], max_segments: int = 8) -> tuple[float, int]:
-    """Points written per point that came in, and the most segments there were."""
+    """Points written per point that came in, and the most segments there were that were not full."""
     segments = [SegmentEntry(f"first{number}", size) for number, size in enumerate(first)]
     written, most = 0, 0
     for number, incoming in enumerate(stream):
-        victims = segments_to_merge(segments, incoming, max_segments)
+        victims = segments_to_merge(segments, incoming, max_segments, FULL)
         size = incoming + sum(victim.live for victim in victims)
         segments = [segment for segment in segments if segment not in victims]
         segments.append(SegmentEntry(f"seg{number}", size))
         written += size
-        most = max(most, len(segments))
+        most = max(most, sum(segment.live < FULL for segment in segments))
     return written / sum(stream), most
 
 
@@ -69,7 +72,7 @@ def simulate(stream: list[int], first: list[int], max_segments: int = 8) -> tupl
     [
         ([11_000] * 5, [], 1.0),
         ([13_000] * 20, [], 2.0),
-        ([13_000] * 75, [], 3.0),
+        ([13_000] * 75, [], 3.5),
         ([20] * 99, [12_500] * 8, 5.0),
         ([20] * 100, [11_000] * 5, 5.0),
         ([20] * 1_000, [55_000], 7.0),
@@ -84,8 +87,51 @@ def test_merging_keeps_few_segments_at_a_bounded_cost(stream: list[int], first: 
 
 def test_worn_segments_are_rewritten_and_dead_ones_dropped() -> None:
     fresh, worn, gone = SegmentEntry("a", 100, 20), SegmentEntry("b", 100, 26), SegmentEntry("c", 100, 100)
-    assert segments_to_merge([fresh, worn, gone], 5, 8) == [worn]
-    assert segments_to_merge([fresh, gone], 0, 8) == []
+    assert segments_to_merge([fresh, worn, gone], 5, 8, FULL) == [worn]
+    assert segments_to_merge([fresh, gone], 0, 8, FULL) == []
+
+
+@given(st.lists(st.integers(1, 150_000), min_size=1, max_size=60))
+def test_full_segments_are_left_alone_and_no_merge_gets_much_larger(stream: list[int]) -> None:
+    segments: list[SegmentEntry] = []
+    for number, incoming in enumerate(stream):
+        victims = segments_to_merge(segments, incoming, 8, FULL)
+        size = incoming + sum(victim.live for victim in victims)
+        assert all(victim.live < FULL for victim in victims)
+        assert not victims or size < 2 * FULL
+        segments = [segment for segment in segments if segment not in victims] + [SegmentEntry(f"seg{number}", size)]
+    assert sum(segment.live < FULL for segment in segments) <= 12
+
+
+SIZES = st.lists(st.tuples(st.integers(1, 250_000), st.integers(0, 30), st.booleans()), max_size=20)
+
+
+@given(SIZES)
+def test_compacting_ends_with_graphs_and_one_rest(drawn: list[tuple[int, int, bool]]) -> None:
+    segments = [
+        SegmentEntry(f"s{number}", points, points * dead // 100, has_graph and points >= FULL)
+        for number, (points, dead, has_graph) in enumerate(drawn)
+    ]
+    live = sum(segment.live for segment in segments)
+    for step in range(len(segments) + 1):
+        victims = next_to_compact(segments, FULL)
+        if not victims:
+            break
+        size = sum(victim.live for victim in victims)
+        assert size < 2 * FULL or len(victims) == 1 or victims[-1].live >= FULL
+        segments = [segment for segment in segments if segment not in victims]
+        segments.append(SegmentEntry(f"new{step}", size, 0, size >= FULL))
+    assert next_to_compact(segments, FULL) == []
+    assert sum(segment.live for segment in segments) == live
+    assert sum(segment.live > 0 and not segment.has_graph for segment in segments) <= 1
+    assert all(segment.dead <= 0.05 * segment.points for segment in segments if segment.live)
+
+
+def test_compacting_leaves_what_is_well_alone() -> None:
+    graph, rest = SegmentEntry("a", 150_000, 100, True), SegmentEntry("b", 400)
+    assert next_to_compact([graph, rest], FULL) == []
+    assert next_to_compact([graph, rest, SegmentEntry("c", 10)], FULL) == [SegmentEntry("c", 10), rest]
+    assert next_to_compact([SegmentEntry("d", 100_000)], FULL) == [SegmentEntry("d", 100_000)]
 
 
 @pytest.mark.parametrize(

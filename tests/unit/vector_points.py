@@ -15,7 +15,10 @@ def chunk(number: int) -> str:
 
 
 def points(numbers: range | list[int], salt: int = 0, vocabulary: int = 60) -> pl.DataFrame:
-    """One row per number; the same number and salt give the same row; every tenth repeats another's vector."""
+    """One row per number; the same number and salt give the same row; every tenth repeats another's vector.
+
+    Vectors are such as half precision holds, for that is what an index keeps: scores are then those of brute force.
+    """
     rows = []
     for number in numbers:
         like = number - 7 if number % 10 == 9 else number
@@ -27,7 +30,7 @@ def points(numbers: range | list[int], salt: int = 0, vocabulary: int = 60) -> p
             {
                 "chunk_id": chunk(number),
                 "row_hash": (number + 1) * 7919 + salt * 2**40,
-                "vector": None if number % 13 == 5 else (vector / np.linalg.norm(vector)).tolist(),
+                "vector": None if number % 13 == 5 else (vector / np.linalg.norm(vector)).astype(np.float16).tolist(),
                 "terms": terms.tolist(),
                 "weights": np.round(rng.random(terms.size) + 0.1, 2).tolist(),
                 "text": f"text {number} {salt}",
@@ -50,9 +53,9 @@ def nothing() -> pl.DataFrame:
 
 
 def query(seed: int = 0) -> list[float]:
-    """A unit vector."""
+    """A unit vector, such as half precision holds."""
     vector = np.random.default_rng([seed, 99]).standard_normal(DIMENSIONS)
-    return [float(value) for value in (vector / np.linalg.norm(vector)).astype(np.float32)]
+    return [float(value) for value in (vector / np.linalg.norm(vector)).astype(np.float16)]
 
 
 def expected_dense(frame: pl.DataFrame, vector: list[float], limit: int) -> list[tuple[str, float]]:

@@ -1,0 +1,294 @@
+"""A large segment: a qdrant-edge shard and what must be known without opening it.
+
+    seg-000009/
+        edge/          the qdrant-edge shard (no write-ahead log: durable once flushed)
+        points.arrow   chunk_id, row_hash, terms of every point; uncompressed, so that a reader maps it
+        df.npy         uint32 (2, n): sorted term ids and in how many points of the segment each occurs
+
+Payload indexes pay from ``INDEXED_FROM`` points on: below, they only cost files. A graph (HNSW) is built when segments are
+compacted, never in a publish: it takes minutes at 100,000 points.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from resources.vectors.filters import DATETIME_FIELDS, KEYWORD_FIELDS, AnyOf, Between, Condition
+from resources.vectors.generation import sync_tree, unreadable
+from resources.vectors.protocol import REAL_POINTS_SCHEMA, DamagedIndexError, Payload, SparseQuery
+from resources.vectors.ranking import DIGITS, Candidate
+from resources.vectors.segment import Segment, SegmentVanishedError
+from resources.vectors.stored import (
+    BODY,
+    FILTER_FIELDS,
+    POINTS_SCHEMA,
+    SIDECAR,
+    STORED_SCHEMA,
+    Terms,
+    count_terms,
+    look_up,
+    unfolded,
+)
+
+if TYPE_CHECKING:
+    import qdrant_edge as qe
+
+BATCH = 1_000
+INDEXED_FROM = 1_000
+FOLDER = "edge"
+_READ_AHEAD = 128 * 1024
+
+
+class EdgeWriter:
+    """``segment.SegmentWriter`` of a segment with a qdrant-edge shard."""
+
+    def __init__(self, folder: Path, dimensions: int, expected: int) -> None:
+        """Create the folder and an empty shard in it.
+
+        Args:
+            folder: must not exist.
+            dimensions: length of a vector.
+            expected: points that will come; decides whether payloads are indexed.
+        """
+        import qdrant_edge as qe
+
+        (folder / FOLDER).mkdir(parents=True)
+        self.folder = folder
+        self._parts = [pl.DataFrame(schema=POINTS_SCHEMA)]
+        graph = qe.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=2)
+        dense = qe.EdgeVectorParams(
+            dimensions, qe.Distance.Dot, datatype=qe.VectorStorageDatatype.Float16, memory=qe.Memory.Cold
+        )
+        config = qe.EdgeConfig(
+            vectors={"dense": dense},
+            sparse_vectors={"terms": qe.EdgeSparseVectorParams()},
+            hnsw_config=graph,
+            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31),
+            max_search_threads=1,
+            payload_memory=qe.Memory.Cold,
+            wal_enabled=False,
+        )
+        self._shard = qe.EdgeShard.create(str(folder / FOLDER), config)
+        if expected >= INDEXED_FROM:
+            for name in KEYWORD_FIELDS:
+                self._shard.update(qe.UpdateOperation.create_field_index(name, qe.KeywordIndexParams()))
+            for name in DATETIME_FIELDS:
+                self._shard.update(qe.UpdateOperation.create_field_index(name, qe.DatetimeIndexParams()))
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """See ``SegmentWriter.add``."""
+        import qdrant_edge as qe
+
+        for batch in frame.iter_slices(BATCH):
+            payloads = batch.select("row_hash", *FILTER_FIELDS, BODY).to_dicts()
+            vectors = zip(_rows(batch["vector"]), batch["terms"].to_list(), batch["weights"].to_list(), strict=True)
+            named = [_named_vectors(dense, terms, weights) for dense, terms, weights in vectors]
+            ids = [UUID(chunk) for chunk in batch["chunk_id"].to_list()]
+            points = [qe.Point(*parts) for parts in zip(ids, named, payloads, strict=True)]
+            self._shard.update(qe.UpdateOperation.upsert_points(points))
+            self._parts.append(batch.select(*POINTS_SCHEMA))
+
+    def finish(self, has_graph: bool) -> int:
+        """See ``SegmentWriter.finish``."""
+        if has_graph:
+            self._shard.optimize()
+        self._shard.flush()
+        self._shard.close()
+        points = pl.concat(self._parts).sort("chunk_id")
+        points.write_ipc(self.folder / SIDECAR, compression="uncompressed")
+        np.save(self.folder / "df.npy", np.stack(count_terms(points["terms"])))
+        sync_tree(self.folder)
+        return points.height
+
+
+class EdgeSegment(Segment):
+    """``Segment`` over a qdrant-edge shard."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remember the folder; files are opened when they are needed."""
+        super().__init__(folder)
+        self._lock = threading.Lock()
+        self._shard: qe.EdgeShard | None = None
+        self._df: Terms | None = None
+
+    def open(self) -> "qe.EdgeShard":
+        """The qdrant-edge shard, loaded once."""
+        with self._lock:
+            if self._shard is None:
+                self._shard = load_shard(self.folder)
+            return self._shard
+
+    def close(self) -> None:
+        """See ``Segment.close``."""
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+
+    def search_dense(
+        self, vector: Sequence[float], where: "qe.Filter | None", limit: int, floor: float | None
+    ) -> list[Candidate]:
+        """See ``Segment.search_dense``."""
+        import qdrant_edge as qe
+
+        return self._search(qe.Query.Nearest(list(vector), using="dense"), where, limit, floor)
+
+    def search_sparse(
+        self, query: SparseQuery, where: "qe.Filter | None", limit: int, floor: float | None
+    ) -> list[Candidate]:
+        """See ``Segment.search_sparse``."""
+        import qdrant_edge as qe
+
+        vector = qe.SparseVector(list(query.indices), list(query.weights))
+        return self._search(qe.Query.Nearest(vector, using="terms"), where, limit, floor)
+
+    def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
+        """See ``Segment.payloads``."""
+        records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], True, False)
+        return {record.id.hex: unfolded(record.payload or {}) for record in records}
+
+    def present(self, ids: Iterable[str]) -> list[str]:
+        """See ``Segment.present``."""
+        records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], False, False)
+        return [record.id.hex for record in records]
+
+    def stored(self, ids: Sequence[str]) -> pl.DataFrame:
+        """See ``Segment.stored``."""
+        records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], True, True)
+        return pl.DataFrame([_stored_row(record) for record in records], schema=STORED_SCHEMA)
+
+    def real_points(self) -> pl.DataFrame:
+        """See ``Segment.real_points``."""
+        import qdrant_edge as qe
+
+        dense = qe.Filter(must=[qe.HasVectorCondition("dense")])
+        with_vector = {record.id.hex for record in _scroll(self.open(), [], dense)}
+        rows = [
+            (record.id.hex, record.payload.get("row_hash"), record.id.hex in with_vector)
+            for record in _scroll(self.open(), ["row_hash"])
+        ]
+        return pl.DataFrame(rows, schema=REAL_POINTS_SCHEMA, orient="row")
+
+    def frequencies(self, terms: Terms) -> npt.NDArray[np.int64]:
+        """See ``Segment.frequencies``."""
+        if self._df is None:
+            try:
+                self._df = np.load(self.folder / "df.npy", mmap_mode="r")
+            except FileNotFoundError as error:
+                raise SegmentVanishedError(str(self.folder)) from error
+            except ValueError as error:
+                raise unreadable(self.folder / "df.npy", error) from error
+        known, counts = self._df
+        return look_up(known, counts, terms)
+
+    def _search(self, query: Any, where: "qe.Filter | None", limit: int, floor: float | None) -> list[Candidate]:
+        import qdrant_edge as qe
+
+        request = qe.QueryRequest(limit, query=query, filter=where, with_payload=False, score_threshold=floor)
+        found: list[Any] = self.open().query(request)
+        return [Candidate(point.id.hex, round(point.score, DIGITS)) for point in found]
+
+    def _translated(self, conditions: Sequence[Condition]) -> "qe.Filter":
+        import qdrant_edge as qe
+
+        must: list[Any] = []
+        for condition in conditions:
+            match condition:
+                case AnyOf(key, values):
+                    must.append(qe.FieldCondition(key, match=qe.MatchAny(list(values))))
+                case Between(key, after, before):
+                    must.append(qe.FieldCondition(key, range=qe.RangeDateTime(gte=after, lt=before)))
+        return qe.Filter(must=must)
+
+    def _distinct_paths(self) -> set[str]:
+        import qdrant_edge as qe
+
+        shard = self.open()
+        info = shard.info()
+        if "path" in info.payload_schema:
+            return {str(hit.value) for hit in shard.facet(qe.FacetRequest("path", limit=info.points_count, exact=True))}
+        return {record.payload["path"] for record in _scroll(shard, ["path"]) if record.payload.get("path") is not None}
+
+
+def load_shard(folder: Path) -> "qe.EdgeShard":
+    """Load the qdrant-edge shard of a segment folder.
+
+    Raises:
+        SegmentVanishedError: the folder is gone, perhaps while it was read.
+        DamagedIndexError: it is there and cannot be loaded.
+    """
+    import qdrant_edge as qe
+
+    try:
+        shard = qe.EdgeShard.load(str(folder / FOLDER))
+        _read_ahead(folder)
+        return shard
+    except Exception as error:  # qdrant-edge raises nothing narrower
+        if not (folder / SIDECAR).exists():
+            raise SegmentVanishedError(str(folder)) from error
+        raise DamagedIndexError(f"{folder} cannot be loaded ({error}); rebuild the shard's index") from error
+
+
+def _read_ahead(folder: Path) -> None:
+    """Ask the system to read what is really in the files; loading them "cached" would read their holes as well.
+
+    Another process that loads the same shard writes and removes small temporary files beside them meanwhile.
+    """
+    for parent, _, names in os.walk(folder):  # unlike a glob, it passes over a folder that is gone when its turn comes
+        for name in names:
+            if name.endswith((".mmap", ".dat")):
+                with open(Path(parent, name), "rb") as handle:
+                    size = os.fstat(handle.fileno()).st_blocks * 512
+                    for start in range(0, size, _READ_AHEAD):  # one call reads no more than that
+                        os.posix_fadvise(handle.fileno(), start, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
+
+
+def _scroll(shard: "qe.EdgeShard", fields: list[str], where: "qe.Filter | None" = None) -> Iterator[Any]:
+    """Every point of a shard with the named payload fields, without vectors."""
+    import qdrant_edge as qe
+
+    selector = qe.PayloadSelector.Include(fields)
+    offset = None
+    while True:
+        request = qe.ScrollRequest(offset=offset, limit=20_000, filter=where, with_payload=selector, with_vector=False)
+        records, offset = shard.scroll(request)
+        yield from records
+        if offset is None:
+            return
+
+
+def _rows(vectors: pl.Series) -> list[memoryview | None]:
+    """The vectors of a List(Float32) column as views, which cost a third of lists of Python's floats; null stays None."""
+    lengths = vectors.list.len().to_list()
+    flat = vectors.drop_nulls().list.explode().to_numpy().astype(np.float32, copy=False).data
+    rows: list[memoryview | None] = []
+    start = 0
+    for length in lengths:
+        rows.append(None if length is None else flat[start : start + length])
+        start += length or 0
+    return rows
+
+
+def _named_vectors(dense: memoryview | None, terms: list[int], weights: list[float]) -> dict[str, Any]:
+    import qdrant_edge as qe
+
+    named: dict[str, Any] = {}
+    if dense is not None:
+        named["dense"] = dense
+    if terms:
+        named["terms"] = qe.SparseVector(terms, weights)
+    return named
+
+
+def _stored_row(record: Any) -> dict[str, Any]:
+    """A point as the engine gives it, as a row of a stored frame."""
+    vectors = record.vector or {}
+    terms = vectors.get("terms")
+    row = {"chunk_id": record.id.hex, "vector": vectors.get("dense"), **(record.payload or {})}
+    return row | {"terms": list(terms.indices) if terms else [], "weights": list(terms.values) if terms else []}
