@@ -31,9 +31,8 @@ from resources.memory import give_back
 from resources.state import State
 from resources.vectors.protocol import DamagedIndexError, Upserts, VectorStore
 
-LEAST_POINTS, MOST_POINTS, SEGMENTS = 20_000, 100_000, 8
-"""In one segment of an import, at least and at most: what a crash loses of it; an import of fewer than 800,000 points makes
-about eight of them, so that none is merged."""
+PUBLISH_POINTS = 25_000
+"""About so many in one segment of a large import: what a crash loses of it, and enough that it need not be merged."""
 SHARED_FROM, LEAST_SHARE = 5_000, 2_500
 """More points than the first are written as segments side by side, none smaller than the second."""
 SMALL_BLOCK = 2_000
@@ -221,10 +220,9 @@ class IndexStage:
         """The points of one publish each; the segments of a large import are written by several processes."""
         lake, space, hands = self._lake, self.space, self._crew.hands
         is_shared = self._store.takes_segments and hands > 1 and wanted.height > SHARED_FROM
-        most = min(MOST_POINTS, max(LEAST_POINTS, math.ceil(wanted.height / SEGMENTS)))
-        count = max(1, math.ceil(wanted.height / most))
+        count = max(1, round(wanted.height / PUBLISH_POINTS))
         if is_shared:
-            count = min(math.ceil(count / hands) * hands, wanted.height // LEAST_SHARE)
+            count = min(max(1, round(count / hands)) * hands, wanted.height // LEAST_SHARE)
         size = max(1, math.ceil(wanted.height / count))
         wanted = wanted.select("chunk_id", "point_hash", "embed_hash", "has_vector", "input_key", "document_id")
         groups = [wanted.slice(start, size) for start in range(0, max(1, wanted.height), size)]

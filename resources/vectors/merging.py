@@ -3,8 +3,9 @@
 The policy is size-tiered, with room for large segments (``SMALL_POINTS`` and more) and for half as many small ones, so
 that a small edit never sets off the rewriting of a large segment that happened to be last. Nothing is merged while its
 tier has room for one more; when not, the tier's smallest go together with what comes in, and on with every next one
-that is no larger than what is already gathered. A full segment is merged no more, for merging takes memory by the point.
-What that costs for imports and edits is bounded in a test.
+that is no larger than what is already gathered. Room grows with the shard: asking a segment of ``AVERAGE_POINTS`` costs a
+tenth more than asking its points in a larger one, and merging costs memory and time by the point. A full segment is
+never merged by a publish. What that costs for imports and edits is bounded in a test.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from resources.vectors.generation import SegmentEntry
 WORN_SHARE = 0.25
 LITTLE_WORN_SHARE = 0.05
 SMALL_POINTS = 2_000
+AVERAGE_POINTS = 20_000
 
 
 def segments_to_merge(
@@ -26,7 +28,7 @@ def segments_to_merge(
     Args:
         segments: what there is.
         incoming: points that come in.
-        max_segments: room for large segments that are not full.
+        max_segments: room for large segments that are not full; more where they are of ``AVERAGE_POINTS`` or more.
         full_points: from so many live points on a segment is full.
     """
     alive = sorted((entry for entry in segments if entry.live), key=lambda entry: (entry.live, entry.folder))
@@ -40,7 +42,8 @@ def segments_to_merge(
     if gathered < SMALL_POINTS:
         gathered += _take(small, gathered, max(1, max_segments // 2), full_points, chosen)
     if SMALL_POINTS <= gathered < full_points:
-        _take(large, gathered, max_segments, full_points, chosen)
+        room = max(max_segments, (gathered + sum(entry.live for entry in large)) // AVERAGE_POINTS)
+        _take(large, gathered, room, full_points, chosen)
     return chosen
 
 

@@ -17,7 +17,7 @@ from resources.vector_store import BadPointsError, DamagedIndexError, EdgeStore,
 from resources.vectors.generation import publish_lock
 from resources.vectors.protocol import Upserts
 from resources.vectors.publishing import write_segment
-from tests.unit.vector_points import DIMENSIONS, chunk, expected_dense, nothing, points, query
+from tests.unit.vector_points import DIMENSIONS, chunk, expected_dense, expected_sparse, nothing, points, query
 
 SPACE = "space-1"
 STEPS = ("segment", "generation", "switched", "collected")
@@ -292,3 +292,69 @@ def test_parts_that_are_not_what_was_announced_are_not_published(tmp_path: Path,
     assert content(store) == rows(points(range(5)))
     put(store, points(range(5, 8)))
     assert content(store) == rows(points(range(8)))
+
+
+def test_small_segments_are_files_that_become_shards_when_merged(tmp_path: Path) -> None:
+    """Both kinds side by side answer as brute force does; points move from files into shards and, worn, back."""
+    store = EdgeStore(tmp_path, flat_points=40, max_segments=4, keep_seconds=0)
+    lake = nothing()
+    seen: set[tuple[bool, ...]] = set()
+    for step, numbers in enumerate(
+        [range(30), range(30, 90), range(90, 100), range(20, 35), range(100, 130), range(3)]
+    ):
+        news = points(numbers, salt=step)
+        gone = [chunk(number) for number in range(step * 5, step * 5 + 3)]
+        gone = [name for name in gone if name not in set(news["chunk_id"])]
+        put(store, news, gone)
+        lake = pl.concat([lake.filter(~pl.col("chunk_id").is_in([*gone, *news["chunk_id"]])), news])
+        assert content(store) == rows(lake)
+        for seed in range(3):
+            dense = store.search_dense(SPACE, ["notes"], query(seed), 20)
+            assert [(hit.chunk_id, hit.score) for hit in dense] == expected_dense(lake, query(seed), 20)
+            sparse = store.search_sparse(SPACE, ["notes"], [3, 17, 31], [1.5, 0.7, 2.0], 20)
+            wanted = expected_sparse(lake, {3: 1.5, 17: 0.7, 31: 2.0}, 20)
+            assert [(hit.chunk_id, hit.score) for hit in sparse] == wanted
+        where = Filter(path_globs=("src/**",), corpora=("corpus1", "corpus2"))
+        code = lake.filter(pl.col("path").str.starts_with("src/") & pl.col("corpus_id").is_in(["corpus1", "corpus2"]))
+        found = store.search_dense(SPACE, ["notes"], query(), 20, where)
+        assert [(hit.chunk_id, hit.score) for hit in found] == expected_dense(code, query(), 20)
+        seen.add(tuple(sorted((folder / "edge").exists() for folder in store.segment_folders(SPACE, "notes"))))
+    assert {(False,), (False, True)} <= seen
+    store.compact(SPACE, "notes")
+    assert [(folder / "edge").exists() for folder in store.segment_folders(SPACE, "notes")] == [True]
+    put(store, nothing(), store.sidecar(SPACE, "notes")["chunk_id"].to_list()[10:])
+    assert [(folder / "edge").exists() for folder in store.segment_folders(SPACE, "notes")] == [False]
+    assert store.sidecar(SPACE, "notes").height == 10
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another file", "a shard's sidecar"])
+def test_a_damaged_file_of_points_is_an_error(tmp_path: Path, damage: str) -> None:
+    store = EdgeStore(tmp_path)
+    put(store, points(range(9)))
+    path = store.segment_folders(SPACE, "notes")[0] / "points.arrow"
+    if damage == "cut short":
+        path.write_bytes(path.read_bytes()[:200])
+    elif damage == "another file":
+        path.write_bytes(b"no arrow at all")
+    else:
+        pl.read_ipc(path.read_bytes()).select("chunk_id", "row_hash", "terms").write_ipc(path)
+    asked = [
+        lambda: store.search_dense(SPACE, ["notes"], query(), 3),
+        lambda: store.search_sparse(SPACE, ["notes"], [1], [1.0], 3),
+        lambda: store.real_points(SPACE, "notes"),
+        lambda: store.payloads(SPACE, [chunk(1)]),
+    ]
+    for ask in asked:
+        with pytest.raises(DamagedIndexError, match="rebuild"):
+            ask()
+    put(store, points(range(9)), replace=True)
+    assert content(store) == rows(points(range(9)))
+
+
+def test_an_edit_of_a_small_index_writes_one_file_of_points(tmp_path: Path) -> None:
+    store = EdgeStore(tmp_path, max_segments=8)
+    put(store, points(range(30)))
+    put(store, points([3], salt=1))
+    fresh = store.segment_folders(SPACE, "notes")[-1]
+    assert [path.name for path in fresh.rglob("*")] == ["points.arrow"]
