@@ -80,13 +80,10 @@ class EmbedStage:
     def missing(self, shard: str) -> pl.DataFrame:
         """Distinct texts without a vector: ``embed_hash input_key chunk_id token_count``, in storage order."""
         chunks = self._lake.scan(CHUNKS, where={"shard": shard}).filter(pl.col("is_active"))
-        needed = chunks.select("embed_hash", "input_key", "chunk_id", "token_count").collect()
-        have = self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash").collect()
-        return (
-            needed.unique("embed_hash", keep="first")
-            .join(have, on="embed_hash", how="anti")
-            .sort("input_key", "chunk_id")
-        )
+        needed = chunks.select("embed_hash", "input_key", "chunk_id", "token_count")
+        have = self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash")
+        found = needed.join(have, on="embed_hash", how="anti").collect(engine="streaming")
+        return found.sort("input_key", "chunk_id").unique("embed_hash", keep="first", maintain_order=True)
 
     def due(self, shard: str, now: datetime) -> pl.DataFrame:
         """``missing`` without the texts that failed and wait for their time, for a change or for ``cortex retry``."""

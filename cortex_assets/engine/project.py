@@ -75,23 +75,22 @@ class IndexStage:
         return {t.name: self._lake.version(t) for t in (DOCUMENTS, CHUNKS, EMBEDDINGS)}
 
     def desired(self, shard: str) -> pl.DataFrame:
-        """What the points of a shard should be: ``chunk_id point_hash embed_hash has_vector input_key document_id``."""
-        chunks = (
-            self._lake.scan(CHUNKS, where={"shard": shard})
-            .select("chunk_id", "row_hash", "embed_hash", "document_id", "input_key", "is_active")
-            .collect()
+        """What the points of a shard should be: ``chunk_id point_hash has_vector``."""
+        columns = ("chunk_id", "row_hash", "embed_hash", "document_id", "is_active")
+        chunks = self._lake.scan(CHUNKS, where={"shard": shard}).select(columns)
+        documents = self._lake.scan(DOCUMENTS, where={"shard": shard}).select("document_id", "row_hash")
+        vectors = self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash")
+        return desired_points(chunks, documents, vectors, encoder_version())
+
+    def _by_place(self, shard: str, desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
+        """Those points as ``parts_of`` wants them, in the order in which their rows are stored: a part lies in few files."""
+        ids = pl.DataFrame({"chunk_id": chunk_ids}, {"chunk_id": pl.String})
+        wanted = desired.join(ids, on="chunk_id", how="semi")
+        places = self._lake.scan(CHUNKS, where={"shard": shard}).select(
+            "chunk_id", "embed_hash", "input_key", "document_id"
         )
-        documents = self._lake.scan(DOCUMENTS, where={"shard": shard}).select("document_id", "row_hash").collect()
-        have = (
-            self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash").unique().collect()
-        )
-        desired = desired_points(chunks, documents, have.get_column("embed_hash"), encoder_version())
-        places = chunks.select("chunk_id", "embed_hash", "input_key", "document_id")
-        return (
-            desired.join(places, on="chunk_id", how="inner", maintain_order="left")
-            .join(have.with_columns(has_vector=pl.lit(True)), on="embed_hash", how="left", maintain_order="left")
-            .with_columns(pl.col("has_vector").fill_null(False))
-        )
+        found = places.join(wanted.lazy(), on="chunk_id", how="inner").collect(engine="streaming")
+        return found.sort("input_key", "chunk_id")
 
     def real_points(self, shard: str) -> pl.DataFrame:
         """The points themselves: ``chunk_id row_hash has_vector``."""
@@ -170,7 +169,12 @@ class IndexStage:
     def chunks_of(self, shard: str, embed_hashes: Sequence[str]) -> list[str]:
         """Ids of the points that show some vectors."""
         return (
-            self.desired(shard).filter(pl.col("embed_hash").is_in(list(embed_hashes))).get_column("chunk_id").to_list()
+            self._lake.scan(CHUNKS, where={"shard": shard})
+            .filter(pl.col("is_active") & pl.col("embed_hash").is_in(list(embed_hashes)))
+            .select("chunk_id")
+            .collect()
+            .to_series()
+            .to_list()
         )
 
     def _pending_or_rebuilt(self, shard: str, report: StageReport) -> tuple[pl.DataFrame, list[str], list[str]]:
@@ -199,7 +203,7 @@ class IndexStage:
         del known
         progress(shard, self.name, 0, len(upserts), "points")
         done = 0
-        for number, points in enumerate(self._groups(shard, _by_place(desired, upserts))):
+        for number, points in enumerate(self._groups(shard, self._by_place(shard, desired, upserts))):
             self._before_publish()
             gone = deletes if number == 0 else ()
             space = self.space
@@ -276,9 +280,3 @@ def _count_as_one(report: StageReport, early: StageReport, before: pl.DataFrame,
 def encoder_version() -> str:
     """Version of what encodes the sparse terms and says what a point shows."""
     return Producer((encode_points, point_payload)).version()
-
-
-def _by_place(desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
-    """Those points in the order in which their rows are stored, so that a part of them lies in few files."""
-    wanted = desired.join(pl.DataFrame({"chunk_id": chunk_ids}, {"chunk_id": pl.String}), on="chunk_id", how="semi")
-    return wanted.sort("input_key", "chunk_id")

@@ -36,7 +36,7 @@ PAYLOAD_COLUMNS = (
     "row_hash",
 )
 _DOCUMENT_COLUMNS = ("document_id", "file_id", "path", "title", "kind", "language", "modified_at")
-_POINTS_SCHEMA = {"chunk_id": pl.String, "point_hash": pl.Int64}
+_POINTS_SCHEMA = {"chunk_id": pl.String, "point_hash": pl.Int64, "has_vector": pl.Boolean}
 
 Words = npt.NDArray[np.uint64]
 
@@ -49,36 +49,43 @@ class Difference(NamedTuple):
 
 
 def desired_points(
-    chunks: pl.DataFrame, documents: pl.DataFrame, has_vector: pl.Series, encoder_version: str
+    chunks: pl.DataFrame | pl.LazyFrame,
+    documents: pl.DataFrame | pl.LazyFrame,
+    vectors: pl.DataFrame | pl.LazyFrame,
+    encoder_version: str,
 ) -> pl.DataFrame:
     """The points that the index should hold.
 
     Args:
         chunks: ``chunk_id``, ``row_hash``, ``embed_hash``, ``document_id``, ``is_active``.
         documents: ``document_id``, ``row_hash``.
-        has_vector: embed hashes whose vector exists in the space.
+        vectors: ``embed_hash`` of the vectors that exist in the space.
         encoder_version: of the encoder of sparse terms.
 
     Returns:
-        ``chunk_id``, ``point_hash`` (Int64), sorted by chunk_id: one row per active chunk whose document exists.
+        ``chunk_id``, ``point_hash`` (Int64), ``has_vector``, sorted by chunk_id: one row per active chunk whose document
+        exists. Of lazy frames only this is in memory at once.
     """
-    vectors = pl.DataFrame({"embed_hash": has_vector}, schema={"embed_hash": pl.String}).unique()
-    rows = (
-        chunks.filter(pl.col("is_active"))
+    have = vectors.lazy().select("embed_hash").unique().with_columns(has_vector=pl.lit(True))
+    joined = (
+        chunks.lazy()
+        .filter(pl.col("is_active"))
         .select("chunk_id", "embed_hash", "document_id", chunk_hash="row_hash")
-        .join(documents.select("document_id", document_hash="row_hash"), on="document_id", how="inner")
-        .join(vectors.with_columns(has_vector=pl.lit(True)), on="embed_hash", how="left")
-        .sort("chunk_id")
+        .join(documents.lazy().select("document_id", document_hash="row_hash"), on="document_id", how="inner")
+        .join(have, on="embed_hash", how="left")
+        .select("chunk_id", "chunk_hash", "document_hash", pl.col("has_vector").fill_null(False))
     )
+    rows = joined.collect(engine="streaming").sort("chunk_id")
     if rows.is_empty():
         return pl.DataFrame(schema=_POINTS_SCHEMA)
     hashed = _combined(
         np.uint64(value_hash(encoder_version) % 2**64),
         rows["chunk_hash"].to_numpy().astype(np.int64).view(np.uint64),
         rows["document_hash"].to_numpy().astype(np.int64).view(np.uint64),
-        rows["has_vector"].fill_null(False).to_numpy().astype(np.uint64),
+        rows["has_vector"].to_numpy().astype(np.uint64),
     )
-    return rows.select("chunk_id").with_columns(pl.Series("point_hash", hashed.view(np.int64), dtype=pl.Int64))
+    point_hash = pl.Series("point_hash", hashed.view(np.int64), dtype=pl.Int64)
+    return rows.select("chunk_id", point_hash, "has_vector")
 
 
 def diff(desired: pl.DataFrame, held: pl.DataFrame) -> Difference:

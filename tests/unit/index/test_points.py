@@ -28,7 +28,7 @@ def documents(row_hash: int = 5) -> pl.DataFrame:
     return pl.DataFrame({"document_id": ["d0", "d1"], "row_hash": [row_hash, 6]})
 
 
-VECTORS = pl.Series(["e0", "e1", "e2", "e3"])
+VECTORS = pl.DataFrame({"embed_hash": ["e0", "e1", "e2", "e3"]})
 
 
 def hashes(*arguments: object) -> list[int]:
@@ -37,7 +37,7 @@ def hashes(*arguments: object) -> list[int]:
 
 def test_hashes_are_the_same_on_every_machine() -> None:
     points = desired_points(chunks(), documents(), VECTORS, "bm25-1")
-    assert points.schema == {"chunk_id": pl.String, "point_hash": pl.Int64}
+    assert points.schema == {"chunk_id": pl.String, "point_hash": pl.Int64, "has_vector": pl.Boolean}
     assert points["chunk_id"].is_sorted()
     assert points["point_hash"].to_list() == GOLDEN
 
@@ -49,7 +49,7 @@ def test_whatever_a_point_shows_moves_its_hash_and_no_other() -> None:
     base = hashes(chunks(), documents(), VECTORS, "v1")
     assert len(set(base)) == 4
     assert not set(base) & set(hashes(chunks(), documents(), VECTORS, "v2"))
-    without = hashes(chunks(), documents(), pl.Series(["e0", "e1", "e2"]), "v1")
+    without = hashes(chunks(), documents(), VECTORS.head(3), "v1")
     assert [a == b for a, b in zip(base, without, strict=True)] == [False, True, True, True]
     other = hashes(chunks(), documents(row_hash=7), VECTORS, "v1")
     assert [a == b for a, b in zip(base, other, strict=True)] == [True, True, False, False]
