@@ -166,11 +166,11 @@ def _add(upserts: Upserts | None, writer: SegmentWriter) -> None:
 
 @contextlib.contextmanager
 def _engine_errors(target: Path) -> Iterator[None]:
-    """Name what qdrant-edge raises, which is no class narrower than Exception."""
+    """Name what writing raises; qdrant-edge knows no class narrower than Exception."""
     try:
         yield
     except Exception as error:
-        if type(error) is not Exception:
+        if type(error) is not Exception and not isinstance(error, (OSError, pl.exceptions.PolarsError)):
             raise
         raise IndexWriteError(
             f"{target} cannot be written ({error}); free some space or lift the limit, then run again"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from resources.vector_store import BadPointsError, DamagedIndexError, EdgeStore, Filter, PublishBusyError
 from resources.vectors.generation import publish_lock
-from resources.vectors.protocol import Upserts
+from resources.vectors.protocol import IndexWriteError, Upserts
 from resources.vectors.publishing import write_segment
 from tests.unit.vector_points import DIMENSIONS, chunk, expected_dense, expected_sparse, nothing, points, query
 
@@ -358,3 +359,22 @@ def test_an_edit_of_a_small_index_writes_one_file_of_points(tmp_path: Path) -> N
     put(store, points([3], salt=1))
     fresh = store.segment_folders(SPACE, "notes")[-1]
     assert [path.name for path in fresh.rglob("*")] == ["points.arrow"]
+
+
+@pytest.mark.parametrize("flat_points", [0, 2_000], ids=["edge", "flat"])
+def test_a_segment_that_cannot_be_written_leaves_the_current_generation(tmp_path: Path, flat_points: int) -> None:
+    store = EdgeStore(tmp_path, flat_points=flat_points)
+    put(store, points(range(9)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with pytest.raises(IndexWriteError, match="cannot be written"):
+            put(store, points(range(9, 400)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert content(store) == rows(points(range(9)))
+    put(store, points(range(9, 400)))
+    assert content(store) == rows(points(range(400)))
+    store.close()
