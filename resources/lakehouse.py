@@ -158,6 +158,11 @@ class Lakehouse:
             return self.open(table)
         return self._snapshots.get(Path(self.uri(table)), lambda: self.open(table))
 
+    def rows(self, table: Table) -> int:
+        """How many rows a table has, by its log."""
+        handle = self._snapshot(table)
+        return 0 if handle is None else int(handle.count())
+
     def partition_token(self, table: Table, column: str, values: Sequence[str]) -> str:
         """A short text that changes whenever the rows of some partitions do, and with no other partition's commits."""
         handle = self._snapshot(table)

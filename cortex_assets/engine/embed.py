@@ -17,6 +17,7 @@ import polars as pl
 
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.ledger import AssetLedger, ledger_rows
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
@@ -82,7 +83,11 @@ class EmbedStage:
         chunks = self._lake.scan(CHUNKS, where={"shard": shard}).filter(pl.col("is_active"))
         needed = chunks.select("embed_hash", "input_key", "chunk_id", "token_count")
         have = self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash")
-        found = needed.join(have, on="embed_hash", how="anti").collect(engine="streaming")
+        parts = hash_parts("embed_hash", self._lake.rows(EMBEDDINGS))
+        found = pl.concat(
+            needed.filter(part).join(have.filter(part), on="embed_hash", how="anti").collect(engine="streaming")
+            for part in parts
+        )
         return found.sort("input_key", "chunk_id").unique("embed_hash", keep="first", maintain_order=True)
 
     def due(self, shard: str, now: datetime) -> pl.DataFrame:

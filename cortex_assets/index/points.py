@@ -64,7 +64,7 @@ def desired_points(
 
     Returns:
         ``chunk_id``, ``point_hash`` (Int64), ``has_vector``, sorted by chunk_id: one row per active chunk whose document
-        exists. Of lazy frames only this is in memory at once.
+        exists. Of lazy frames the other columns are never in memory as a whole.
     """
     have = vectors.lazy().select("embed_hash").unique().with_columns(has_vector=pl.lit(True))
     joined = (
