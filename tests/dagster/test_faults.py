@@ -13,8 +13,10 @@ from tests.dagster.contents import contents
 from tests.dagster.lake import Lake, note, notes
 
 LIMITED = """
-import resource, sys
+import functools, resource, sys
 from apps.cli import main
+from cortex_assets import house
+house.EdgeStore = functools.partial(house.EdgeStore, flat_points={flat_points})
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 sys.exit(main(["run"]))
 """
@@ -73,13 +75,15 @@ def test_an_empty_lake_is_not_begun_without_space(lake: Lake) -> None:
     assert everything(lake) == {"lake": [], "raw": [], "index": []}
 
 
-@pytest.mark.parametrize("limit", [1_000, 10_000, 40_000, 300_000])
+@pytest.mark.parametrize(
+    ("limit", "flat_points"), [(1_000, 2_000), (4_000, 2_000), (10_000, 2_000), (40_000, 0), (300_000, 0)]
+)
 def test_a_write_that_fails_ends_the_run_clearly_and_the_next_one_converges(
-    lake: Lake, clean: dict[str, Any], limit: int
+    lake: Lake, clean: dict[str, Any], limit: int, flat_points: int
 ) -> None:
     """A limit on the size of files makes real writes fail, in Delta, in the raw store, in SQLite or in the index."""
     fill(lake)
-    process = lake.start(LIMITED.format(limit=limit))
+    process = lake.start(LIMITED.format(limit=limit, flat_points=flat_points))
     out, err = process.communicate(timeout=120)
     words = " ".join((out + err).split())
     assert process.returncode == 1, words
