@@ -31,8 +31,9 @@ from resources.memory import give_back
 from resources.state import State
 from resources.vectors.protocol import DamagedIndexError, Upserts, VectorStore
 
-PUBLISH_POINTS = 25_000
-"""About so many in one segment of a large import: what a crash loses of it, and enough that it need not be merged."""
+PUBLISH_POINTS = 16_000
+"""About so many in one segment of a large import, at 5 kB of memory each: what a crash loses of it, and enough that it need
+not be merged."""
 SHARED_FROM, LEAST_SHARE = 5_000, 2_500
 """More points than the first are written as segments side by side, none smaller than the second."""
 SMALL_BLOCK = 2_000

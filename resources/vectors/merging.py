@@ -4,7 +4,7 @@ The policy is size-tiered, with room for large segments (``SMALL_POINTS`` and mo
 that a small edit never sets off the rewriting of a large segment that happened to be last. Nothing is merged while its
 tier has room for one more; when not, the tier's smallest go together with what comes in, and on with every next one
 that is no larger than what is already gathered. Room grows with the shard: asking a segment of ``AVERAGE_POINTS`` costs a
-tenth more than asking its points in a larger one, and merging costs memory and time by the point. A full segment is
+third more than asking its points in a larger one, and merging costs memory and time by the point. A full segment is
 never merged by a publish. What that costs for imports and edits is bounded in a test.
 """
 
@@ -15,7 +15,7 @@ from resources.vectors.generation import SegmentEntry
 WORN_SHARE = 0.25
 LITTLE_WORN_SHARE = 0.05
 SMALL_POINTS = 2_000
-AVERAGE_POINTS = 20_000
+AVERAGE_POINTS = 12_000
 
 
 def segments_to_merge(
