@@ -162,10 +162,13 @@ class WholeStage:
 
     def is_stale(self) -> bool:
         """Whether inputs, producer or output moved since the last run."""
+        return self._is_stale(self.content())
+
+    def _is_stale(self, content: int) -> bool:
         last = self._last()
         if last is None or self.is_unlike_ledger():
             return True
-        return (last["input_hash"], last["producer_version"]) != (self.content(), self.producer.version())
+        return (last["input_hash"], last["producer_version"]) != (content, self.producer.version())
 
     def is_unlike_ledger(self) -> bool:
         """Whether the output is not what the last run wrote, or nothing says who wrote it."""
@@ -184,9 +187,9 @@ class WholeStage:
 
     def run(self, now: datetime) -> int:
         """Recompute when stale; the number of rows written (0 when nothing moved). The caller holds the stage's lease."""
-        if not self.is_stale():
-            return 0
         content = self.content()
+        if not self._is_stale(content):
+            return 0
         frame = self._compute({table.name: self._lake.scan(table) for table in self.upstream})
         self._lake.overwrite(self.output, self.output.schema.validate(frame.select(list(self.output.dtypes))))
         row = {
