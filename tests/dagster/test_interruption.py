@@ -103,6 +103,7 @@ def test_ctrl_c_on_the_command_line_says_so_and_leaves_a_lake_that_goes_on(lake:
     first_state(lake)
     code = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 from cortex_assets.engine.embed import EmbedStage
 real = EmbedStage._embed
 def press(*args, **kwargs):
