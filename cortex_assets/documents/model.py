@@ -5,7 +5,7 @@ The registry is ``documents.registry``; each format family is one module in ``pa
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from cortex_assets.tables import Status
@@ -54,7 +54,22 @@ class Structure:
 
     def to_json(self) -> str:
         """Canonical JSON (sorted keys, no white space)."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        plain = {
+            "blocks": [
+                {
+                    "end": block.end,
+                    "head_end": block.head_end,
+                    "kind": block.kind,
+                    "language": block.language,
+                    "start": block.start,
+                }
+                for block in self.blocks
+            ],
+            "headings": [{"level": h.level, "start": h.start, "title": h.title} for h in self.headings],
+            "links": self.links,
+            "pages": [{"end": page.end, "number": page.number, "start": page.start} for page in self.pages],
+        }
+        return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Structure":

@@ -1,12 +1,14 @@
 """A large segment: a qdrant-edge shard and what must be known without opening it.
 
     seg-000009/
-        edge/          the qdrant-edge shard (no write-ahead log: durable once flushed)
-        points.arrow   chunk_id, row_hash, terms of every point; uncompressed, so that a reader maps it
-        df.npy         uint32 (2, n): sorted term ids and in how many points of the segment each occurs
+        edge/             the qdrant-edge shard: vectors, row_hash, group (no write-ahead log: durable once flushed)
+        points.arrow      chunk_id, row_hash, terms and place of payload of every point; uncompressed: some columns are read
+        fields.arrow      fields that filters know (``payloads``)
+        payloads.jsonl    everything else that a point shows (``payloads``)
+        df.npy            uint32 (2, n): sorted term ids and in how many points of the segment each occurs
 
-Payload indexes pay from ``INDEXED_FROM`` points on: below, they only cost files. A graph (HNSW) is built when segments are
-compacted, never in a publish: it takes minutes at 100,000 points.
+The index of groups pays from ``INDEXED_FROM`` points on: below, it only costs files. A graph (HNSW) is built when segments
+are compacted, never in a publish: it takes minutes at 100,000 points.
 """
 
 import os
@@ -20,22 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from resources.vectors.filters import DATETIME_FIELDS, KEYWORD_FIELDS, AnyOf, Between, Condition
+from resources.vectors.filters import Condition
 from resources.vectors.generation import sync_tree, unreadable
+from resources.vectors.payloads import PLACE_SCHEMA, Payloads, PayloadWriter
 from resources.vectors.protocol import REAL_POINTS_SCHEMA, DamagedIndexError, Payload, SparseQuery
 from resources.vectors.ranking import DIGITS, Candidate
 from resources.vectors.segment import Segment, SegmentVanishedError
-from resources.vectors.stored import (
-    BODY,
-    FILTER_FIELDS,
-    POINTS_SCHEMA,
-    SIDECAR,
-    STORED_SCHEMA,
-    Terms,
-    count_terms,
-    look_up,
-    unfolded,
-)
+from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA, Terms, count_terms, look_up
 
 if TYPE_CHECKING:
     import qdrant_edge as qe
@@ -43,6 +36,8 @@ if TYPE_CHECKING:
 BATCH = 1_000
 INDEXED_FROM = 1_000
 FOLDER = "edge"
+ROW_HASH, GROUP = "row_hash", "group"
+_VECTORS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("chunk_id", "row_hash", "vector", "terms", "weights")}
 _READ_AHEAD = 128 * 1024
 
 
@@ -61,7 +56,8 @@ class EdgeWriter:
 
         (folder / FOLDER).mkdir(parents=True)
         self.folder = folder
-        self._parts = [pl.DataFrame(schema=POINTS_SCHEMA)]
+        self._parts = [pl.DataFrame(schema=POINTS_SCHEMA | PLACE_SCHEMA)]
+        self._payloads = PayloadWriter(folder)
         graph = qe.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=2)
         dense = qe.EdgeVectorParams(
             dimensions, qe.Distance.Dot, datatype=qe.VectorStorageDatatype.Float16, memory=qe.Memory.Cold
@@ -77,23 +73,23 @@ class EdgeWriter:
         )
         self._shard = qe.EdgeShard.create(str(folder / FOLDER), config)
         if expected >= INDEXED_FROM:
-            for name in KEYWORD_FIELDS:
-                self._shard.update(qe.UpdateOperation.create_field_index(name, qe.KeywordIndexParams()))
-            for name in DATETIME_FIELDS:
-                self._shard.update(qe.UpdateOperation.create_field_index(name, qe.DatetimeIndexParams()))
+            by_number = qe.IntegerIndexParams(lookup=True, range=False)
+            self._shard.update(qe.UpdateOperation.create_field_index(GROUP, by_number))
 
     def add(self, frame: pl.DataFrame) -> None:
         """See ``SegmentWriter.add``."""
         import qdrant_edge as qe
 
         for batch in frame.iter_slices(BATCH):
-            payloads = batch.select("row_hash", *FILTER_FIELDS, BODY).to_dicts()
+            places = self._payloads.add(batch)
+            shown = zip(batch["row_hash"].to_list(), places[GROUP].to_list(), strict=True)
+            payloads = [{ROW_HASH: row_hash, GROUP: group} for row_hash, group in shown]
             vectors = zip(_rows(batch["vector"]), batch["terms"].to_list(), batch["weights"].to_list(), strict=True)
             named = [_named_vectors(dense, terms, weights) for dense, terms, weights in vectors]
             ids = [UUID(chunk) for chunk in batch["chunk_id"].to_list()]
             points = [qe.Point(*parts) for parts in zip(ids, named, payloads, strict=True)]
             self._shard.update(qe.UpdateOperation.upsert_points(points))
-            self._parts.append(batch.select(*POINTS_SCHEMA))
+            self._parts.append(pl.concat([batch.select(*POINTS_SCHEMA), places], how="horizontal"))
 
     def finish(self, has_graph: bool) -> int:
         """See ``SegmentWriter.finish``."""
@@ -101,6 +97,7 @@ class EdgeWriter:
             self._shard.optimize()
         self._shard.flush()
         self._shard.close()
+        self._payloads.finish()
         points = pl.concat(self._parts).sort("chunk_id")
         points.write_ipc(self.folder / SIDECAR, compression="uncompressed")
         np.save(self.folder / "df.npy", np.stack(count_terms(points["terms"])))
@@ -116,6 +113,7 @@ class EdgeSegment(Segment):
         super().__init__(folder)
         self._lock = threading.Lock()
         self._shard: qe.EdgeShard | None = None
+        self._payloads = Payloads(folder)
         self._df: Terms | None = None
 
     def open(self) -> "qe.EdgeShard":
@@ -127,6 +125,7 @@ class EdgeSegment(Segment):
 
     def close(self) -> None:
         """See ``Segment.close``."""
+        self._payloads.close()
         if self._shard is not None:
             self._shard.close()
             self._shard = None
@@ -150,8 +149,7 @@ class EdgeSegment(Segment):
 
     def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
         """See ``Segment.payloads``."""
-        records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], True, False)
-        return {record.id.hex: unfolded(record.payload or {}) for record in records}
+        return self._payloads.payloads(ids)
 
     def present(self, ids: Iterable[str]) -> list[str]:
         """See ``Segment.present``."""
@@ -161,7 +159,9 @@ class EdgeSegment(Segment):
     def stored(self, ids: Sequence[str]) -> pl.DataFrame:
         """See ``Segment.stored``."""
         records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], True, True)
-        return pl.DataFrame([_stored_row(record) for record in records], schema=STORED_SCHEMA)
+        points = pl.DataFrame([_vectors_row(record) for record in records], schema=_VECTORS_SCHEMA, orient="row")
+        whole = points.join(self._payloads.stored(points["chunk_id"]), on="chunk_id", maintain_order="left")
+        return whole.select(*STORED_SCHEMA)
 
     def real_points(self) -> pl.DataFrame:
         """See ``Segment.real_points``."""
@@ -170,8 +170,8 @@ class EdgeSegment(Segment):
         dense = qe.Filter(must=[qe.HasVectorCondition("dense")])
         with_vector = {record.id.hex for record in _scroll(self.open(), [], dense)}
         rows = [
-            (record.id.hex, record.payload.get("row_hash"), record.id.hex in with_vector)
-            for record in _scroll(self.open(), ["row_hash"])
+            (record.id.hex, record.payload.get(ROW_HASH), record.id.hex in with_vector)
+            for record in _scroll(self.open(), [ROW_HASH])
         ]
         return pl.DataFrame(rows, schema=REAL_POINTS_SCHEMA, orient="row")
 
@@ -194,26 +194,16 @@ class EdgeSegment(Segment):
         found: list[Any] = self.open().query(request)
         return [Candidate(point.id.hex, round(point.score, DIGITS)) for point in found]
 
-    def _translated(self, conditions: Sequence[Condition]) -> "qe.Filter":
+    def _translated(self, conditions: Sequence[Condition]) -> "tuple[bool, qe.Filter | None]":
         import qdrant_edge as qe
 
-        must: list[Any] = []
-        for condition in conditions:
-            match condition:
-                case AnyOf(key, values):
-                    must.append(qe.FieldCondition(key, match=qe.MatchAny(list(values))))
-                case Between(key, after, before):
-                    must.append(qe.FieldCondition(key, range=qe.RangeDateTime(gte=after, lt=before)))
-        return qe.Filter(must=must)
+        groups = self._payloads.groups(conditions)
+        if len(groups) in (0, self._payloads.fields().height):
+            return bool(groups), None
+        return True, qe.Filter(must=[qe.FieldCondition(GROUP, match=qe.MatchAny(groups))])
 
     def _distinct_paths(self) -> set[str]:
-        import qdrant_edge as qe
-
-        shard = self.open()
-        info = shard.info()
-        if "path" in info.payload_schema:
-            return {str(hit.value) for hit in shard.facet(qe.FacetRequest("path", limit=info.points_count, exact=True))}
-        return {record.payload["path"] for record in _scroll(shard, ["path"]) if record.payload.get("path") is not None}
+        return set(self._payloads.fields()["path"].drop_nulls())
 
 
 def load_shard(folder: Path) -> "qe.EdgeShard":
@@ -286,9 +276,9 @@ def _named_vectors(dense: memoryview | None, terms: list[int], weights: list[flo
     return named
 
 
-def _stored_row(record: Any) -> dict[str, Any]:
-    """A point as the engine gives it, as a row of a stored frame."""
+def _vectors_row(record: Any) -> tuple[Any, ...]:
+    """A point as the engine gives it, as a row of ``_VECTORS_SCHEMA``."""
     vectors = record.vector or {}
     terms = vectors.get("terms")
-    row = {"chunk_id": record.id.hex, "vector": vectors.get("dense"), **(record.payload or {})}
-    return row | {"terms": list(terms.indices) if terms else [], "weights": list(terms.values) if terms else []}
+    sparse = (list(terms.indices), list(terms.values)) if terms else ([], [])
+    return record.id.hex, (record.payload or {}).get(ROW_HASH), vectors.get("dense"), *sparse

@@ -7,8 +7,6 @@ two thousand points takes a tenth of a millisecond. Columns are those of ``store
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from resources.vectors.filters import AnyOf, Condition
+from resources.vectors.filters import Condition
 from resources.vectors.generation import sync_tree, unreadable
 from resources.vectors.protocol import Payload, SparseQuery
 from resources.vectors.ranking import DIGITS, Candidate
@@ -30,6 +28,7 @@ from resources.vectors.stored import (
     Terms,
     count_terms,
     look_up,
+    matching,
     unfolded,
 )
 
@@ -155,10 +154,9 @@ class FlatSegment(Segment):
             Candidate(chunk, round(score, DIGITS)) for chunk, score in zip(ids, scores[order].tolist(), strict=True)
         ]
 
-    def _translated(self, conditions: Sequence[Condition]) -> Mask:
-        return (
-            self._open().rows.select(reduce(and_, map(_expression, conditions))).to_series().fill_null(False).to_numpy()
-        )
+    def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Mask]:
+        mask = self._open().rows.select(matching(conditions)).to_series().to_numpy()
+        return bool(mask.any()), mask
 
     def _distinct_paths(self) -> set[str]:
         return set(self._open().rows["path"].drop_nulls())
@@ -191,12 +189,3 @@ def _read(folder: Path) -> _Content:
 def _flat(lists: pl.Series) -> npt.NDArray[Any]:
     """The values of a column of lists, one after the other."""
     return lists.list.explode(empty_as_null=False, keep_nulls=False).to_numpy()
-
-
-def _expression(condition: Condition) -> pl.Expr:
-    if isinstance(condition, AnyOf):
-        return pl.col(condition.key).is_in(list(condition.values))
-    column = pl.col(condition.key)
-    bounds = [column >= condition.after if condition.after is not None else None]
-    bounds.append(column < condition.before if condition.before is not None else None)
-    return reduce(and_, [bound for bound in bounds if bound is not None])

@@ -27,7 +27,7 @@ from resources.vectors.protocol import DamagedIndexError, Generation, PublishBus
 
 CURRENT = "current.json"
 DEAD_SCHEMA = {"segment": pl.String, "chunk_id": pl.String}
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

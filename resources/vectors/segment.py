@@ -2,7 +2,7 @@
 
     seg-000009/
         points.arrow   chunk_id, row_hash, terms of every point; a flat segment has everything else in it, too
-        edge/          the qdrant-edge shard of a segment that is not flat
+        edge/          the qdrant-edge shard of a segment that is not flat; beside it, what is shown of its points
 
 Which segments count is ``generation``'s matter, which kind a new one gets is ``publishing``'s.
 """
@@ -80,7 +80,7 @@ class Segment(ABC):
                 return False, None
             if len(paths) < len(self._all_paths()):
                 conditions.append(AnyOf("path", tuple(paths)))
-        return True, self._translated(conditions) if conditions else None
+        return self._translated(conditions) if conditions else (True, None)
 
     @abstractmethod
     def search_dense(self, vector: Sequence[float], where: Any, limit: int, floor: float | None) -> list[Candidate]:
@@ -115,8 +115,8 @@ class Segment(ABC):
         """Release what is open."""
 
     @abstractmethod
-    def _translated(self, conditions: Sequence[Condition]) -> Any:
-        """Conditions, all of which must hold, as the searches take them."""
+    def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Any]:
+        """``condition`` of conditions all of which must hold."""
 
     @abstractmethod
     def _distinct_paths(self) -> set[str]:

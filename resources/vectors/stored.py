@@ -7,14 +7,16 @@ halves what a search reads and moves a cosine by less than 1e-4; the exact ones 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from resources.vectors.filters import DATETIME_FIELDS, KEYWORD_FIELDS
+from resources.vectors.filters import DATETIME_FIELDS, KEYWORD_FIELDS, AnyOf, Condition
 from resources.vectors.protocol import POINT_COLUMNS, Payload
 
 BODY = "_body"
@@ -65,6 +67,20 @@ def unfolded(payload: Mapping[str, Any]) -> Payload:
     plain = dict(payload)
     body: Payload = json.loads(plain.pop(BODY, None) or "{}")
     return plain | body
+
+
+def matching(conditions: Sequence[Condition]) -> pl.Expr:
+    """Whether all ``conditions`` hold, over columns of ``FILTER_FIELDS``; a null matches nothing."""
+    return reduce(and_, map(_expression, conditions)).fill_null(False)
+
+
+def _expression(condition: Condition) -> pl.Expr:
+    if isinstance(condition, AnyOf):
+        return pl.col(condition.key).is_in(list(condition.values))
+    column = pl.col(condition.key)
+    bounds = [column >= condition.after if condition.after is not None else None]
+    bounds.append(column < condition.before if condition.before is not None else None)
+    return reduce(and_, [bound for bound in bounds if bound is not None])
 
 
 def look_up(known: Terms, counts: Terms, terms: Terms) -> npt.NDArray[np.int64]:

@@ -239,7 +239,7 @@ def test_graph_and_payload_indexes_of_large_segments(tmp_path: Path) -> None:
     shard = qe.EdgeShard.load(str(store.segment_folders(SPACE, "notes")[0] / "edge"))
     info = shard.info()
     assert info.indexed_vectors_count > 0
-    assert "path" in info.payload_schema
+    assert "group" in info.payload_schema
     shard.close()
 
 
