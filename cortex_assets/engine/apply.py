@@ -1,11 +1,15 @@
 """Apply: what a map made becomes the rows of its keys, output first, ledger second (ARCHITECTURE 4 "Apply").
 
 A writer belongs to one shard of one derivation inside one lease. It gathers outputs into commits of bounded size,
-validates them against the table's schema, and refuses rows that break it into ``ops/quarantined_rows``.
+validates them against the table's schema, and refuses rows that break it into ``ops/quarantined_rows``. One commit is
+written, by another thread, while the outputs of the next one come together.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -21,8 +25,29 @@ COMMIT_BYTES = 32 * 1024 * 1024
 MERGE_KEYS = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What one commit writes: rows, and the keys that are finished by it.
+
+    Attributes:
+        rows: of the output, whole.
+        stale: keys among the rows and the finished ones that had rows before.
+        finished: ``Plan.todo`` rows of the finished keys.
+        totals: finished key to number of rows and sum of row hashes.
+        ids: finished stale key to the ids that it has now.
+        failures: of finished keys.
+    """
+
+    rows: pl.DataFrame
+    stale: list[str]
+    finished: list[dict[str, Any]]
+    totals: list[tuple[str, int, int]]
+    ids: dict[str, set[str]]
+    failures: Mapping[str, Failure]
+
+
 class Writer:
-    """Gathers the outputs of one shard run and commits them."""
+    """Gathers the outputs of one shard run and commits them. ``settle`` it."""
 
     def __init__(
         self,
@@ -33,10 +58,13 @@ class Writer:
         todo: pl.DataFrame,
         report: StageReport,
         now: datetime,
+        beside: Executor,
     ) -> None:
-        """Begin with the keys to be done (``Plan.todo`` rows plus ``producer_version``)."""
+        """Begin with the keys to be done (``Plan.todo`` rows plus ``producer_version``); ``beside`` writes commits."""
         self._derivation, self._lake, self._ledger, self._shard, self._now = derivation, lake, ledger, shard, now
         self._report = report
+        self._beside = beside
+        self._committing: Future[None] | None = None
         self._todo = {row["input_key"]: row for row in todo.to_dicts()}
         self._id = derivation.output.key[0]
         self._frames: list[pl.DataFrame] = []
@@ -85,20 +113,41 @@ class Writer:
         return not self._frames and not self._finished
 
     def flush(self) -> None:
-        """Commit what was gathered: rows, then ledger."""
+        """Have what was gathered committed, after what was flushed before."""
         if self.is_clean:
             return
-        frames = [frame for frame in self._frames if not frame.is_empty()]
-        frame = pl.concat(frames) if frames else None
+        rows = pl.concat([pl.DataFrame(schema=self._derivation.output.dtypes), *self._shaped(self._frames)])
         finished, failures = self._finished, self._failures
         self._ending = frozenset(finished)
         self._frames, self._rows, self._bytes, self._finished, self._failures = [], 0, 0, [], {}
-        if frame is not None:
-            frame = frame.with_columns(shard=pl.lit(self._shard)).select(list(self._derivation.output.dtypes))
-            frame = self._validated(frame, failures)
-            self._count(frame)
-        self._write(frame, finished)
-        self._record(finished, failures)
+        if not rows.is_empty():
+            rows = self._validated(rows, failures)
+            self._count(rows)
+        stale = [key for key in {*finished, *rows.get_column("input_key").unique()} if self._is_stale(key)]
+        commit = _Commit(
+            rows=rows,
+            stale=stale,
+            finished=[self._todo.pop(key) for key in finished],
+            totals=[(key, *self._totals.pop(key, (0, 0))) for key in finished],
+            ids={key: self._open_ids.pop(key, set()) for key in finished},
+            failures=failures,
+        )
+        self.settle()
+        self._committing = self._beside.submit(self._commit, commit)
+
+    def settle(self) -> None:
+        """Wait until everything flushed is committed.
+
+        Raises:
+            Exception: whatever the commit raised.
+        """
+        if self._committing is not None:
+            self._committing.result()
+            self._committing = None
+
+    def _shaped(self, frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+        columns = list(self._derivation.output.dtypes)
+        return [f.with_columns(shard=pl.lit(self._shard)).select(columns) for f in frames if not f.is_empty()]
 
     def _validated(self, frame: pl.DataFrame, failures: dict[str, Failure]) -> pl.DataFrame:
         """Refuse repeated ids; take rows that break the schema out, count them, and mark their keys failed."""
@@ -145,39 +194,36 @@ class Writer:
     def _is_stale(self, key: str) -> bool:
         return bool(self._todo[key]["verdict"] != "new")
 
-    def _write(self, frame: pl.DataFrame | None, finished: list[str]) -> None:
-        table, shard = self._derivation.output, self._shard
-        empty = pl.DataFrame(schema=table.dtypes)
-        frame = empty if frame is None else frame
-        stale = [key for key in {*finished, *frame.get_column("input_key").unique()} if self._is_stale(key)]
-        fresh = frame.filter(~pl.col("input_key").is_in(stale)) if stale else frame
+    def _commit(self, commit: _Commit) -> None:
+        """Rows, then ledger."""
+        table, shard, stale, rows = self._derivation.output, self._shard, commit.stale, commit.rows
+        fresh = rows.filter(~pl.col("input_key").is_in(stale)) if stale else rows
         if not fresh.is_empty():
-            commit = self._lake.append(table, fresh)
-            self._report.rows_written += commit.inserted
+            done = self._lake.append(table, fresh)
+            self._report.rows_written += done.inserted
             self._report.commits += 1
-        ended = set(finished)
         for start in range(0, len(stale), MERGE_KEYS):
             keys = sorted(stale)[start : start + MERGE_KEYS]
-            gone = self._leftovers([key for key in keys if key in ended])
-            rows = frame.filter(pl.col("input_key").is_in(keys))
+            gone = self._leftovers({key: commit.ids[key] for key in keys if key in commit.ids})
             before = self._lake.version(table)
-            commit = self._lake.replace_keys(table, shard, rows, keys, gone)
-            self._report.rows_written += commit.inserted + commit.updated
-            self._report.commits += commit.version != before
+            done = self._lake.replace_keys(table, shard, rows.filter(pl.col("input_key").is_in(keys)), keys, gone)
+            self._report.rows_written += done.inserted + done.updated
+            self._report.commits += done.version != before
+        self._record(commit)
 
-    def _leftovers(self, keys: list[str]) -> list[str]:
+    def _leftovers(self, ids: Mapping[str, set[str]]) -> list[str]:
         """Ids that finished keys had and did not produce again."""
-        if not keys:
+        if not ids:
             return []
-        scan = self._lake.scan(self._derivation.output, where={"shard": self._shard}, keys={"input_key": keys})
+        scan = self._lake.scan(self._derivation.output, where={"shard": self._shard}, keys={"input_key": list(ids)})
         had = scan.select("input_key", self._id).collect()
-        return sorted(i for key, i in had.iter_rows() if i not in self._open_ids.get(key, ()))
+        return sorted(i for key, i in had.iter_rows() if i not in ids[key])
 
-    def _record(self, finished: list[str], failures: Mapping[str, Failure]) -> None:
-        if not finished:
+    def _record(self, commit: _Commit) -> None:
+        if not commit.finished:
             return
         keys = pl.DataFrame(
-            [self._todo[key] for key in finished],
+            commit.finished,
             schema={
                 "input_key": pl.String,
                 "input_hash": pl.Int64,
@@ -186,23 +232,20 @@ class Writer:
                 "attempts": pl.Int64,
             },
         )
-        totals = [(key, *self._totals.pop(key, (0, 0))) for key in finished]
         counts = pl.DataFrame(
-            totals, {"input_key": pl.String, "row_count": pl.Int64, "row_sum": pl.Int64}, orient="row"
+            commit.totals, {"input_key": pl.String, "row_count": pl.Int64, "row_sum": pl.Int64}, orient="row"
         )
         failed = pl.DataFrame(
-            [(key, short_reason(f.reason), f.is_transient) for key, f in failures.items()],
+            [(key, short_reason(f.reason), f.is_transient) for key, f in commit.failures.items()],
             {"input_key": pl.String, "reason": pl.String, "is_transient": pl.Boolean},
             orient="row",
         )
         self._ledger.record(self._shard, ledger_rows(keys, counts, failed, self._now))
         self._report.commits += 1
-        for key in finished:
-            verdict = self._todo.pop(key)["verdict"]
-            self._open_ids.pop(key, None)
-            self._report.new += verdict == "new"
-            self._report.changed += verdict != "new"
-        self._report.failed += len(failures)
+        new = sum(key["verdict"] == "new" for key in commit.finished)
+        self._report.new += new
+        self._report.changed += len(commit.finished) - new
+        self._report.failed += len(commit.failures)
 
     def expect_finished(self, keys: Sequence[str]) -> None:
         """Refuse a function that forgot a key: each one given must have been finished or failed."""

@@ -8,6 +8,7 @@ Which engine embeds is ``inference.lanes``.
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ import polars as pl
 
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.ahead import read_ahead
 from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.ledger import AssetLedger, ledger_rows
 from cortex_assets.engine.project import IndexStage
@@ -47,6 +49,11 @@ class _Group:
     def settled(self) -> int:
         """How many texts were embedded or found to fail."""
         return sum(frame.height for frame in self.found) + len(self.failures)
+
+    @property
+    def tokens(self) -> int:
+        """Of the texts that were embedded."""
+        return sum(int(frame.get_column("token_count").sum()) for frame in self.found)
 
 
 class EmbedStage:
@@ -134,29 +141,55 @@ class EmbedStage:
             self._before_long.run_early(shard, now, progress)
         if due.height:
             progress(shard, self.name, 0, total, "tokens")
-        tried = 0
-        for group in _groups(due):
-            if time.monotonic() < self._paused_until or (tried and time.monotonic() > budget.deadline):
-                break
-            heard = _Heard(partial(_tell, progress, shard, report.tokens, total))
-            done = self._embed(shard, group, budget, heard)
-            self._write(shard, done, failed, now, report)
-            tried += done.settled
-            if done.down is not None:
-                self._paused_until = time.monotonic() + PAUSE_SECONDS
-                report.failed += due.height - tried
-                report.notes.append(
-                    f"{due.height - tried} texts have no vector yet, for the engine fails: {done.down}; "
-                    "keywords find them, and the next run tries again"
-                )
-                break
-            progress(shard, self.name, report.tokens, total, "tokens")
+        tried, down = self._embed_all(shard, due, failed, budget, now, report, progress)
+        if down is not None:
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            report.failed += due.height - tried
+            report.notes.append(
+                f"{due.height - tried} texts have no vector yet, for the engine fails: {down}; "
+                "keywords find them, and the next run tries again"
+            )
         report.progressed, report.remaining = tried, due.height - tried
         report.seconds = time.perf_counter() - begin
         report.version = self._lake.version(EMBEDDINGS)
         if not report.remaining:
             self._close(shard, now, failed)
         return report
+
+    def _embed_all(
+        self,
+        shard: str,
+        due: pl.DataFrame,
+        failed: pl.DataFrame,
+        budget: Budget,
+        now: datetime,
+        report: StageReport,
+        progress: ProgressSink,
+    ) -> tuple[int, InferenceError | None]:
+        """Embed group by group while another thread reads the next texts and writes the last vectors, in that order.
+
+        Returns how many texts were tried, and the error of an engine that fails altogether.
+        """
+        total = int(due.get_column("token_count").sum() or 0)
+        tried, down, written = 0, None, None
+        with ThreadPoolExecutor(1, thread_name_prefix="embeddings") as beside:
+            for texts in read_ahead(beside, partial(self._texts, shard), _groups(due)):
+                if time.monotonic() < self._paused_until or (tried and time.monotonic() > budget.deadline):
+                    break
+                heard = _Heard(partial(_tell, progress, shard, report.tokens, total))
+                done = self._embed(texts, budget, heard)
+                tried += done.settled
+                report.tokens += done.tokens
+                if written is not None:
+                    written.result()
+                written = beside.submit(self._write, shard, done, failed, now, report)
+                down = done.down
+                if down is not None:
+                    break
+                progress(shard, self.name, report.tokens, total, "tokens")
+            if written is not None:
+                written.result()
+        return tried, down
 
     def _close(self, shard: str, now: datetime, failed: pl.DataFrame) -> None:
         """Nothing is due: forget failures that are none any more, and remember when the next is."""
@@ -172,13 +205,16 @@ class EmbedStage:
         }
         self._state.set_complete(shard, self.name, record)
 
-    def _embed(self, shard: str, group: pl.DataFrame, budget: Budget, progress: Progress) -> _Group:
-        """Embed one group whole; where that fails, halve it until the texts that the engine cannot do stand alone."""
+    def _texts(self, shard: str, group: pl.DataFrame) -> pl.DataFrame:
+        """``embed_hash token_count text`` of a group, longest first."""
         keys = {name: group.get_column(name).to_list() for name in ("input_key", "chunk_id")}
         keys["input_key"] = sorted(set(keys["input_key"]))
         texts = self._lake.scan(CHUNKS, where={"shard": shard}, keys=keys)
         rows = texts.select("embed_hash", "token_count", text=pl.col("context") + pl.col("text")).collect()
-        rows = rows.sort("token_count", "embed_hash", descending=[True, False])
+        return rows.sort("token_count", "embed_hash", descending=[True, False])
+
+    def _embed(self, rows: pl.DataFrame, budget: Budget, progress: Progress) -> _Group:
+        """Embed one group whole; where that fails, halve it until the texts that the engine cannot do stand alone."""
         done = _Group()
         try:
             embedder = self._embedder()
@@ -208,7 +244,6 @@ class EmbedStage:
         if done.found:
             found = pl.concat(done.found)
             self._lake.append(EMBEDDINGS, found.drop("token_count"))
-            report.tokens += int(found.get_column("token_count").sum())
             report.commits += 1
             report.new += found.height
             report.rows_written += found.height

@@ -7,11 +7,14 @@ The caller holds the shard's lease. What a stage is given beyond its derivation 
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
+from cortex_assets.engine.ahead import read_ahead
 from cortex_assets.engine.apply import Writer
 from cortex_assets.engine.derivation import Compute, MapDerivation
 from cortex_assets.engine.ledger import AssetLedger
@@ -194,18 +197,21 @@ class MapStage:
         given = todo.with_columns(producer_version=versions)
         done = 0
         progress(shard, self.name, 0, plan.todo.height, "keys")
-        writer = Writer(self.derivation, self._lake, self.ledger, shard, given, report, now)
-        for batch in _batches(given):
-            if done and time.monotonic() > budget.deadline:
-                break
-            for output in self._compute(self._fetch(shard, batch)):
-                report.calls += len(output.finished)
-                self._stop_on_jump(shard, writer.regressions + len(output.failures), plan)
-                writer.add(output)
-                done += len(output.finished)
-                progress(shard, self.name, done, plan.todo.height, "keys")
-            writer.expect_finished(batch.get_column("input_key").to_list())
-        writer.flush()
+        with ThreadPoolExecutor(1, thread_name_prefix=self.name) as beside:
+            writer = Writer(self.derivation, self._lake, self.ledger, shard, given, report, now, beside)
+            batches = list(_batches(given))
+            for batch, rows in zip(batches, read_ahead(beside, partial(self._fetch, shard), batches), strict=False):
+                if done and time.monotonic() > budget.deadline:
+                    break
+                for output in self._compute(rows):
+                    report.calls += len(output.finished)
+                    self._stop_on_jump(shard, writer.regressions + len(output.failures), plan)
+                    writer.add(output)
+                    done += len(output.finished)
+                    progress(shard, self.name, done, plan.todo.height, "keys")
+                writer.expect_finished(batch.get_column("input_key").to_list())
+            writer.flush()
+            writer.settle()
         return done
 
     def _stop_on_jump(self, shard: str, failing: int, plan: Plan) -> None:
