@@ -4,6 +4,7 @@ What points there should be and which of them differ is ``engine.project``'s.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -83,9 +84,15 @@ def segment_apart(
     """
     space_id, dimensions = space
     parts = parts_of(Lakehouse(root, storage_options=storage_options), space_id, shard, wanted)
-    give_back()  # what chunking left
+    _give_back_once()
     segment = write_segment(Path(place), dimensions, Upserts(wanted["chunk_id"], parts))
     return pl.DataFrame({"segment": [str(segment)]})
+
+
+@cache
+def _give_back_once() -> None:
+    """What chunking left in this process; later it only costs time."""
+    give_back()
 
 
 def _fields(payload: pl.DataFrame) -> list[Fields]:

@@ -236,6 +236,7 @@ class IndexStage:
                 yield Upserts(group["chunk_id"], parts_of(lake, space.space_id, shard, group))
             return
         self._before_publish()  # segments are written before they are published
+        give_back()
         ids = space.space_id, space.dimensions
         args = lake.root, lake.storage_options, ids, shard, str(self._crew.folder())
         made = self._crew.map(SEGMENT_APART, lambda group: segment_apart(group, *args), groups, args)

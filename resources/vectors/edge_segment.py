@@ -2,10 +2,11 @@
 
     seg-000009/
         edge/             the qdrant-edge shard: vectors, row_hash, group (no write-ahead log: durable once flushed)
-        points.arrow      chunk_id, row_hash, terms and place of payload of every point; uncompressed: some columns are read
+        points.arrow      chunk_id, row_hash, place of payload of every point; uncompressed: some columns are read
+        df.npy            terms of all points, inverted (``postings``)
+        postings.npy      the same
         fields.arrow      fields that filters know (``payloads``)
         payloads.jsonl    everything else that a point shows (``payloads``)
-        df.npy            uint32 (2, n): sorted term ids and in how many points of the segment each occurs
 
 The index of groups pays from ``INDEXED_FROM`` points on: below, it only costs files. A graph (HNSW) is built when segments
 are compacted, never in a publish: it takes minutes at 100,000 points.
@@ -15,20 +16,20 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from resources.vectors.filters import Condition
-from resources.vectors.generation import sync_tree, unreadable
+from resources.vectors.generation import sync_tree
 from resources.vectors.payloads import PLACE_SCHEMA, Payloads, PayloadWriter
+from resources.vectors.postings import Mask, Postings
 from resources.vectors.protocol import REAL_POINTS_SCHEMA, DamagedIndexError, Payload, SparseQuery
 from resources.vectors.ranking import DIGITS, Candidate
 from resources.vectors.segment import Segment, SegmentVanishedError
-from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA, Terms, count_terms, look_up
+from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA
 
 if TYPE_CHECKING:
     import qdrant_edge as qe
@@ -37,7 +38,17 @@ BATCH = 1_000
 INDEXED_FROM = 1_000
 FOLDER = "edge"
 ROW_HASH, GROUP = "row_hash", "group"
-_VECTORS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("chunk_id", "row_hash", "vector", "terms", "weights")}
+_VECTORS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("chunk_id", "row_hash", "vector")}
+_TERMS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("terms", "weights")}
+
+
+class Where(NamedTuple):
+    """A filter as the two halves of a search take it."""
+
+    groups: "qe.Filter"
+    rows: Mask
+
+
 _READ_AHEAD = 128 * 1024
 
 
@@ -56,7 +67,7 @@ class EdgeWriter:
 
         (folder / FOLDER).mkdir(parents=True)
         self.folder = folder
-        self._parts = [pl.DataFrame(schema=POINTS_SCHEMA | PLACE_SCHEMA)]
+        self._parts = [pl.DataFrame(schema=POINTS_SCHEMA | _TERMS_SCHEMA | PLACE_SCHEMA)]
         self._payloads = PayloadWriter(folder)
         graph = qe.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=2)
         dense = qe.EdgeVectorParams(
@@ -64,9 +75,8 @@ class EdgeWriter:
         )
         config = qe.EdgeConfig(
             vectors={"dense": dense},
-            sparse_vectors={"terms": qe.EdgeSparseVectorParams()},
             hnsw_config=graph,
-            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31),
+            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31, indexing_threshold=1),
             max_search_threads=1,
             payload_memory=qe.Memory.Cold,
             wal_enabled=False,
@@ -84,12 +94,13 @@ class EdgeWriter:
             places = self._payloads.add(batch)
             shown = zip(batch["row_hash"].to_list(), places[GROUP].to_list(), strict=True)
             payloads = [{ROW_HASH: row_hash, GROUP: group} for row_hash, group in shown]
-            vectors = zip(_rows(batch["vector"]), batch["terms"].to_list(), batch["weights"].to_list(), strict=True)
-            named = [_named_vectors(dense, terms, weights) for dense, terms, weights in vectors]
+            named: list[dict[str, Any]] = [
+                {} if dense is None else {"dense": dense} for dense in _rows(batch["vector"])
+            ]
             ids = [UUID(chunk) for chunk in batch["chunk_id"].to_list()]
             points = [qe.Point(*parts) for parts in zip(ids, named, payloads, strict=True)]
             self._shard.update(qe.UpdateOperation.upsert_points(points))
-            self._parts.append(pl.concat([batch.select(*POINTS_SCHEMA), places], how="horizontal"))
+            self._parts.append(pl.concat([batch.select(*POINTS_SCHEMA, *_TERMS_SCHEMA), places], how="horizontal"))
 
     def finish(self, has_graph: bool) -> int:
         """See ``SegmentWriter.finish``."""
@@ -99,8 +110,8 @@ class EdgeWriter:
         self._shard.close()
         self._payloads.finish()
         points = pl.concat(self._parts).sort("chunk_id")
-        points.write_ipc(self.folder / SIDECAR, compression="uncompressed")
-        np.save(self.folder / "df.npy", np.stack(count_terms(points["terms"])))
+        points.drop(*_TERMS_SCHEMA).write_ipc(self.folder / SIDECAR, compression="uncompressed")
+        Postings.of(points["terms"], points["weights"]).save(self.folder)
         sync_tree(self.folder)
         return points.height
 
@@ -114,7 +125,7 @@ class EdgeSegment(Segment):
         self._lock = threading.Lock()
         self._shard: qe.EdgeShard | None = None
         self._payloads = Payloads(folder)
-        self._df: Terms | None = None
+        self._inverted: Postings | None = None
 
     def open(self) -> "qe.EdgeShard":
         """The qdrant-edge shard, loaded once."""
@@ -126,26 +137,30 @@ class EdgeSegment(Segment):
     def close(self) -> None:
         """See ``Segment.close``."""
         self._payloads.close()
+        self._inverted = None
         if self._shard is not None:
             self._shard.close()
             self._shard = None
 
     def search_dense(
-        self, vector: Sequence[float], where: "qe.Filter | None", limit: int, floor: float | None
+        self, vector: Sequence[float], where: Where | None, limit: int, floor: float | None
     ) -> list[Candidate]:
         """See ``Segment.search_dense``."""
         import qdrant_edge as qe
 
-        return self._search(qe.Query.Nearest(list(vector), using="dense"), where, limit, floor)
+        query = qe.Query.Nearest(list(vector), using="dense")
+        only = where.groups if where else None
+        request = qe.QueryRequest(limit, query=query, filter=only, with_payload=False, score_threshold=floor)
+        found: list[Any] = self.open().query(request)
+        return [Candidate(point.id.hex, round(point.score, DIGITS)) for point in found]
 
     def search_sparse(
-        self, query: SparseQuery, where: "qe.Filter | None", limit: int, floor: float | None
+        self, query: SparseQuery, where: Where | None, limit: int, floor: float | None
     ) -> list[Candidate]:
         """See ``Segment.search_sparse``."""
-        import qdrant_edge as qe
-
-        vector = qe.SparseVector(list(query.indices), list(query.weights))
-        return self._search(qe.Query.Nearest(vector, using="terms"), where, limit, floor)
+        rows, scores = self._postings().best(query, where.rows if where else None, limit, floor)
+        ids = self._payloads.ids(rows)
+        return [Candidate(chunk, round(score, DIGITS)) for chunk, score in zip(ids, scores.tolist(), strict=True)]
 
     def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
         """See ``Segment.payloads``."""
@@ -160,8 +175,9 @@ class EdgeSegment(Segment):
         """See ``Segment.stored``."""
         records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], True, True)
         points = pl.DataFrame([_vectors_row(record) for record in records], schema=_VECTORS_SCHEMA, orient="row")
-        whole = points.join(self._payloads.stored(points["chunk_id"]), on="chunk_id", maintain_order="left")
-        return whole.select(*STORED_SCHEMA)
+        shown = self._payloads.stored(points["chunk_id"])
+        shown = shown.with_columns(*self._postings().lists_of(self._payloads.rows(points["chunk_id"])))
+        return points.join(shown, on="chunk_id", maintain_order="left").select(*STORED_SCHEMA)
 
     def real_points(self) -> pl.DataFrame:
         """See ``Segment.real_points``."""
@@ -175,32 +191,26 @@ class EdgeSegment(Segment):
         ]
         return pl.DataFrame(rows, schema=REAL_POINTS_SCHEMA, orient="row")
 
-    def frequencies(self, terms: Terms) -> npt.NDArray[np.int64]:
-        """See ``Segment.frequencies``."""
-        if self._df is None:
-            try:
-                self._df = np.load(self.folder / "df.npy", mmap_mode="r")
-            except FileNotFoundError as error:
-                raise SegmentVanishedError(str(self.folder)) from error
-            except ValueError as error:
-                raise unreadable(self.folder / "df.npy", error) from error
-        known, counts = self._df
-        return look_up(known, counts, terms)
+    def _postings(self) -> Postings:
+        with self._lock:
+            if self._inverted is None:
+                try:
+                    self._inverted = Postings.load(self.folder, self._payloads.size)
+                except FileNotFoundError as error:
+                    raise SegmentVanishedError(str(self.folder)) from error
+            return self._inverted
 
-    def _search(self, query: Any, where: "qe.Filter | None", limit: int, floor: float | None) -> list[Candidate]:
-        import qdrant_edge as qe
+    def _rows_of(self, ids: Iterable[str]) -> list[int]:
+        return self._payloads.rows(ids)
 
-        request = qe.QueryRequest(limit, query=query, filter=where, with_payload=False, score_threshold=floor)
-        found: list[Any] = self.open().query(request)
-        return [Candidate(point.id.hex, round(point.score, DIGITS)) for point in found]
-
-    def _translated(self, conditions: Sequence[Condition]) -> "tuple[bool, qe.Filter | None]":
+    def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Where | None]:
         import qdrant_edge as qe
 
         groups = self._payloads.groups(conditions)
         if len(groups) in (0, self._payloads.fields().height):
             return bool(groups), None
-        return True, qe.Filter(must=[qe.FieldCondition(GROUP, match=qe.MatchAny(groups))])
+        only = qe.Filter(must=[qe.FieldCondition(GROUP, match=qe.MatchAny(groups))])
+        return True, Where(only, self._payloads.mask(groups))
 
     def _distinct_paths(self) -> set[str]:
         return set(self._payloads.fields()["path"].drop_nulls())
@@ -265,20 +275,6 @@ def _rows(vectors: pl.Series) -> list[memoryview | None]:
     return rows
 
 
-def _named_vectors(dense: memoryview | None, terms: list[int], weights: list[float]) -> dict[str, Any]:
-    import qdrant_edge as qe
-
-    named: dict[str, Any] = {}
-    if dense is not None:
-        named["dense"] = dense
-    if terms:
-        named["terms"] = qe.SparseVector(terms, weights)
-    return named
-
-
 def _vectors_row(record: Any) -> tuple[Any, ...]:
     """A point as the engine gives it, as a row of ``_VECTORS_SCHEMA``."""
-    vectors = record.vector or {}
-    terms = vectors.get("terms")
-    sparse = (list(terms.indices), list(terms.values)) if terms else ([], [])
-    return record.id.hex, (record.payload or {}).get(ROW_HASH), vectors.get("dense"), *sparse
+    return record.id.hex, (record.payload or {}).get(ROW_HASH), (record.vector or {}).get("dense")

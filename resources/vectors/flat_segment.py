@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +15,12 @@ import polars as pl
 
 from resources.vectors.filters import Condition
 from resources.vectors.generation import sync_tree, unreadable
+from resources.vectors.postings import Mask, Postings, top
 from resources.vectors.protocol import Payload, SparseQuery
 from resources.vectors.ranking import DIGITS, Candidate
 from resources.vectors.segment import Segment, SegmentVanishedError
-from resources.vectors.stored import (
-    BODY,
-    FILTER_FIELDS,
-    SIDECAR,
-    STORED_SCHEMA,
-    Counts,
-    Terms,
-    count_terms,
-    look_up,
-    matching,
-    unfolded,
-)
+from resources.vectors.stored import BODY, FILTER_FIELDS, SIDECAR, STORED_SCHEMA, matching, unfolded
 
-Mask = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
 
 
@@ -65,10 +53,7 @@ class _Content:
     rows: pl.DataFrame
     dense_rows: npt.NDArray[np.int64]
     dense: Scores
-    terms: Terms
-    term_rows: npt.NDArray[np.int64]
-    weights: Scores
-    counts: Counts
+    postings: Postings
 
 
 class FlatSegment(Segment):
@@ -88,26 +73,15 @@ class FlatSegment(Segment):
         if not content.dense_rows.size:
             return []
         halved = np.asarray(vector, dtype=np.float16).astype(np.float32)  # as qdrant-edge does with half vectors
-        scores = content.dense @ halved
-        return self._best(content.dense_rows, scores, where, limit, floor)
+        scores = (content.dense @ halved).astype(np.float64)
+        if where is not None:
+            scores[~where[content.dense_rows]] = -np.inf
+        places, best = top(scores, limit, -np.finfo(np.float64).max if floor is None else floor)
+        return self._candidates(content.dense_rows[places], best)
 
     def search_sparse(self, query: SparseQuery, where: Mask | None, limit: int, floor: float | None) -> list[Candidate]:
         """See ``Segment.search_sparse``."""
-        content = self._open()
-        total = np.zeros(content.rows.height, dtype=np.float32)
-        is_found = np.zeros(content.rows.height, dtype=np.bool_)
-        starts = np.searchsorted(content.terms, np.asarray(query.indices, dtype=np.uint32), side="left")
-        ends = np.searchsorted(content.terms, np.asarray(query.indices, dtype=np.uint32), side="right")
-        for start, end, weight in zip(starts.tolist(), ends.tolist(), query.weights, strict=True):
-            rows = content.term_rows[start:end]  # a point holds a term once
-            total[rows] += content.weights[start:end] * np.float32(weight)
-            is_found[rows] = True
-        found = np.flatnonzero(is_found)
-        return self._best(found, total[found], where, limit, floor)
-
-    def frequencies(self, terms: Terms) -> npt.NDArray[np.int64]:
-        """See ``Segment.frequencies``."""
-        return look_up(*self._open().counts, terms)
+        return self._candidates(*self._postings().best(query, where, limit, floor))
 
     def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
         """See ``Segment.payloads``."""
@@ -141,18 +115,16 @@ class FlatSegment(Segment):
         wanted = pl.Series("chunk_id", list(ids), dtype=pl.String)
         return self._open().rows.filter(pl.col("chunk_id").is_in(wanted.implode()))
 
-    def _best(
-        self, rows: npt.NDArray[np.int64], scores: Scores, where: Mask | None, limit: int, floor: float | None
-    ) -> list[Candidate]:
-        kept = np.ones(rows.size, dtype=np.bool_) if where is None else where[rows]
-        if floor is not None:
-            kept &= scores >= floor
-        rows, scores = rows[kept], scores[kept]
-        order = np.argsort(-scores, kind="stable")[:limit]
-        ids = self._open().rows["chunk_id"].gather(rows[order]).to_list()
-        return [
-            Candidate(chunk, round(score, DIGITS)) for chunk, score in zip(ids, scores[order].tolist(), strict=True)
-        ]
+    def _postings(self) -> Postings:
+        return self._open().postings
+
+    def _rows_of(self, ids: Iterable[str]) -> list[int]:
+        wanted = pl.Series("chunk_id", list(ids), dtype=pl.String)
+        return self._open().rows.select(pl.arg_where(pl.col("chunk_id").is_in(wanted.implode()))).to_series().to_list()
+
+    def _candidates(self, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> list[Candidate]:
+        ids = self._open().rows["chunk_id"].gather(rows).to_list()
+        return [Candidate(chunk, round(score, DIGITS)) for chunk, score in zip(ids, scores.tolist(), strict=True)]
 
     def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Mask]:
         mask = self._open().rows.select(matching(conditions)).to_series().to_numpy()
@@ -170,22 +142,11 @@ def _read(folder: Path) -> _Content:
         raise SegmentVanishedError(str(folder)) from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from error
-    lengths = rows["terms"].list.len().fill_null(0).to_numpy()
-    terms = _flat(rows["terms"]).astype(np.uint32)
-    order = np.argsort(terms, kind="stable")
     has_vector = rows["vector"].is_not_null().to_numpy()
-    vectors = _flat(rows["vector"])
+    vectors = rows["vector"].list.explode(empty_as_null=False, keep_nulls=False).to_numpy()
     return _Content(
         rows=rows,
         dense_rows=np.flatnonzero(has_vector),
         dense=vectors.reshape(max(1, int(has_vector.sum())), -1),
-        terms=terms[order],
-        term_rows=np.repeat(np.arange(rows.height), lengths)[order],
-        weights=_flat(rows["weights"]).astype(np.float32)[order],
-        counts=count_terms(rows["terms"]),
+        postings=Postings.of(rows["terms"], rows["weights"]),
     )
-
-
-def _flat(lists: pl.Series) -> npt.NDArray[Any]:
-    """The values of a column of lists, one after the other."""
-    return lists.list.explode(empty_as_null=False, keep_nulls=False).to_numpy()

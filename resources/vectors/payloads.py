@@ -112,8 +112,28 @@ class Payloads:
         """Numbers of the groups for which all ``conditions`` hold."""
         return self.fields().select(pl.arg_where(matching(conditions))).to_series().to_list()
 
+    @property
+    def size(self) -> int:
+        """Number of points listed."""
+        return self._opened().ids.size
+
+    def rows(self, ids: Iterable[str]) -> list[int]:
+        """Row of each point among ``ids`` that is listed, ascending."""
+        return self._opened().rows(ids)
+
+    def ids(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Ids of the points in some rows."""
+        return [chunk.decode() for chunk in self._opened().ids[rows].tolist()]
+
+    def mask(self, groups: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """For each row, whether its point is in one of ``groups``."""
+        chosen = np.zeros(self.fields().height, np.bool_)
+        chosen[list(groups)] = True
+        mask: npt.NDArray[np.bool_] = chosen[self._opened().group]
+        return mask
+
     def stored(self, ids: Iterable[str]) -> pl.DataFrame:
-        """``chunk_id``, ``FILTER_FIELDS`` and ``BODY`` of the points among ``ids`` that are listed."""
+        """``chunk_id``, ``FILTER_FIELDS`` and ``BODY`` of the points among ``ids`` that are listed, in the order of rows."""
         places = self._opened()
         rows = places.rows(ids)
         fields = self.fields()[places.group[rows].tolist()]

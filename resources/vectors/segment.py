@@ -1,8 +1,8 @@
 """One immutable segment of a shard's index, as readers and mergers see it; its two kinds are ``edge_segment`` and ``flat_segment``.
 
     seg-000009/
-        points.arrow   chunk_id, row_hash, terms of every point; a flat segment has everything else in it, too
-        edge/          the qdrant-edge shard of a segment that is not flat; beside it, what is shown of its points
+        points.arrow   chunk_id, row_hash of every point, sorted; a flat segment has everything else in it, too
+        edge/          the qdrant-edge shard of a segment that is not flat; beside it, terms and what is shown of its points
 
 Which segments count is ``generation``'s matter, which kind a new one gets is ``publishing``'s.
 """
@@ -18,9 +18,10 @@ import polars as pl
 
 from resources.vectors.filters import AnyOf, Condition, Filter, matching_paths
 from resources.vectors.generation import unreadable
+from resources.vectors.postings import Postings
 from resources.vectors.protocol import Payload, SparseQuery
 from resources.vectors.ranking import Candidate
-from resources.vectors.stored import SIDECAR, Counts, Terms, count_terms
+from resources.vectors.stored import SIDECAR, Counts, Terms
 
 _REMEMBERED_GLOBS = 16
 
@@ -56,7 +57,7 @@ class Segment(ABC):
         self._matched: dict[tuple[str, ...], list[str]] = {}
 
     def points(self, *columns: str) -> pl.DataFrame:
-        """The sidecar, sorted by chunk_id: ``columns`` of ``chunk_id``, ``row_hash``, ``terms``."""
+        """The sidecar, sorted by chunk_id: ``columns`` of ``chunk_id``, ``row_hash``."""
         try:
             return pl.scan_ipc(self.folder / SIDECAR).select(columns).collect()
         except FileNotFoundError as error:
@@ -66,8 +67,11 @@ class Segment(ABC):
 
     def dead_terms(self, dead: Iterable[str]) -> Counts:
         """Sorted terms of the points ``dead`` and in how many of them each occurs."""
-        points = self.points("chunk_id", "terms")
-        return count_terms(points.filter(pl.col("chunk_id").is_in(list(dead)))["terms"])
+        return self._postings().counts_of(self._rows_of(dead))
+
+    def frequencies(self, terms: Terms) -> npt.NDArray[np.int64]:
+        """In how many points of the segment, dead ones included, each of ``terms`` occurs."""
+        return self._postings().frequencies(terms)
 
     def condition(self, wanted: Filter | None) -> tuple[bool, Any]:
         """Whether any point of the segment may match, and the filter as this kind of segment's searches take it."""
@@ -91,10 +95,6 @@ class Segment(ABC):
         """Points with the greatest sparse dot product that reach ``floor``, best first, scores rounded."""
 
     @abstractmethod
-    def frequencies(self, terms: Terms) -> npt.NDArray[np.int64]:
-        """In how many points of the segment, dead ones included, each of ``terms`` occurs."""
-
-    @abstractmethod
     def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
         """Payloads of the points among ``ids`` that are really there."""
 
@@ -113,6 +113,14 @@ class Segment(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what is open."""
+
+    @abstractmethod
+    def _postings(self) -> Postings:
+        """The points' terms; rows are those of the sidecar."""
+
+    @abstractmethod
+    def _rows_of(self, ids: Iterable[str]) -> list[int]:
+        """Row of each point among ``ids`` that the sidecar lists, ascending."""
 
     @abstractmethod
     def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Any]:

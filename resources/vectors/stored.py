@@ -25,10 +25,10 @@ FILTER_FIELDS = (*KEYWORD_FIELDS, *DATETIME_FIELDS)
 POINTS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "chunk_id": pl.String,
     "row_hash": pl.Int64,
-    "terms": pl.List(pl.UInt32),
 }
 STORED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     **POINTS_SCHEMA,
+    "terms": pl.List(pl.UInt32),
     "vector": pl.List(pl.Float32),
     "weights": pl.List(pl.Float32),
     **dict.fromkeys((*FILTER_FIELDS, BODY), pl.String),
@@ -89,10 +89,3 @@ def look_up(known: Terms, counts: Terms, terms: Terms) -> npt.NDArray[np.int64]:
         return np.zeros(terms.size, dtype=np.int64)
     places = np.minimum(np.searchsorted(known, terms), known.size - 1)
     return np.where(known[places] == terms, counts[places], 0).astype(np.int64)
-
-
-def count_terms(terms: pl.Series) -> Counts:
-    """Sorted distinct terms of a column of lists and in how many lists each occurs (a list holds a term once)."""
-    flat = terms.list.explode(empty_as_null=False, keep_nulls=False).to_numpy()
-    known, counts = np.unique(flat.astype(np.uint32), return_counts=True)
-    return known, counts.astype(np.uint32)

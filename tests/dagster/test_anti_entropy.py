@@ -242,7 +242,7 @@ def test_missing_extra_stale_double_and_vectorless_real_points_are_found_and_rep
     edge = qe.EdgeShard.load(str(folder / "edge"))
     present = {record.id.hex for record in edge.retrieve([UUID(chunk) for chunk in ids], False, False)}
     assert {missing, stale, bare} <= present
-    stray = qe.Point(UUID("ab" * 16), {"terms": qe.SparseVector([1], [1.0])}, {"row_hash": 6})
+    stray = qe.Point(UUID("ab" * 16), {"dense": [1.0] * 384}, {"row_hash": 6})
     edge.update(qe.UpdateOperation.delete_points([UUID(missing)]))
     edge.update(qe.UpdateOperation.set_payload([UUID(stale)], {"row_hash": 1}))
     edge.update(qe.UpdateOperation.delete_vectors([UUID(bare)], ["dense"]))

@@ -177,7 +177,7 @@ def test_damage_to_real_points_is_seen_and_repaired(tmp_path: Path) -> None:
     shard = qe.EdgeShard.load(str(store.segment_folders(SPACE, "notes")[0] / "edge"))
     shard.update(qe.UpdateOperation.delete_points([UUID(chunk(2))]))
     shard.update(qe.UpdateOperation.set_payload([UUID(chunk(3))], {"row_hash": 1}))
-    twice, stray = ({"terms": qe.SparseVector([1], [9.0])} for _ in range(2))
+    twice, stray = ({"dense": [9.0] * DIMENSIONS} for _ in range(2))
     extra = [qe.Point(UUID(chunk(21)), twice, {"row_hash": 5}), qe.Point(UUID(chunk(77)), stray, {"row_hash": 6})]
     shard.update(qe.UpdateOperation.upsert_points(extra))
     shard.update(qe.UpdateOperation.delete_vectors([UUID(chunk(4))], ["dense"]))
@@ -188,12 +188,13 @@ def test_damage_to_real_points_is_seen_and_repaired(tmp_path: Path) -> None:
     assert diff(desired, store.sidecar(SPACE, "notes")) == ([], [])
     real = store.real_points(SPACE, "notes")
     found = diff(desired, real)
+    assert chunk(77) not in {hit.chunk_id for hit in store.search_dense(SPACE, ["notes"], [1.0] * DIMENSIONS, 50)}
     assert found.upserts == sorted([chunk(2), chunk(3), chunk(21)])
     assert found.deletes == sorted([chunk(21), chunk(77)])
     assert not real.filter(pl.col("chunk_id") == chunk(4))["has_vector"][0]
     put(store, good.filter(pl.col("chunk_id").is_in([*found.upserts, chunk(4)])), found.deletes)
     assert diff(desired, store.real_points(SPACE, "notes")) == ([], [])
-    hits = store.search_sparse(SPACE, ["notes"], [1], [1.0], 50)
+    hits = store.search_dense(SPACE, ["notes"], [1.0] * DIMENSIONS, 50)
     assert chunk(77) not in {hit.chunk_id for hit in hits}
     assert max(hit.score for hit in hits) < 9
     store.compact(SPACE, "notes")
