@@ -160,7 +160,7 @@ class House:
             from resources.vectors.server import ServerStore
 
             return ServerStore.connect(self.settings.qdrant_url)
-        return EdgeStore(self.settings.index, threads=self.settings.workers)
+        return EdgeStore(self.settings.index)
 
     # -- the registry ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ keep segments open that both generations name. One publisher per shard at a time
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,7 +37,6 @@ from resources.vectors.segment import SegmentVanishedError
 
 T = TypeVar("T")
 _ATTEMPTS = 6
-_PARALLEL_FROM = 20_000
 
 
 class EdgeStore:
@@ -53,7 +51,6 @@ class EdgeStore:
         full_points: int = 100_000,
         max_segments: int = 8,
         keep_seconds: float = 600.0,
-        threads: int = 2,
         on_step: Callable[[str], None] | None = None,
     ) -> None:
         """Open nothing yet.
@@ -65,17 +62,14 @@ class EdgeStore:
                 search is exact.
             max_segments: large segments a shard may have beside full ones, and half as many small ones (``merging``).
             keep_seconds: how long generations older than the previous one stay readable.
-            threads: for searching segments side by side.
             on_step: told ``segment``, ``generation``, ``switched``, ``collected`` while publishing.
         """
         self._root = root
         self._settings = publishing.PublishSettings(
             flat_points, full_points, max_segments, keep_seconds, on_step or (lambda step: None)
         )
-        self._threads = threads
         self._lock = threading.Lock()
         self._opened: dict[tuple[str, str], OpenGeneration] = {}
-        self._pool: ThreadPoolExecutor | None = None
 
     def publish(
         self,
@@ -179,7 +173,8 @@ class EdgeStore:
         def read(parts: list[Part]) -> Hits:
             parts = sorted(parts, key=lambda part: -part.entry.live)
             floors = Floors(limit)
-            found = self._each(parts, lambda part: part.search(vector, sparse, where, floors))
+            # One after the other: qdrant-edge keeps Python's lock, so threads only get in each other's way.
+            found = [part.search(vector, sparse, where, floors) for part in parts]
             halves = [
                 ranked(((hit, part) for part, pair in zip(parts, found, strict=True) for hit in pair[half]), limit)
                 for half in (0, 1)
@@ -219,9 +214,6 @@ class EdgeStore:
         """See ``VectorStore.close``."""
         with self._lock:
             opened, self._opened = list(self._opened.values()), {}
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown()
         for generation in opened:
             for part in generation.parts:
                 part.segment.close()
@@ -262,12 +254,3 @@ class EdgeStore:
             if opened is not None:
                 self._opened[space_id, shard] = opened
             return opened
-
-    def _each(self, parts: list[Part], search: Callable[[Part], T]) -> list[T]:
-        """``search`` of every part, side by side where that is worth a thread."""
-        if self._threads < 2 or len(parts) < 2 or sum(part.entry.points for part in parts) < _PARALLEL_FROM:
-            return [search(part) for part in parts]
-        with self._lock:
-            self._pool = self._pool or ThreadPoolExecutor(self._threads, thread_name_prefix="vectors")
-            pool = self._pool
-        return list(pool.map(search, parts))

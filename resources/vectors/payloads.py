@@ -95,17 +95,27 @@ class Payloads:
         self._lock = threading.Lock()
         self._fields: pl.DataFrame | None = None
         self._places: _Places | None = None
+        self._groups: list[dict[str, str | None]] = []
+        self._lines = -1
 
     def close(self) -> None:
-        """Release what is remembered."""
+        """Release what is open."""
         with self._lock:
             self._places = self._fields = None
+            if self._lines >= 0:
+                os.close(self._lines)
+                self._lines = -1
+
+    def __del__(self) -> None:
+        """Close the file of a segment that was let go."""
+        self.close()
 
     def fields(self) -> pl.DataFrame:
         """``FILTER_FIELDS`` of each group."""
         with self._lock:
             if self._fields is None:
                 self._fields = self._read(FIELDS, FILTER_FIELDS)
+                self._groups = self._fields.to_dicts()
             return self._fields
 
     def groups(self, conditions: Sequence[Condition]) -> list[int]:
@@ -145,13 +155,14 @@ class Payloads:
         """Payloads of the points among ``ids`` that are listed."""
         places = self._opened()
         rows = places.rows(ids)
-        groups = places.group[rows].tolist()
-        occurring = sorted(set(groups))
-        known = dict(zip(occurring, self.fields()[occurring].to_dicts(), strict=True))
-        shown = zip(places.ids[rows].tolist(), places.row_hash[rows].tolist(), groups, self._bodies(rows), strict=True)
+        if not rows:
+            return {}
+        self.fields()
+        columns = [column[rows].tolist() for column in (places.ids, places.row_hash, places.group)]
+        shown = zip(*columns, self._bodies(rows), strict=True)
         try:
             return {
-                chunk.decode(): unfolded({"row_hash": row_hash, **known[group], BODY: body})
+                chunk.decode(): unfolded({"row_hash": row_hash, **self._groups[group], BODY: body})
                 for chunk, row_hash, group, body in shown
             }
         except ValueError as error:
@@ -169,8 +180,10 @@ class Payloads:
         places = self._opened()
         spans = zip(places.start[rows].tolist(), places.length[rows].tolist(), strict=True)
         try:
-            with open(self._folder / LINES, "rb") as lines:
-                return [_line(lines.fileno(), length, start) for start, length in spans]
+            with self._lock:
+                if self._lines < 0:
+                    self._lines = os.open(self._folder / LINES, os.O_RDONLY | os.O_CLOEXEC)
+                return [_line(self._lines, length, start) for start, length in spans]
         except FileNotFoundError as error:
             raise SegmentVanishedError(str(self._folder)) from error
         except (OSError, ValueError) as error:
