@@ -7,39 +7,31 @@ tells the chunker how large its chunks should be.
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.models import make_space
 from inference.protocols import Floats, Progress, Space, Tokenizer
 
 DIMENSIONS: Final = 384
 _WORD: Final = re.compile(r"\w+")
-_SPACED_BYTES: Final = bytes(code if chr(code).isalnum() or chr(code) == "_" else 32 for code in range(256))
+_CLEAN_BYTES: Final = bytes(ord(chr(c).lower()) if chr(c).isalnum() or chr(c) == "_" else 32 for c in range(128)).ljust(
+    256
+)
 _BATCH_CHARS: Final = 512 * 1024
-_MOST_WORDS: Final = 100_000
-_VERSION: Final = "feature hashing of lower-case words, 1"
+_BASE: Final = 0x9E3779B97F4A7C15
+_VERSION: Final = "feature hashing of lower-case words, 2"
+
+Hashes = npt.NDArray[np.uint64]
 
 
 def hash_space(max_tokens: int = 256) -> Space:
     """The space of the hash embedder; its id says that it is one."""
     digest = hashlib.sha256(_VERSION.encode()).hexdigest()
     return make_space(model="hash", digest=digest, dimensions=DIMENSIONS, max_tokens=max_tokens, pooling="mean")
-
-
-class _Words(dict[str | bytes, int]):
-    """Word to its signed column: column ``c`` is ``2c`` with a positive and ``2c + 1`` with a negative sign.
-
-    Words of an ASCII text are bytes, which are cut three times as fast.
-    """
-
-    def __missing__(self, word: str | bytes) -> int:
-        plain = word.lower() if isinstance(word, bytes) else word.lower().encode("utf-8", "surrogatepass")
-        raw = hashlib.blake2b(plain, digest_size=8).digest()
-        column = int.from_bytes(raw, "little") % (2 * DIMENSIONS)
-        self[word] = column
-        return column
 
 
 class HashEmbedder:
@@ -55,7 +47,6 @@ class HashEmbedder:
     def __init__(self, tokenizer: Tokenizer, max_tokens: int = 256) -> None:
         self.space = hash_space(max_tokens)
         self.tokenizer = tokenizer
-        self._words = _Words()
 
     def embed_batch(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
         """Vectors of shape (len(texts), 384), float32, of length 1; progress counts words."""
@@ -74,22 +65,56 @@ class HashEmbedder:
 
     def _fill(self, vectors: Floats, texts: Sequence[str]) -> int:
         """Embed ``texts`` into ``vectors`` and return how many words they have."""
-        if len(self._words) > _MOST_WORDS:
-            self._words = _Words()
-        words: list[str | bytes] = []
-        counts: list[int] = []
-        for text in texts:
-            found: Sequence[str | bytes] = (
-                text.encode().translate(_SPACED_BYTES).split() if text.isascii() else _WORD.findall(text)
-            )
-            words += found
-            counts.append(len(found))
-        signed = np.fromiter(map(self._words.__getitem__, words), dtype=np.int64, count=len(words))
-        rows = np.repeat(np.arange(len(texts), dtype=np.int64), counts)
+        cleaned = [_cleaned(text) for text in texts]
+        firsts = np.cumsum([0, *(len(text) + 1 for text in cleaned)])
+        starts, hashes = _hashed_words(np.frombuffer(b" ".join(cleaned) + b" ", dtype=np.uint8))
+        signed = (hashes % np.uint64(2 * DIMENSIONS)).astype(np.int64)
+        rows = np.searchsorted(firsts, starts, side="right") - 1
         size = len(texts) * DIMENSIONS * 2
         sums = np.bincount(rows * (2 * DIMENSIONS) + signed, minlength=size).reshape(len(texts), DIMENSIONS, 2)
         vectors[:] = sums[:, :, 0] - sums[:, :, 1]
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors[lengths[:, 0] == 0, 0] = 1.0
         vectors /= np.where(lengths == 0, 1, lengths)
-        return len(words)
+        return len(starts)
+
+
+def _cleaned(text: str) -> bytes:
+    """The lower-case words of a text as UTF-8, between spaces."""
+    if text.isascii():
+        return text.encode().translate(_CLEAN_BYTES)
+    return " ".join(_WORD.findall(text)).lower().encode("utf-8", "surrogatepass")
+
+
+def _hashed_words(data: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], Hashes]:
+    """Where each word of ``data`` begins, which ends with a space, and its 64-bit hash.
+
+    The hash is a polynomial of the bytes, from cumulated sums over all of ``data`` (Karp and Rabin 1987), mixed as in
+    MurmurHash3's finalizer; column ``c`` of a vector is ``2c`` with a positive and ``2c + 1`` with a negative sign.
+    """
+    edges = np.flatnonzero(np.diff(data != 32, prepend=False))
+    starts, ends = edges[::2], edges[1::2]
+    powers, inverses = _powers(len(data))
+    sums = np.zeros(len(data) + 1, dtype=np.uint64)
+    np.cumsum(data * powers, out=sums[1:])
+    hashes = (sums[ends] - sums[starts]) * inverses[starts]
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        hashes ^= hashes >> np.uint64(33)
+        hashes *= np.uint64(factor)
+    hashes ^= hashes >> np.uint64(33)
+    return starts, hashes
+
+
+@lru_cache(maxsize=2)
+def _table(length: int) -> tuple[Hashes, Hashes]:
+    both = (_BASE, pow(_BASE, -1, 2**64))
+    steps = [np.full(length, base, dtype=np.uint64) for base in both]
+    for column in steps:
+        column[0] = 1
+    return np.cumprod(steps[0]), np.cumprod(steps[1])
+
+
+def _powers(length: int) -> tuple[Hashes, Hashes]:
+    """The first ``length`` powers of the base modulo 2**64, and of its inverse."""
+    powers, inverses = _table(max(2 * _BATCH_CHARS, 1 << length.bit_length()))
+    return powers[:length], inverses[:length]
