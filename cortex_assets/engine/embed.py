@@ -166,13 +166,13 @@ class EmbedStage:
         report: StageReport,
         progress: ProgressSink,
     ) -> tuple[int, InferenceError | None]:
-        """Embed group by group while another thread reads the next texts and writes the last vectors, in that order.
+        """Embed group by group while other threads read the next texts and write the last vectors.
 
         Returns how many texts were tried, and the error of an engine that fails altogether.
         """
         total = int(due.get_column("token_count").sum() or 0)
         tried, down, written = 0, None, None
-        with ThreadPoolExecutor(1, thread_name_prefix="embeddings") as beside:
+        with ThreadPoolExecutor(2, thread_name_prefix="embeddings") as beside:
             for texts in read_ahead(beside, partial(self._texts, shard), _groups(due)):
                 if time.monotonic() < self._paused_until or (tried and time.monotonic() > budget.deadline):
                     break

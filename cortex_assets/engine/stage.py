@@ -197,7 +197,7 @@ class MapStage:
         given = todo.with_columns(producer_version=versions)
         done = 0
         progress(shard, self.name, 0, plan.todo.height, "keys")
-        with ThreadPoolExecutor(1, thread_name_prefix=self.name) as beside:
+        with ThreadPoolExecutor(2, thread_name_prefix=self.name) as beside:
             writer = Writer(self.derivation, self._lake, self.ledger, shard, given, report, now, beside)
             batches = list(_batches(given))
             for batch, rows in zip(batches, read_ahead(beside, partial(self._fetch, shard), batches), strict=False):
