@@ -89,7 +89,7 @@ class Crew:
             yield from shared.results()
         except BaseException:  # Ctrl-C or a caller that wants no more: what the children are at is for nobody
             shared.stop()
-            self.close()
+            self._dismiss()
             raise
         finally:
             shared.stop()
@@ -97,13 +97,17 @@ class Crew:
                 thread.join()
 
     def close(self) -> None:
-        """End the children; the next ``map`` starts new ones."""
-        if self._sandbox is not None:
-            self._sandbox.close()
-            self._sandbox = None
+        """End the children and remove the folder; the next ``map`` starts new ones."""
+        self._dismiss()
         if self._mine is not None:
             shutil.rmtree(self._mine, ignore_errors=True)
             self._mine = None
+
+    def _dismiss(self) -> None:
+        """End the children. The folder stays: what they were at may still be there."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
 
 
 def work(function: str, given: str, result: str, args: tuple[object, ...]) -> None:

@@ -117,9 +117,11 @@ class Writer:
         if self.is_clean:
             return
         rows = pl.concat([pl.DataFrame(schema=self._derivation.output.dtypes), *self._shaped(self._frames)])
-        finished, failures = self._finished, self._failures
+        finished = self._finished
         self._ending = frozenset(finished)
-        self._frames, self._rows, self._bytes, self._finished, self._failures = [], 0, 0, [], {}
+        failures = {key: failure for key, failure in self._failures.items() if key in self._ending}
+        self._failures = {key: failure for key, failure in self._failures.items() if key not in self._ending}
+        self._frames, self._rows, self._bytes, self._finished = [], 0, 0, []
         if not rows.is_empty():
             rows = self._validated(rows, failures)
             self._count(rows)

@@ -172,16 +172,20 @@ class EmbedStage:
         """
         total = int(due.get_column("token_count").sum() or 0)
         tried, down, written = 0, None, None
+        if time.monotonic() < self._paused_until:
+            return tried, down
         with ThreadPoolExecutor(2, thread_name_prefix="embeddings") as beside:
             for texts in read_ahead(beside, partial(self._texts, shard), _groups(due)):
-                if time.monotonic() < self._paused_until or (tried and time.monotonic() > budget.deadline):
+                if tried and time.monotonic() > budget.deadline:
                     break
                 heard = _Heard(partial(_tell, progress, shard, report.tokens, total))
-                done = self._embed(texts, budget, heard)
+                try:
+                    done = self._embed(texts, budget, heard)
+                finally:
+                    if written is not None:
+                        written.result()  # what a commit raised comes first
                 tried += done.settled
                 report.tokens += done.tokens
-                if written is not None:
-                    written.result()
                 written = beside.submit(self._write, shard, done, failed, now, report)
                 down = done.down
                 if down is not None:

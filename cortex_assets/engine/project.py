@@ -149,12 +149,12 @@ class IndexStage:
         if record is not None:
             report.unchanged = int(str(record.get("points", 0)))
             return report
-        desired, upserts, deletes = self._pending_or_rebuilt(shard, report)
-        report.unchanged = desired.height - len(upserts)
-        if upserts or deletes:
-            self._publish(shard, desired, upserts, deletes, versions, now, report, progress)
-        else:
-            self._record_current(shard, now)
+        try:
+            desired = self._published(shard, versions, now, report, progress)
+        except DamagedIndexError as error:
+            report.notes.append(f"the index is built anew: {error}")
+            self._store.drop(self.space.space_id, shard)
+            desired = self._published(shard, versions, now, report, progress)
         report.seconds = time.perf_counter() - begin
         signature["generation"] = self._generation(shard)
         self._state.set_complete(shard, self.name, {"signature": signature, "points": desired.height})
@@ -178,14 +178,17 @@ class IndexStage:
             .to_list()
         )
 
-    def _pending_or_rebuilt(self, shard: str, report: StageReport) -> tuple[pl.DataFrame, list[str], list[str]]:
-        """``pending``; an index that cannot be read is dropped first, so that everything is pending."""
-        try:
-            return self.pending(shard)
-        except DamagedIndexError as error:
-            report.notes.append(f"the index is built anew: {error}")
-            self._store.drop(self.space.space_id, shard)
-            return self.pending(shard)
+    def _published(
+        self, shard: str, versions: dict[str, int], now: datetime, report: StageReport, progress: ProgressSink
+    ) -> pl.DataFrame:
+        """Publish what is pending; returns the desired points. An index that cannot be read is a DamagedIndexError."""
+        desired, upserts, deletes = self.pending(shard)
+        report.unchanged = desired.height - len(upserts)
+        if upserts or deletes:
+            self._publish(shard, desired, upserts, deletes, versions, now, report, progress)
+        else:
+            self._record_current(shard, now)
+        return desired
 
     def _publish(
         self,

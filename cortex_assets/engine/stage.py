@@ -30,7 +30,7 @@ JUMP_KEYS, JUMP_SHARE = 20, 0.15
 
 
 class DerivationStopped(RuntimeError):
-    """A derivation's failures jumped: more than 20 keys and 15 % of a shard that were fine fail now. Nothing more was written.
+    """A derivation's failures jumped: more than 20 keys and 15 % of a shard that were fine fail now. Nothing of them was written.
 
     Attributes:
         failing: how many keys fail.
@@ -200,17 +200,21 @@ class MapStage:
         with ThreadPoolExecutor(2, thread_name_prefix=self.name) as beside:
             writer = Writer(self.derivation, self._lake, self.ledger, shard, given, report, now, beside)
             batches = list(_batches(given))
-            for batch, rows in zip(batches, read_ahead(beside, partial(self._fetch, shard), batches), strict=False):
-                if done and time.monotonic() > budget.deadline:
-                    break
-                for output in self._compute(rows):
-                    report.calls += len(output.finished)
-                    self._stop_on_jump(shard, writer.regressions + len(output.failures), plan)
-                    writer.add(output)
-                    done += len(output.finished)
-                    progress(shard, self.name, done, plan.todo.height, "keys")
-                writer.expect_finished(batch.get_column("input_key").to_list())
-            writer.flush()
+            try:
+                for batch, rows in zip(batches, read_ahead(beside, partial(self._fetch, shard), batches), strict=False):
+                    if done and time.monotonic() > budget.deadline:
+                        break
+                    for output in self._compute(rows):
+                        report.calls += len(output.finished)
+                        self._stop_on_jump(shard, writer.regressions + len(output.failures), plan)
+                        writer.add(output)
+                        done += len(output.finished)
+                        progress(shard, self.name, done, plan.todo.height, "keys")
+                    writer.expect_finished(batch.get_column("input_key").to_list())
+                writer.flush()
+            except Exception:
+                writer.settle()  # what a commit raised comes first
+                raise
             writer.settle()
         return done
 

@@ -179,10 +179,8 @@ class EdgeStore:
                 ranked(((hit, part) for part, pair in zip(parts, found, strict=True) for hit in pair[half]), limit)
                 for half in (0, 1)
             ]
-            if not with_payload:
-                return Hits(*([as_hit(pair, {}) for pair in half] for half in halves))
-            payloads = payloads_of([*halves[0], *halves[1]])  # a stray point, which ``verify`` finds, has none
-            return Hits(*([as_hit(pair, payloads) for pair in half if pair[0].chunk_id in payloads] for half in halves))
+            payloads = payloads_of([*halves[0], *halves[1]]) if with_payload else {}
+            return Hits(*([as_hit(pair, payloads) for pair in half] for half in halves))
 
         return self._reading(space_id, shards, read)
 

@@ -1,7 +1,7 @@
 """What a search may be narrowed to. Backends translate ``conditions()``; nothing here knows Qdrant.
 
 Add a field to ``Filter`` and a line to ``conditions`` when the payload gets a new column worth filtering by, and name
-the column in ``KEYWORD_FIELDS`` so that backends index it.
+the column in ``KEYWORD_FIELDS``: a server indexes it, the embedded index numbers its combinations (``payloads``).
 """
 
 from collections.abc import Iterable

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,7 @@ from resources.vectors.protocol import DamagedIndexError, Generation, PublishBus
 CURRENT = "current.json"
 DEAD_SCHEMA = {"segment": pl.String, "chunk_id": pl.String}
 FORMAT = 2
+SUMS = "sums.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,36 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_sums(folder: Path) -> None:
+    """Write down size and CRC-32 of a folder's files, so that ``check_sums`` tells when one has changed since."""
+    sums = {path.name: _sum(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    (folder / SUMS).write_text(json.dumps(sums))
+
+
+def check_sums(folder: Path) -> None:
+    """Compare a folder's files with what ``write_sums`` wrote.
+
+    Raises:
+        FileNotFoundError: the folder is gone.
+        DamagedIndexError: a file is missing, or other than it was written.
+    """
+    try:
+        sums = json.loads((folder / SUMS).read_bytes())
+    except ValueError as error:
+        raise unreadable(folder / SUMS, error) from error
+    for name, known in sums.items():
+        if not (folder / name).exists() or _sum(folder / name) != known:
+            raise unreadable(folder / name, ValueError("it is not what was written"))
+
+
+def _sum(path: Path) -> list[int]:
+    checksum = 0
+    with open(path, "rb") as stream:
+        while part := stream.read(1 << 20):
+            checksum = zlib.crc32(part, checksum)
+    return [path.stat().st_size, checksum]
 
 
 def segment_name(number: int) -> str:

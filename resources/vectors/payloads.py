@@ -22,7 +22,7 @@ import polars as pl
 from resources.vectors.filters import Condition
 from resources.vectors.generation import unreadable
 from resources.vectors.protocol import Payload
-from resources.vectors.segment import SegmentVanishedError
+from resources.vectors.segment import SegmentVanishedError, read_columns
 from resources.vectors.stored import BODY, FILTER_FIELDS, SIDECAR, matching, unfolded
 
 FIELDS, LINES = "fields.arrow", "payloads.jsonl"
@@ -73,7 +73,7 @@ class _Places:
 
     def rows(self, ids: Iterable[str]) -> list[int]:
         """Row of each point among ``ids`` that is listed, ascending."""
-        wanted = np.array(sorted(set(ids)), dtype=np.bytes_)
+        wanted = np.array(sorted({chunk for chunk in ids if chunk.isascii()}), dtype=np.bytes_)
         if not (wanted.size and self.ids.size):
             return []
         rows = np.minimum(np.searchsorted(self.ids, wanted), self.ids.size - 1)
@@ -96,25 +96,17 @@ class Payloads:
         self._fields: pl.DataFrame | None = None
         self._places: _Places | None = None
         self._groups: list[dict[str, str | None]] = []
-        self._lines = -1
 
     def close(self) -> None:
-        """Release what is open."""
+        """Release what is remembered."""
         with self._lock:
             self._places = self._fields = None
-            if self._lines >= 0:
-                os.close(self._lines)
-                self._lines = -1
-
-    def __del__(self) -> None:
-        """Close the file of a segment that was let go."""
-        self.close()
 
     def fields(self) -> pl.DataFrame:
         """``FILTER_FIELDS`` of each group."""
         with self._lock:
             if self._fields is None:
-                self._fields = self._read(FIELDS, FILTER_FIELDS)
+                self._fields = read_columns(self._folder, FIELDS, FILTER_FIELDS)
                 self._groups = self._fields.to_dicts()
             return self._fields
 
@@ -134,6 +126,15 @@ class Payloads:
     def ids(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """Ids of the points in some rows."""
         return [chunk.decode() for chunk in self._opened().ids[rows].tolist()]
+
+    def listed(self, ids: Sequence[str]) -> list[bool]:
+        """For each of ``ids``, whether it is listed."""
+        known = self._opened().ids
+        if not (known.size and ids):
+            return [False] * len(ids)
+        wanted = np.array(ids, dtype=np.bytes_)
+        found: list[bool] = (known[np.minimum(np.searchsorted(known, wanted), known.size - 1)] == wanted).tolist()
+        return found
 
     def mask(self, groups: Sequence[int]) -> npt.NDArray[np.bool_]:
         """For each row, whether its point is in one of ``groups``."""
@@ -171,7 +172,7 @@ class Payloads:
     def _opened(self) -> _Places:
         with self._lock:
             if self._places is None:
-                points = self._read(SIDECAR, ("chunk_id", "row_hash", *PLACE_SCHEMA))
+                points = read_columns(self._folder, SIDECAR, ("chunk_id", "row_hash", *PLACE_SCHEMA))
                 numbers = [points[name].cast(pl.Int64).to_numpy() for name in ("row_hash", *PLACE_SCHEMA)]
                 self._places = _Places(np.array(points["chunk_id"].to_list(), dtype=np.bytes_), *numbers)
             return self._places
@@ -180,22 +181,12 @@ class Payloads:
         places = self._opened()
         spans = zip(places.start[rows].tolist(), places.length[rows].tolist(), strict=True)
         try:
-            with self._lock:
-                if self._lines < 0:
-                    self._lines = os.open(self._folder / LINES, os.O_RDONLY | os.O_CLOEXEC)
-                return [_line(self._lines, length, start) for start, length in spans]
+            with open(self._folder / LINES, "rb") as lines:
+                return [_line(lines.fileno(), length, start) for start, length in spans]
         except FileNotFoundError as error:
             raise SegmentVanishedError(str(self._folder)) from error
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise unreadable(self._folder / LINES, error) from error
-
-    def _read(self, name: str, columns: Sequence[str]) -> pl.DataFrame:
-        try:
-            return pl.scan_ipc(self._folder / name).select(columns).collect()
-        except FileNotFoundError as error:
-            raise SegmentVanishedError(str(self._folder)) from error
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise unreadable(self._folder / name, error) from error
 
 
 def _line(handle: int, length: int, start: int) -> str:

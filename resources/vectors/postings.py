@@ -10,6 +10,7 @@ qdrant-edge gives the same ones, takes three times as long, and making its spars
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +71,8 @@ class Postings:
             FileNotFoundError: they are gone.
             DamagedIndexError: they cannot be read.
         """
-        terms, counts = _mapped(folder / FREQUENCIES)
-        rows, bits = _mapped(folder / POSTINGS)
+        terms, counts = _pair(folder / FREQUENCIES, None)
+        rows, bits = _pair(folder / POSTINGS, "r")
         ends = np.cumsum(counts, dtype=np.int64)
         if rows.size != (ends[-1] if ends.size else 0):
             raise unreadable(folder / POSTINGS, ValueError(f"{rows.size} entries, {FREQUENCIES} counts others"))
@@ -150,10 +151,11 @@ def top(
     return places[order], found[order]
 
 
-def _mapped(path: Path) -> npt.NDArray[np.uint32]:
+def _pair(path: Path, mode: Literal["r"] | None) -> npt.NDArray[np.uint32]:
+    """A (2, n) array, mapped or read: a map costs a file descriptor."""
     try:
-        array: npt.NDArray[np.uint32] = np.load(path, mmap_mode="r")
-    except ValueError as error:
+        array: npt.NDArray[np.uint32] = np.load(path, mmap_mode=mode)
+    except (ValueError, EOFError) as error:
         raise unreadable(path, error) from error
     if array.dtype != np.uint32 or array.ndim != 2 or len(array) != 2:
         raise unreadable(path, ValueError(f"an array {array.shape} of {array.dtype}"))

@@ -7,6 +7,7 @@
 Which segments count is ``generation``'s matter, which kind a new one gets is ``publishing``'s.
 """
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,25 @@ _REMEMBERED_GLOBS = 16
 
 class SegmentVanishedError(Exception):
     """The folder is gone: a newer generation replaced it; read ``current.json`` again."""
+
+
+def read_columns(folder: Path, name: str, columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of an Arrow file of a segment.
+
+    Raises:
+        SegmentVanishedError: it is gone.
+        DamagedIndexError: it is no such file. What the system refuses (too many open files, no permission) is an OSError.
+    """
+    try:
+        return pl.scan_ipc(folder / name).select(columns).collect()
+    except FileNotFoundError as error:
+        raise SegmentVanishedError(str(folder)) from error
+    except pl.exceptions.PolarsError as error:
+        raise unreadable(folder / name, error) from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # an empty file cannot be mapped
+            raise
+        raise unreadable(folder / name, error) from error
 
 
 class SegmentWriter(Protocol):
@@ -58,12 +78,7 @@ class Segment(ABC):
 
     def points(self, *columns: str) -> pl.DataFrame:
         """The sidecar, sorted by chunk_id: ``columns`` of ``chunk_id``, ``row_hash``."""
-        try:
-            return pl.scan_ipc(self.folder / SIDECAR).select(columns).collect()
-        except FileNotFoundError as error:
-            raise SegmentVanishedError(str(self.folder)) from error
-        except pl.exceptions.PolarsError as error:
-            raise unreadable(self.folder / SIDECAR, error) from error
+        return read_columns(self.folder, SIDECAR, columns)
 
     def dead_terms(self, dead: Iterable[str]) -> Counts:
         """Sorted terms of the points ``dead`` and in how many of them each occurs."""
@@ -82,8 +97,7 @@ class Segment(ABC):
             paths = self._matching(wanted.path_globs)
             if not paths:
                 return False, None
-            if len(paths) < len(self._all_paths()):
-                conditions.append(AnyOf("path", tuple(paths)))
+            conditions.append(AnyOf("path", tuple(paths)))
         return self._translated(conditions) if conditions else (True, None)
 
     @abstractmethod
@@ -96,7 +110,7 @@ class Segment(ABC):
 
     @abstractmethod
     def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
-        """Payloads of the points among ``ids`` that are really there."""
+        """Payloads of the points among ``ids`` that the sidecar lists."""
 
     @abstractmethod
     def present(self, ids: Iterable[str]) -> list[str]:
@@ -131,11 +145,12 @@ class Segment(ABC):
         """Every value of the payload field ``path``."""
 
     def _matching(self, globs: tuple[str, ...]) -> list[str]:
-        if globs not in self._matched:
+        matched = self._matched.get(globs)
+        if matched is None:
             if len(self._matched) >= _REMEMBERED_GLOBS:
                 self._matched.clear()
-            self._matched[globs] = matching_paths(globs, self._all_paths())
-        return self._matched[globs]
+            matched = self._matched[globs] = matching_paths(globs, self._all_paths())
+        return matched
 
     def _all_paths(self) -> list[str]:
         if self._paths is None:

@@ -291,6 +291,17 @@ def spoil_sidecar(lake: SavedLake) -> None:
     cut_short(largest_segment(lake) / "points.arrow")
 
 
+def spoil(name: str) -> Damage:
+    """Cuts a file beside the qdrant-edge shard short."""
+    return lambda lake: cut_short(largest_segment(lake) / name)
+
+
+def alter_a_payload(lake: SavedLake) -> None:
+    """One letter of what a point shows, so that every file still has its form."""
+    path = largest_segment(lake) / "payloads.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"e", b"a", 1))
+
+
 BROKEN: dict[str, tuple[Damage, str]] = {
     "whole folder": (remove_index, "missing"),
     "a segment": (remove_segment, "damaged"),
@@ -298,11 +309,18 @@ BROKEN: dict[str, tuple[Damage, str]] = {
     "an engine file": (spoil_segment, "damaged"),
     "a sidecar": (spoil_sidecar, "damaged"),
 }
+BESIDE: dict[str, tuple[Damage, str]] = {
+    **{
+        name: (spoil(name), "damaged")
+        for name in ("df.npy", "postings.npy", "fields.arrow", "payloads.jsonl", "sums.json")
+    },
+    "a payload": (alter_a_payload, "damaged"),
+}
 
 
-@pytest.mark.parametrize("what", BROKEN)
+@pytest.mark.parametrize("what", [*BROKEN, *BESIDE])
 def test_a_broken_index_is_found_and_rebuilt_with_no_embedding(sound_edge: SavedLake, what: str) -> None:
-    damage, kind = BROKEN[what]
+    damage, kind = (BROKEN | BESIDE)[what]
     damage(sound_edge)
     assert_found_and_repaired(sound_edge, {("index", kind)})
     assert sound_edge.counts.work == NO_WORK | {"published": 1}
@@ -455,4 +473,15 @@ def test_new_and_removed_files_are_disagreements_until_they_are_run(sound: Saved
     sound.path("notes/two.md").unlink()
     assert kinds(actions.verify()) == {("files", "missing"), ("files", "extra")}
     sound.run()
+    assert actions.verify().findings == ()
+
+
+@pytest.mark.parametrize("what", ["postings.npy", "payloads.jsonl"])
+def test_an_ordinary_run_rebuilds_an_index_that_it_cannot_merge(sound_edge: SavedLake, what: str) -> None:
+    notes = sorted((sound_edge.settings.inbox / "notes").rglob("*.*"))
+    texts = {path: path.read_bytes() for path in notes}
+    BESIDE[what][0](sound_edge)
+    for path, text in texts.items():
+        path.write_bytes(text + b"\n\n# One more word\n")
+    sound_edge.run()
     assert actions.verify().findings == ()

@@ -202,6 +202,24 @@ def test_damage_to_real_points_is_seen_and_repaired(tmp_path: Path) -> None:
     store.close()
 
 
+def test_points_that_no_sidecar_lists_take_no_hits_place(tmp_path: Path) -> None:
+    import qdrant_edge as qe
+
+    store = EdgeStore(tmp_path, flat_points=0)
+    good = points(range(60))
+    put(store, good)
+    shard = qe.EdgeShard.load(str(store.segment_folders(SPACE, "notes")[0] / "edge"))
+    strays = [qe.Point(UUID(chunk(900 + n)), {"dense": [9.0] * DIMENSIONS}, {"row_hash": n}) for n in range(30)]
+    shard.update(qe.UpdateOperation.upsert_points(strays))
+    shard.flush()
+    shard.close()
+    asked = [1.0] * DIMENSIONS
+    for limit in (1, 4, 60):
+        found = store.search_dense(SPACE, ["notes"], asked, limit)
+        assert [hit.chunk_id for hit in found] == [name for name, _ in expected_dense(good, asked, limit)]
+    store.close()
+
+
 def test_segments_stay_few_and_small_edits_stay_cheap(tmp_path: Path) -> None:
     store = EdgeStore(tmp_path, max_segments=4, keep_seconds=0)
     put(store, points(range(400)))
