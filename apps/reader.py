@@ -46,7 +46,7 @@ def search(question: str, k: int = 10, filters: SearchFilters | None = None) -> 
     if not question.strip():
         raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
     if not 1 <= k <= MOST_HITS:
-        raise CommandError(f"{k} hits cannot be shown", "-k", f"choose between 1 and {MOST_HITS}", USAGE)
+        raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
     from cortex_assets.lean import import_dataframely
 
     import_dataframely()

@@ -36,7 +36,7 @@ def status(
 
 def search(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="Words or a whole question.")],
-    k: Annotated[int, typer.Option("-k", help="How many hits, 1 to 100.")] = 10,
+    k: Annotated[int, typer.Option("--limit", "-k", help="How many hits, 1 to 100.")] = 10,
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; may be repeated.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only prose, table, code or data; may be repeated.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only code in this language; may be repeated.")] = None,
