@@ -1,8 +1,9 @@
 """An exact and fast tokenizer for BERT WordPiece models: every distinct unit of text is tokenized once.
 
 WordPiece after BERT's pre-tokenizer never looks across ASCII white space or ASCII punctuation, so a text cut there
-tokenizes to the concatenation of its pieces. A unit is a run of ordinary characters with at most one space before it, a
-run of ASCII punctuation, a run of ASCII white space, or one Chinese character. Two kinds of text are not additive and
+tokenizes to the concatenation of its pieces. A unit is a run of ordinary characters, a run of ASCII punctuation or one
+Chinese character; ASCII white space makes no token. Units are cut, hashed and looked up a block of text at a time; a
+unit is known by its 64-bit hash, whose base each process draws for itself. Two kinds of text are not additive and
 are found: one that contains an added token such as ``[SEP]`` is tokenized as a whole; a lone surrogate, which
 ``tokenizers`` refuses, is read as U+FFFD, which BERT drops.
 
@@ -10,28 +11,39 @@ Only WordPiece belongs here; every other tokenizer is in ``inference.tokenizers_
 """
 
 import re
+import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.protocols import Ints, Tokens
+from inference.span_hashes import Codes, Positions, SpanHashes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as RustTokenizer
 
-_PUNCTUATION: Final = r"!-/:-@\[-`{-~"
+_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
 # Not \s: BERT deletes \x0b, \x0c and \x1c-\x1f, so the words around them join.
-_WHITE: Final = r" \t\n\r"
-# The blocks that BERT pads with spaces (handle_chinese_chars); units of one character keep the table small.
-_CHINESE: Final = "\u3400-\u4dbf\u4e00-\u9fff"
-_UNIT: Final = re.compile(rf" ?[^{_PUNCTUATION}{_WHITE}{_CHINESE}]+|[{_PUNCTUATION}]+ ?|[{_WHITE}]+|[{_CHINESE}]")
-_UNIT_JOINED: Final = re.compile(rf" ?[^{_PUNCTUATION}{_WHITE}]+|[{_PUNCTUATION}]+ ?|[{_WHITE}]+")
+_WHITE: Final = " \t\n\r"
 _WHITE_RUN: Final = re.compile(rf"[{_WHITE}]")
+# The blocks that BERT pads with spaces (handle_chinese_chars); units of one character keep the table small.
+_CHINESE: Final = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))
+_IS_WHITE, _IS_ORDINARY, _IS_PUNCTUATION, _IS_CHINESE = range(4)
+_KINDS: Final = np.array(
+    [
+        _IS_WHITE if chr(code) in _WHITE else _IS_PUNCTUATION if _PUNCTUATION.match(chr(code)) else _IS_ORDINARY
+        for code in range(129)
+    ],
+    dtype=np.uint8,
+)
+"""Of each ASCII character; the last one is that of every other."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_BLOCK_CHARS: Final = 512 * 1024
+_BLOCK_CHARS: Final = 128 * 1024
+_BASE: Final = secrets.randbits(64) | 1
 
 
 class _IntColumn:
@@ -41,7 +53,7 @@ class _IntColumn:
         self._array: Ints = np.zeros(1024, dtype=np.int32)
         self.length = 0
 
-    def extend(self, values: Sequence[int]) -> None:
+    def extend(self, values: Ints) -> None:
         """Append ``values``."""
         end = self.length + len(values)
         if end > len(self._array):
@@ -57,17 +69,11 @@ class _IntColumn:
         return self._array[: self.length]
 
 
-class _Units(dict[str, int]):
-    """Unit text to unit number; looking up an unknown unit numbers it and remembers it in ``pending``."""
+class _Units(dict[int, int]):
+    """Hash of a unit to its number; looking up an unknown one numbers it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.pending: list[str] = []
-
-    def __missing__(self, unit: str) -> int:
-        number = len(self)
-        self[unit] = number
-        self.pending.append(unit)
+    def __missing__(self, unit: int) -> int:
+        number = self[unit] = len(self)
         return number
 
 
@@ -76,35 +82,21 @@ class _Table:
 
     def __init__(self) -> None:
         self.units = _Units()
-        self.chars = 0
         self.ids, self.starts, self.ends = _IntColumn(), _IntColumn(), _IntColumn()
-        self.firsts, self.counts, self.lengths = _IntColumn(), _IntColumn(), _IntColumn()
+        self.firsts, self.counts = _IntColumn(), _IntColumn()
 
-    def complete(self, rust: "RustTokenizer") -> None:
-        """Tokenize the pending units; on an error the table is unusable and the caller must drop it."""
-        pending, self.units.pending = self.units.pending, []
-        if not pending:
-            return
-        encodings = rust.encode_batch([readable(unit) for unit in pending], add_special_tokens=False)
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        firsts: list[int] = []
-        counts: list[int] = []
-        base = self.ids.length
-        for encoding in encodings:
-            unit_ids = encoding.ids
-            firsts.append(base + len(ids))
-            counts.append(len(unit_ids))
-            ids += unit_ids
-            offsets += encoding.offsets
-        lengths = [len(unit) for unit in pending]
-        self.chars += sum(lengths)
-        self.ids.extend(ids)
-        self.starts.extend([start for start, _ in offsets])
-        self.ends.extend([end for _, end in offsets])
-        self.firsts.extend(firsts)
+    def add(self, units: Sequence[str], rust: "RustTokenizer") -> None:
+        """Tokenize the units numbered last; on an error the table is unusable and the caller must drop it."""
+        lengths = np.fromiter(map(len, units), dtype=np.int32, count=len(units))
+        tokens = tokens_of(rust, " ".join(units))
+        begins = np.cumsum(lengths + 1, dtype=np.int32) - (lengths + 1)
+        owners = np.searchsorted(begins, tokens.starts, side="right") - 1
+        counts = np.bincount(owners, minlength=len(units)).astype(np.int32)
+        self.firsts.extend(self.ids.length + np.cumsum(counts, dtype=np.int32) - counts)
         self.counts.extend(counts)
-        self.lengths.extend(lengths)
+        self.ids.extend(tokens.ids)
+        self.starts.extend(tokens.starts - begins[owners])
+        self.ends.extend(tokens.ends - begins[owners])
 
 
 def readable(text: str) -> str:
@@ -133,7 +125,7 @@ class WordTable:
         rust: the ``tokenizers.Tokenizer``; its padding and truncation are switched off.
         settings: the parsed ``tokenizer.json`` that ``rust`` was made from.
         name: names the tokenizer and its digest.
-        most_units: the table is emptied when it holds more units than this (500,000 are about 100 MB).
+        most_units: the table is emptied when it holds more units than this (500,000 are about 60 MB).
     """
 
     def __init__(
@@ -152,9 +144,8 @@ class WordTable:
         self._rust = rust
         self._added = tuple(token["content"] for token in settings.get("added_tokens", ()))
         chinese_apart = bool((settings.get("normalizer") or {}).get("handle_chinese_chars"))
-        self._split = _UNIT if chinese_apart else _UNIT_JOINED
+        self._apart = _CHINESE if chinese_apart else ()
         self._most_units = most_units
-        self._most_chars = 32 * most_units
         self._table = _Table()
         self._lock = threading.Lock()
 
@@ -162,12 +153,13 @@ class WordTable:
         """Tokenize one text; spans are character offsets into ``text``."""
         if not self._is_additive(text):
             return tokens_of(self._rust, text)
-        pieces = [self._encode_block(text, start, end) for start, end in _blocks(text)]
-        if len(pieces) == 1:
-            return pieces[0]
-        ids, starts, ends = (
-            np.concatenate([getattr(piece, field) for piece in pieces]) for field in ("ids", "starts", "ends")
-        )
+        blocks = list(_blocks(text))
+        if len(blocks) == 1:
+            return self._encode_block(text)
+        pieces = [self._encode_block(text[start:end]) for start, end in blocks]
+        ids = np.concatenate([piece.ids for piece in pieces])
+        starts = np.concatenate([piece.starts + start for piece, (start, _) in zip(pieces, blocks, strict=True)])
+        ends = np.concatenate([piece.ends + start for piece, (start, _) in zip(pieces, blocks, strict=True)])
         return Tokens(ids, starts, ends)
 
     def count_batch(self, texts: Sequence[str]) -> list[int]:
@@ -187,68 +179,104 @@ class WordTable:
     def _is_additive(self, text: str) -> bool:
         return not any(token in text for token in self._added)
 
-    def _numbers(self, units: list[str]) -> Ints:
-        """Unit numbers of ``units``, whose tokens are in the table afterwards. The lock is held."""
+    def _numbers(self, text: str, codes: Codes, starts: Positions, ends: Positions) -> Ints:
+        """Numbers of the units of ``text``, whose tokens are in the table afterwards. The lock is held."""
+        if not len(starts):
+            return np.zeros(0, dtype=np.int32)
         table = self._table
-        if len(table.units) > self._most_units or table.chars > self._most_chars:
+        if len(table.units) > self._most_units:
             table = self._table = _Table()
+        held = len(table.units)
+        distinct, firsts, places = _distinct(SpanHashes(codes, _BASE).of(starts, ends))
         try:
-            numbers = np.fromiter(map(table.units.__getitem__, units), dtype=np.int32, count=len(units))
-            table.complete(self._rust)
+            known = np.fromiter(map(table.units.__getitem__, distinct), dtype=np.int32, count=len(distinct))
+            new = firsts[known >= held]
+            if len(new):
+                spans = zip(starts[new].tolist(), ends[new].tolist(), strict=True)
+                table.add([text[start:end] for start, end in spans], self._rust)
         except BaseException:
             self._table = _Table()
             raise
-        return numbers
+        return known[places]
 
-    def _encode_block(self, text: str, start: int, end: int) -> Tokens:
-        units = self._split.findall(text, start, end)
+    def _encode_block(self, text: str) -> Tokens:
+        codes = _codes(text)
+        starts, ends = _units(codes, self._apart)
         with self._lock:
-            numbers = self._numbers(units)
+            numbers = self._numbers(text, codes, starts, ends)
             table = self._table
             index, counts = _token_index(table, numbers)
-            lengths = table.lengths.view[numbers]
-            unit_starts = np.cumsum(lengths, dtype=np.int32) - lengths + np.int32(start)
-            shift = np.repeat(unit_starts, counts)
+            shift = np.repeat(starts.astype(np.int32), counts)
             return Tokens(table.ids.view[index], table.starts.view[index] + shift, table.ends.view[index] + shift)
 
-    def _units_of(self, texts: Sequence[str]) -> tuple[list[str], Ints, list[int]]:
-        """Units of all texts, how many each text has, and which texts are not additive (they have none)."""
-        units: list[str] = []
-        lengths: list[int] = []
-        whole: list[int] = []
-        for position, text in enumerate(texts):
-            if self._is_additive(text):
-                found = self._split.findall(text)
-                units += found
-                lengths.append(len(found))
-            else:
-                lengths.append(0)
-                whole.append(position)
-        return units, np.asarray(lengths, dtype=np.int32), whole
+    def _joined(self, texts: Sequence[str]) -> tuple[str, Positions, list[int]]:
+        """The texts with a line feed behind each, where each begins, and which are not additive (empty in it)."""
+        whole = [position for position, text in enumerate(texts) if not self._is_additive(text)]
+        if whole:
+            texts = ["" if position in whole else text for position, text in enumerate(texts)]
+        firsts = np.cumsum([0, *(len(text) + 1 for text in texts)])
+        return "\n".join([*texts, ""]), firsts, whole
 
     def _count_group(self, texts: Sequence[str]) -> list[int]:
-        units, unit_counts, whole = self._units_of(texts)
+        text, firsts, whole = self._joined(texts)
+        codes = _codes(text)
+        starts, ends = _units(codes, self._apart)
         with self._lock:
-            numbers = self._numbers(units)
+            numbers = self._numbers(text, codes, starts, ends)
             totals = np.concatenate(([0], np.cumsum(self._table.counts.view[numbers])))
-        ends = np.cumsum(unit_counts)
-        counts: list[int] = (totals[ends] - totals[ends - unit_counts]).tolist()
+        counts: list[int] = np.diff(totals[starts.searchsorted(firsts)]).tolist()
         for position in whole:
             counts[position] = len(tokens_of(self._rust, texts[position]).ids)
         return counts
 
     def _ids_group(self, texts: Sequence[str]) -> list[Ints]:
-        units, unit_counts, whole = self._units_of(texts)
+        text, firsts, whole = self._joined(texts)
+        codes = _codes(text)
+        starts, ends = _units(codes, self._apart)
         with self._lock:
-            numbers = self._numbers(units)
+            numbers = self._numbers(text, codes, starts, ends)
             index, counts = _token_index(self._table, numbers)
             ids = self._table.ids.view[index]
         totals = np.concatenate(([0], np.cumsum(counts)))
-        borders = totals[np.concatenate(([0], np.cumsum(unit_counts)))].tolist()
+        borders = totals[starts.searchsorted(firsts)].tolist()
         batch = [ids[start:end] for start, end in pairwise(borders)]
         for position in whole:
             batch[position] = tokens_of(self._rust, texts[position]).ids
         return batch
+
+
+def _codes(text: str) -> Codes:
+    """The characters of a text as numbers."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def _units(codes: Codes, apart: Sequence[tuple[int, int]]) -> tuple[Positions, Positions]:
+    """Starts and ends of the units; characters in the blocks ``apart`` are units of their own."""
+    kinds = _KINDS[codes if codes.dtype == np.uint8 else np.minimum(codes, 128)]
+    if codes.dtype != np.uint8:
+        for low, high in apart:
+            kinds[(codes >= low) & (codes <= high)] = _IS_CHINESE
+    borders = np.ones(len(codes) + 1, dtype=np.bool_)
+    np.not_equal(kinds[1:], kinds[:-1], out=borders[1:-1])
+    if codes.dtype != np.uint8:
+        borders[:-1] |= kinds == _IS_CHINESE
+    edges = np.flatnonzero(borders)
+    starts, ends = edges[:-1], edges[1:]
+    filled = kinds[starts] != _IS_WHITE
+    return starts[filled], ends[filled]
+
+
+def _distinct(hashes: npt.NDArray[np.uint64]) -> tuple[list[int], Positions, Positions]:
+    """Each hash once, where one of its kind stands, and for every hash its place in that list."""
+    order = np.argsort(hashes)
+    ascending = hashes[order]
+    new = np.ones(len(hashes), dtype=np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=new[1:])
+    places = np.empty(len(hashes), dtype=np.int64)
+    places[order] = np.cumsum(new) - 1
+    return ascending[new].tolist(), order[new], places
 
 
 def _token_index(table: _Table, numbers: Ints) -> tuple[Ints, Ints]:
@@ -268,7 +296,7 @@ def tokens_of(rust: "RustTokenizer", text: str) -> Tokens:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Cut a text before white space into blocks of about half a million characters, so that memory stays bounded."""
+    """Cut a text before white space into blocks of about 100,000 characters, so that they stay near the processor."""
     start = 0
     while len(text) - start > _BLOCK_CHARS:
         border = _WHITE_RUN.search(text, start + _BLOCK_CHARS)
@@ -280,7 +308,7 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut a batch into groups of about half a million characters; a text larger than that is alone."""
+    """Cut a batch into groups of about 100,000 characters; a text larger than that is alone."""
     start = size = 0
     for position, text in enumerate(texts):
         if position > start and size + len(text) > _BLOCK_CHARS:

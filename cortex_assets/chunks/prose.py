@@ -14,9 +14,10 @@ import numpy as np
 from cortex_assets.chunks.code import BODY_LEVELS, DATA_LEVELS, CodeOutline
 from cortex_assets.chunks.pack import WALL, Sizes, borders
 from cortex_assets.chunks.refine import LINE_LEVELS, PROSE_LEVELS, Level, blank_lines, refine
-from cortex_assets.chunks.source import Positions, Source
+from cortex_assets.chunks.source import Source
 from cortex_assets.chunks.tables import table_cuts
 from cortex_assets.documents.model import Block, Page, Structure
+from inference.span_hashes import Positions
 
 _HASH_BITS = 40
 _PARAGRAPH, _HEADING_BASE, _PAGE, _WALL = 1, 9, 9, 99

@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from cortex_assets.chunks.pack import Sizes, borders
-from cortex_assets.chunks.source import WEIGHT_SHIFT, Positions, Source
+from cortex_assets.chunks.source import WEIGHT_SHIFT, Source
+from inference.span_hashes import Positions
 
 Level = Callable[[Source, int, int], Sequence[int] | Positions]
 

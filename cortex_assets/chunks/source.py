@@ -6,27 +6,16 @@ Only arrays and look-ups live here; where a document is cut is decided in ``pack
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.protocols import Tokenizer
-
-Positions = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
+from inference.span_hashes import Positions, mixed
 
 WEIGHT_SHIFT = 5
 """A token that spans more than 2**5 characters, white space after it included, weighs one for each 2**5 of them."""
 _PLAIN_WHITE = " \t\r\n"
 _MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 _MIX_2 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_3 = np.uint64(0x94D049BB133111EB)
 _TOP_HALF = np.uint64(1 << 63)
-
-
-def mixed(values: Hashes) -> Hashes:
-    """SplitMix64's finalizer: spreads each value over 64 bits."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX_2
-    values = (values ^ (values >> np.uint64(27))) * _MIX_3
-    return values ^ (values >> np.uint64(31))
 
 
 class Source:

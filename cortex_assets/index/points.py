@@ -9,10 +9,10 @@ a touch moves nothing.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from cortex_assets.identity import value_hash
+from inference.span_hashes import Hashes, mixed
 
 PAYLOAD_COLUMNS = (
     "text",
@@ -38,7 +38,7 @@ PAYLOAD_COLUMNS = (
 _DOCUMENT_COLUMNS = ("document_id", "file_id", "path", "title", "kind", "language", "modified_at")
 _POINTS_SCHEMA = {"chunk_id": pl.String, "point_hash": pl.Int64, "has_vector": pl.Boolean}
 
-Words = npt.NDArray[np.uint64]
+_STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Difference(NamedTuple):
@@ -131,17 +131,9 @@ def point_payload(chunks: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def _combined(seed: np.uint64, *columns: Words) -> Words:
+def _combined(seed: np.uint64, *columns: Hashes) -> Hashes:
     """One 64-bit hash per row; the order of the columns counts."""
     state = np.full(columns[0].shape, seed, dtype=np.uint64)
     for column in columns:
-        state = _mixed(state ^ _mixed(column))
+        state = mixed((state ^ mixed(column + _STEP)) + _STEP)
     return state
-
-
-def _mixed(words: Words) -> Words:
-    """SplitMix64's finalizer (Steele, Lea, Flood 2014): a bijection of 64-bit words, wrapping."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))

@@ -19,7 +19,8 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from cortex_assets.retrieval.words import asked_ids, stored_batch, stored_ids
+from cortex_assets.retrieval.word_batches import stored_batch
+from cortex_assets.retrieval.words import asked_ids, stored_ids
 
 TermIds = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float32]
@@ -90,13 +91,13 @@ def encode_points(points: Sequence[Fields]) -> SparseBatch:
     Returns:
         One vector a chunk; a chunk without a word has an empty one.
     """
-    body, lengths = stored_batch([point.text for point in points])
+    owners, body = stored_batch([point.text for point in points])
     beside = [_beside_terms(point.context, point.title, point.symbol, point.path) for point in points]
     counts = np.array([len(terms) for terms in beside], np.int64)
     other = np.fromiter(chain.from_iterable(beside), dtype=np.uint32, count=int(counts.sum()))
     numbers = np.arange(len(points), dtype=np.uint64) << np.uint64(32)
-    keys = np.concatenate((np.repeat(numbers, lengths) | body, np.repeat(numbers, counts) | other))
-    return _weighted(keys, lengths.astype(np.float64))
+    keys = np.concatenate((numbers[owners] | body, np.repeat(numbers, counts) | other))
+    return _weighted(keys, np.bincount(owners, minlength=len(points)).astype(np.float64))
 
 
 @lru_cache(maxsize=4096)

@@ -10,23 +10,18 @@ enough). A change here changes stored vectors: the index is then rebuilt from th
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from hashlib import blake2b
 from itertools import chain
-from typing import TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from cortex_assets.retrieval.stem import stem
+from inference.span_hashes import hash_of
 
 _JOINED = r"(?:(?:::|[.\-/@]){w}+)*"
 _SUFFIX = r"(?:\+\+|\#(?!\w))?"
 _SIMPLE_UNIT = re.compile(r"\w+" + _JOINED.format(w=r"\w") + _SUFFIX)
 _MAY_HAVE_MARKS = re.compile("[\u0300-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
 _NOT_IN_A_UNIT = {code: " " for code in range(128) if not re.match(r"[\w.\-/:@+#]", chr(code))}
-_SPACED_BYTES = bytes(_NOT_IN_A_UNIT.get(code, chr(code)).encode("latin-1")[0] for code in range(256))
 _SEPARATOR = re.compile(r"::|[.\-/@+#]+")
 _PLAIN = re.compile(r"[a-z]+|[A-Z][a-z]+|\d+")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -42,13 +37,12 @@ _RUNS = re.compile(f"[{_UNSPACED_CLASS}]+|[^{_UNSPACED_CLASS}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _TABLE_LIMIT = 400_000
 _LONGEST_REMEMBERED = 80
-_PART = 1_000
 
 
 @lru_cache(maxsize=65_536)
 def term_id(term: str) -> int:
     """The stable 32-bit id of a normalized term."""
-    return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
+    return hash_of(term.encode("utf-8", "surrogatepass")) >> 32
 
 
 @cache
@@ -89,66 +83,6 @@ class _Terms(dict[str, tuple[int, ...]]):
 
 _STORED = _Terms(asking=False)
 _ASKED = _Terms(asking=True)
-
-
-class _Numbers(dict[str | bytes, int]):
-    """Unit to its number; an unknown one is numbered and waits in ``pending``. ASCII units are kept as bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pending: list[str | bytes] = []
-
-    def __missing__(self, unit: str | bytes) -> int:
-        number = self[unit] = len(self)
-        self.pending.append(unit)
-        return number
-
-
-class _Table:
-    """Terms of many units end to end: those of unit n are ``counts[n]`` ids from ``firsts[n]`` on. Grows in place."""
-
-    def __init__(self) -> None:
-        self.numbers = _Numbers()
-        self._ids = np.zeros(1024, np.uint32)
-        self._firsts = np.zeros(1024, np.int64)
-        self._counts = np.zeros(1024, np.int64)
-        self._held = self._units = 0
-
-    def look_up(self, units: list[str | bytes]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-        """Ids of all terms of ``units``, in order, and how many each unit has."""
-        numbers = np.fromiter(map(self.numbers.__getitem__, units), dtype=np.int64, count=len(units))
-        self._complete()
-        counts = self._counts[numbers]
-        before = np.cumsum(counts) - counts
-        places = np.repeat(self._firsts[numbers] - before, counts)
-        places += np.arange(len(places))
-        return self._ids[places], counts
-
-    def _complete(self) -> None:
-        pending, self.numbers.pending = self.numbers.pending, []
-        texts = [unit.decode("ascii") if isinstance(unit, bytes) else unit for unit in pending]
-        found = [[term_id(term) for term in unit_terms(text)] for text in texts]
-        counts = np.array([len(ids) for ids in found], np.int64)
-        ids = np.fromiter(chain.from_iterable(found), np.uint32, count=int(counts.sum()))
-        units, held = self._units + len(found), self._held + len(ids)
-        self._ids = _grown(self._ids, held)
-        self._firsts, self._counts = _grown(self._firsts, units), _grown(self._counts, units)
-        self._ids[self._held : held] = ids
-        self._counts[self._units : units] = counts
-        self._firsts[self._units : units] = self._held + np.cumsum(counts) - counts
-        self._held, self._units = held, units
-
-
-_Number = TypeVar("_Number", np.uint32, np.int64)
-
-
-def _grown(array: npt.NDArray[_Number], length: int) -> npt.NDArray[_Number]:
-    """``array`` with room for ``length`` values."""
-    return array if length <= len(array) else np.concatenate([array, np.zeros(length, array.dtype)])
-
-
-_batch_lock = threading.Lock()
-_batch_table = _Table()
 
 
 def _folded(word: str) -> Iterable[str]:
@@ -229,33 +163,14 @@ def stored_ids(text: str) -> Iterable[int]:
     return chain.from_iterable(map(_STORED.__getitem__, units))
 
 
-def stored_batch(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """``stored_ids`` of many texts end to end, and how many each text has. Thread-safe."""
-    parts = [_stored_part(texts[start : start + _PART]) for start in range(0, max(1, len(texts)), _PART)]
-    return np.concatenate([ids for ids, _ in parts]), np.concatenate([counts for _, counts in parts])
+def other_ids(text: str) -> tuple[int, ...]:
+    """``stored_ids`` of some text between ASCII spaces that has other characters than ASCII; short ones are kept."""
+    return _short_other_ids(text) if len(text) <= _LONGEST_REMEMBERED else tuple(stored_ids(text))
 
 
-def _stored_part(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    """``stored_batch`` of so many texts that the list of their units stays small."""
-    global _batch_table
-    units: list[str | bytes] = []
-    lengths: list[int] = []
-    for text in texts:
-        found: Sequence[str | bytes]
-        found = text.encode().translate(_SPACED_BYTES).split() if text.isascii() else unit_pattern(text).findall(text)
-        units += found
-        lengths.append(len(found))
-    with _batch_lock:
-        try:
-            if len(_batch_table.numbers) > _TABLE_LIMIT:
-                _batch_table = _Table()
-            ids, counts = _batch_table.look_up(units)
-        except BaseException:
-            _batch_table = _Table()
-            raise
-    borders = np.concatenate(([0], np.cumsum(counts)))
-    ends = np.cumsum(np.asarray(lengths, np.int64))
-    return ids, np.diff(borders[np.concatenate(([0], ends))])
+@lru_cache(maxsize=32_768)
+def _short_other_ids(text: str) -> tuple[int, ...]:
+    return tuple(stored_ids(text))
 
 
 def asked_ids(text: str) -> list[int]:

@@ -7,7 +7,6 @@ tells the chunker how large its chunks should be.
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from inference.models import make_space
 from inference.protocols import Floats, Progress, Space, Tokenizer
+from inference.span_hashes import Hashes, Positions, SpanHashes
 
 DIMENSIONS: Final = 384
 _WORD: Final = re.compile(r"\w+")
@@ -22,10 +22,7 @@ _CLEAN_BYTES: Final = bytes(ord(chr(c).lower()) if chr(c).isalnum() or chr(c) ==
     256
 )
 _BATCH_CHARS: Final = 512 * 1024
-_BASE: Final = 0x9E3779B97F4A7C15
-_VERSION: Final = "feature hashing of lower-case words, 2"
-
-Hashes = npt.NDArray[np.uint64]
+_VERSION: Final = "feature hashing of lower-case words, 3"
 
 
 def hash_space(max_tokens: int = 256) -> Space:
@@ -86,35 +83,11 @@ def _cleaned(text: str) -> bytes:
     return " ".join(_WORD.findall(text)).lower().encode("utf-8", "surrogatepass")
 
 
-def _hashed_words(data: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], Hashes]:
+def _hashed_words(data: npt.NDArray[np.uint8]) -> tuple[Positions, Hashes]:
     """Where each word of ``data`` begins, which ends with a space, and its 64-bit hash.
 
-    The hash is a polynomial of the bytes, from cumulated sums over all of ``data`` (Karp and Rabin 1987), mixed as in
-    MurmurHash3's finalizer; column ``c`` of a vector is ``2c`` with a positive and ``2c + 1`` with a negative sign.
+    Column ``c`` of a vector is ``2c`` with a positive and ``2c + 1`` with a negative sign.
     """
     edges = np.flatnonzero(np.diff(data != 32, prepend=False))
     starts, ends = edges[::2], edges[1::2]
-    powers, inverses = _powers(len(data))
-    sums = np.zeros(len(data) + 1, dtype=np.uint64)
-    np.cumsum(data * powers, out=sums[1:])
-    hashes = (sums[ends] - sums[starts]) * inverses[starts]
-    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        hashes ^= hashes >> np.uint64(33)
-        hashes *= np.uint64(factor)
-    hashes ^= hashes >> np.uint64(33)
-    return starts, hashes
-
-
-@lru_cache(maxsize=2)
-def _table(length: int) -> tuple[Hashes, Hashes]:
-    both = (_BASE, pow(_BASE, -1, 2**64))
-    steps = [np.full(length, base, dtype=np.uint64) for base in both]
-    for column in steps:
-        column[0] = 1
-    return np.cumprod(steps[0]), np.cumprod(steps[1])
-
-
-def _powers(length: int) -> tuple[Hashes, Hashes]:
-    """The first ``length`` powers of the base modulo 2**64, and of its inverse."""
-    powers, inverses = _table(max(2 * _BATCH_CHARS, 1 << length.bit_length()))
-    return powers[:length], inverses[:length]
+    return starts, SpanHashes(data).of(starts, ends)

@@ -71,4 +71,4 @@ def test_any_text_has_terms_and_never_fails(text: str) -> None:
 
 
 def test_ids_are_stable() -> None:
-    assert term_id("cortex") == 1552404247
+    assert term_id("cortex") == 2309808210
