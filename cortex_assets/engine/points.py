@@ -19,7 +19,7 @@ from resources.memory import give_back
 from resources.vectors.protocol import Upserts
 from resources.vectors.publishing import write_segment
 
-READ_POINTS, PART_POINTS = 6_500, 1_000
+READ_POINTS, PART_POINTS = 11_000, 1_000
 """Read at once, and encoded at once: what a process that writes points has in memory."""
 
 
@@ -35,18 +35,20 @@ def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -
     Yields:
         Payload, row hash, vector (null where there is none), sparse terms and weights.
     """
-    for start in range(0, wanted.height, READ_POINTS):
-        yield from _parts(lake, space_id, shard, wanted.slice(start, READ_POINTS))
-
-
-def _parts(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """``parts_of`` of some points, whose rows are read at once: neither vectors nor documents lie in their order."""
-    hashes = wanted.filter("has_vector").get_column("embed_hash").unique().to_list()
-    vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
-    vectors = vectors.unique("embed_hash", keep="first")
     document_ids = wanted.get_column("document_id").unique().to_list()
     scan = lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
     documents = scan.drop("text", "structure").collect()
+    for start in range(0, wanted.height, READ_POINTS):
+        yield from _parts(lake, space_id, shard, wanted.slice(start, READ_POINTS), documents)
+
+
+def _parts(
+    lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame, documents: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    """``parts_of`` of some points, whose rows are read at once: vectors do not lie in their order."""
+    hashes = wanted.filter("has_vector").get_column("embed_hash").unique().to_list()
+    vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
+    vectors = vectors.unique("embed_hash", keep="first")
     keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": wanted["chunk_id"].to_list()}
     found = lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
     chunks = wanted.select("chunk_id").join(found, on="chunk_id", maintain_order="left")

@@ -53,7 +53,9 @@ class Postings:
         lengths = terms.list.len().fill_null(0).to_numpy()
         flat = _flat(terms).astype(np.uint32, copy=False)
         order = np.argsort(flat, kind="stable")
-        known, counts = np.unique(flat[order], return_counts=True)
+        ascending = flat[order]
+        firsts = np.flatnonzero(np.diff(ascending, prepend=ascending[:1] + 1))
+        known, counts = ascending[firsts], np.diff(firsts, append=len(ascending))
         rows = np.repeat(np.arange(len(terms), dtype=np.uint32), lengths)[order]
         values = _flat(weights).astype(np.float32, copy=False)[order]
         return cls(known, counts.astype(np.uint32), np.cumsum(counts), rows, values, len(terms))
