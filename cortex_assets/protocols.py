@@ -63,6 +63,18 @@ class ChunkStore(Protocol[FilterT]):
         """The ``limit`` points with the greatest sparse dot product, of those above zero that the filter keeps."""
         ...
 
+    def sparse_scores(
+        self,
+        space_id: str,
+        shards: Sequence[str],
+        indices: Sequence[int],
+        weights: Sequence[float],
+        ids: Sequence[str],
+        /,
+    ) -> Mapping[str, float]:
+        """The sparse dot product of the points among ``ids``; one without a common term may be left out."""
+        ...
+
     def document_frequencies(
         self, space_id: str, shards: Sequence[str], terms: Sequence[int], /
     ) -> tuple[Mapping[int, int], int]:

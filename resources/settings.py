@@ -158,8 +158,9 @@ def free_space_guard(path: Path, settings: Settings, needed: int = 0) -> None:
 def quiet_math_threads() -> None:
     """Two threads for numpy's BLAS that sleep at once, unless the environment says otherwise; call it before numpy is imported.
 
-    Two embed a question in 9 ms instead of 13 ms; more have too little to do. By OpenBLAS' own habit they would go on
-    waiting at full speed for 20 ms and fight the index and torch for the cores: a search took 24-32 ms instead of 9.7 ms.
+    A long text is embedded sooner by two (a short one needs one, see ``bert_numpy``); more have too little to do. By
+    OpenBLAS' own habit they would go on waiting at full speed for 20 ms and fight the index and torch for the cores: a
+    search took 24-32 ms instead of 9.7 ms.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")  # as a power of two, in cycles

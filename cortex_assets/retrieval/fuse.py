@@ -13,7 +13,7 @@ only sparse search found changed nothing (.0002) and is not asked for. Stores, t
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +34,9 @@ DENSE_WEIGHT = {Form.EXACT: 0.25, Form.MIXED: 0.4, Form.NATURAL: 0.7}
 
 DIGITS = 4
 """Scores are rounded to so many digits, so that noise of the last bits never decides an order."""
+
+SparseScores = Callable[[Sequence[str]], Mapping[str, float]]
+"""Exact sparse scores of given chunk ids; one that is left out scores 0."""
 
 _QUOTED = re.compile(r'"([^"]{2,200})"|“([^”]{2,200})”|`([^`]{2,200})`')
 _IDENTIFIER = re.compile(
@@ -120,7 +123,7 @@ def fuse(
     dense_weight: float,
     limit: int,
     sparse_floor: float = 0.0,
-    score_sparse: Callable[[str], float] | None = None,
+    score_sparse: SparseScores | None = None,
 ) -> list[Fused]:
     """Rank the union of candidates by ``dense_weight * dense + (1 - dense_weight) * sparse / best sparse``.
 
@@ -132,8 +135,8 @@ def fuse(
             0.
         sparse_floor: what no chunk outside ``sparse`` can exceed: the lowest sparse score when the search was cut
             off, else 0.
-        score_sparse: exact sparse scores of given chunk ids; asked only for those that can still reach the first
-            ``limit``.
+        score_sparse: exact sparse scores of given chunk ids; asked once, for those that can
+            still reach the first ``limit``.
 
     Returns:
         All candidates, best first, ties by chunk id.
@@ -146,26 +149,12 @@ def fuse(
     totals.update((key, weight * dense[key]) for key in unknown)
     known: dict[str, float] = dict(sparse)
     if score_sparse is not None and sparse and sparse_floor > 0:
-        top = sorted(totals.values(), reverse=True)[:limit]
-        for key in sorted(unknown, key=lambda key: -totals[key]):
-            if len(totals) > limit and totals[key] + share * sparse_floor < top[-1]:
-                break
-            known[key] = min(score_sparse(key), sparse_floor)
-            gained = totals[key] + share * known[key]
-            top = _raised(top, totals[key], gained)
-            totals[key] = gained
+        least = sorted(totals.values(), reverse=True)[limit - 1] if len(totals) > limit else 0.0
+        hopeful = [key for key in unknown if totals[key] + share * sparse_floor >= least]
+        scores = score_sparse(hopeful)
+        for key in hopeful:
+            known[key] = min(scores.get(key, 0.0), sparse_floor)
+            totals[key] += share * known[key]
     fused = [Fused(key, round(total, DIGITS), known.get(key)) for key, total in totals.items()]
     fused.sort(key=lambda one: (-one.score, one.chunk_id))
     return fused
-
-
-def _raised(top: list[float], before: float, after: float) -> list[float]:
-    """The best totals, descending, after one candidate's total rose from ``before`` to ``after``."""
-    if after <= top[-1]:
-        return top
-    rest = list(top)
-    if before >= top[-1]:
-        rest.remove(before)
-    else:
-        rest.pop()
-    return sorted([*rest, after], reverse=True)

@@ -8,20 +8,19 @@ what a word is in ``sparse``. Answers in sentences do not belong here.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from cortex_assets.protocols import ChunkStore, FoundPoint
 from cortex_assets.retrieval.cite import Citation
-from cortex_assets.retrieval.fuse import DIGITS, Fused, Question, fuse, question_form, scaled_dense
+from cortex_assets.retrieval.fuse import DIGITS, Fused, Question, SparseScores, fuse, question_form, scaled_dense
 from cortex_assets.retrieval.highlight import Snippet, displayable, snippet
 from cortex_assets.retrieval.sparse import (
     QUERY_CHARACTERS,
-    Fields,
     TermIds,
     Weights,
     query_terms,
     query_vector,
-    score_text,
 )
 
 FilterT = TypeVar("FilterT")
@@ -206,7 +205,7 @@ def search_spaces(
         _find_dense(found, store, space, asked, depth, filter, watch)
     notes += _notes(spaces, found, len(ids) > 0)
     by_term = dict(zip(ids.tolist(), weights.tolist(), strict=True))
-    ranked = _ranked(found, form, by_term, limit + _SPARE)
+    ranked = _ranked(found, form, partial(_sparse_scores, found, store, spaces, by_term), limit + _SPARE)
     hits = _hits(ranked, found, by_term, limit)
     watch.lap("rank")
     return SearchResult(hits, watch.stop(), tuple(notes))
@@ -286,12 +285,24 @@ def _find_dense(
     watch.lap("dense")
 
 
-def _ranked(found: _Candidates, form: Question, by_term: Mapping[int, float], limit: int) -> list[Fused]:
+def _sparse_scores(
+    found: _Candidates,
+    store: ChunkStore[FilterT],
+    spaces: Sequence[LiveSpace],
+    by_term: Mapping[int, float],
+    chunks: Sequence[str],
+) -> dict[str, float]:
+    """Sparse scores of candidates that only dense search found, each from the space it was found in."""
+    terms, weights = list(by_term), list(by_term.values())
+    scores: dict[str, float] = {}
+    for space in spaces:
+        mine = [chunk for chunk in chunks if found.spaces[chunk] == space.space_id]
+        scores.update(store.sparse_scores(space.space_id, space.shards, terms, weights, mine))
+    return scores
+
+
+def _ranked(found: _Candidates, form: Question, score_sparse: SparseScores, limit: int) -> list[Fused]:
     """All candidates by fused score; those with every exact string of the question before all others."""
-
-    def score_sparse(chunk_id: str) -> float:
-        return score_text(_fields(found.points[chunk_id].payload), by_term)
-
     ranked = fuse(
         found.scaled,
         found.sparse,
@@ -315,11 +326,6 @@ def _ranked(found: _Candidates, form: Question, by_term: Mapping[int, float], li
 
 def _meets(form: Question, payload: Mapping[str, Any]) -> bool:
     return form.is_met_by(*(str(payload.get(name) or "") for name in ("text", "symbol", "path", "title", "context")))
-
-
-def _fields(payload: Mapping[str, Any]) -> Fields:
-    names = ("text", "context", "title", "symbol", "path")
-    return Fields(*(str(payload.get(name) or "") for name in names))
 
 
 def _hits(ranked: Sequence[Fused], found: _Candidates, by_term: Mapping[int, float], limit: int) -> tuple[Hit, ...]:

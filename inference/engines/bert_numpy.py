@@ -1,18 +1,57 @@
 """BERT in numpy on memory-mapped weights: one query in a fresh process in a fifth of a second, without torch.
 
 The same space as ``bert_torch`` (cosine 1.000000), for a handful of texts; bulk work belongs there.
+
+A text's states are the columns of an array of shape (hidden, tokens), so that every weight is the left factor as it lies in
+the file: nothing is copied or turned round.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from inference.engines.bert_files import BertShape, Weights
+from inference.engines.precision import has_avx512
 from inference.protocols import Floats, IdsTokenizer, Ints, Progress, Space
 
-# Abramowitz and Stegun 7.1.26: erf to 1.5e-7, the precision of float32; numpy has no erf.
-_ERF: Final = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+# Abramowitz and Stegun 7.1.26: erf to 1.5e-7, the precision of float32; numpy has no erf. Here of x / sqrt(2), and halved.
+_ERF: Final = tuple(np.float32(c / 2) for c in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
+_ERF_SCALE: Final = np.float32(0.3275911 * 0.5**0.5)
+
+_UNPACKED: Final = 1_000_000
+"""Multiplications in a product up to which OpenBLAS' AVX-512 kernels read a matrix where it lies; of a larger one they make
+a packed copy first, which for a short text costs more than the product. Source: ``sgemm_small_kernel_permit_skylakex.c``."""
+_LEAST_ROWS: Final = 16
+"""Smaller products than of so many rows are no gain."""
+
+
+class _Linear(NamedTuple):
+    """A weight of shape (out, in) and a bias of shape (out, 1)."""
+
+    weight: Floats
+    bias: Floats
+
+
+class _Norm(NamedTuple):
+    """Scale and shift of a layer norm, of shape (hidden, 1)."""
+
+    scale: Floats
+    shift: Floats
+
+
+class _Layer(NamedTuple):
+    """The tensors of one layer."""
+
+    query: _Linear
+    key: _Linear
+    value: _Linear
+    attended: _Linear
+    attention_norm: _Norm
+    inner: _Linear
+    outer: _Linear
+    norm: _Norm
 
 
 class BertNumpy:
@@ -23,16 +62,20 @@ class BertNumpy:
         shape: the encoder's numbers.
         weights: its tensors.
         tokenizer: its tokenizer.
+        unpacked: size of a product up to which BLAS makes no copy of the weight; None is this processor's.
     """
 
     precision = "fp32"
 
-    def __init__(self, space: Space, shape: BertShape, weights: Weights, tokenizer: IdsTokenizer) -> None:
+    def __init__(
+        self, space: Space, shape: BertShape, weights: Weights, tokenizer: IdsTokenizer, unpacked: int | None = None
+    ) -> None:
         self.space = space
         self.tokenizer = tokenizer
         self._shape = shape
         self._weights = weights
         self._frame = np.asarray(tokenizer.special_ids, dtype=np.int32)
+        self._unpacked = (_UNPACKED if has_avx512() else 0) if unpacked is None else unpacked
 
     def embed_batch(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
         """Vectors of shape (len(texts), dimensions), float32, of length 1; a longer text is cut at ``max_tokens``."""
@@ -45,60 +88,117 @@ class BertNumpy:
         return vectors
 
     def _embed(self, ids: Ints) -> Floats:
-        states = self._embeddings(ids)
-        for layer in range(self._shape.layers):
-            states = self._layer(f"encoder.layer.{layer}.", states)
-        pooled: Floats = states[0] if self.space.pooling == "cls" else states.mean(axis=0)
+        words, positions, kinds, norm = self._tables
+        states = self._norm(norm, np.ascontiguousarray((words[ids] + positions[: len(ids)] + kinds[0]).T))
+        for layer in self._layers:
+            states = self._layer(layer, states)
+        pooled: Floats = states[:, 0] if self.space.pooling == "cls" else states.mean(axis=1)
         vector: Floats = pooled / np.maximum(np.linalg.norm(pooled), np.float32(1e-12))
         return vector
 
-    def _embeddings(self, ids: Ints) -> Floats:
-        weights = self._weights
-        words = weights["embeddings.word_embeddings.weight"][ids]
-        positions = weights["embeddings.position_embeddings.weight"][: len(ids)]
-        kind = weights["embeddings.token_type_embeddings.weight"][0]
-        return self._norm("embeddings.LayerNorm", words + positions + kind)
+    @cached_property
+    def _tables(self) -> tuple[Floats, Floats, Floats, _Norm]:
+        """Embeddings of words, positions and kinds, one a row, and their norm."""
+        names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+        words, positions, kinds = (self._weights[f"embeddings.{name}.weight"] for name in names)
+        return words, positions, kinds, self._norm_of("embeddings.")
 
-    def _layer(self, prefix: str, states: Floats) -> Floats:
-        attended = self._linear(prefix + "attention.output.dense", self._attention(prefix + "attention.self.", states))
-        states = self._norm(prefix + "attention.output.LayerNorm", attended + states)
-        inner = _gelu(self._linear(prefix + "intermediate.dense", states))
-        return self._norm(prefix + "output.LayerNorm", self._linear(prefix + "output.dense", inner) + states)
+    @cached_property
+    def _layers(self) -> tuple[_Layer, ...]:
+        layers = []
+        for number in range(self._shape.layers):
+            prefix = f"encoder.layer.{number}."
+            query, key, value = (
+                self._linear_of(f"{prefix}attention.self.{name}") for name in ("query", "key", "value")
+            )
+            layers.append(
+                _Layer(
+                    query=query,
+                    key=key,
+                    value=value,
+                    attended=self._linear_of(prefix + "attention.output.dense"),
+                    attention_norm=self._norm_of(prefix + "attention.output."),
+                    inner=self._linear_of(prefix + "intermediate.dense"),
+                    outer=self._linear_of(prefix + "output.dense"),
+                    norm=self._norm_of(prefix + "output."),
+                )
+            )
+        return tuple(layers)
 
-    def _attention(self, prefix: str, states: Floats) -> Floats:
-        length, hidden = states.shape
-        width = hidden // self._shape.heads
+    def _linear_of(self, name: str) -> _Linear:
+        return _Linear(self._weights[name + ".weight"], self._column(name + ".bias"))
+
+    def _norm_of(self, prefix: str) -> _Norm:
+        return _Norm(self._column(prefix + "LayerNorm.weight"), self._column(prefix + "LayerNorm.bias"))
+
+    def _column(self, name: str) -> Floats:
+        return self._weights[name][:, np.newaxis]
+
+    def _layer(self, layer: _Layer, states: Floats) -> Floats:
+        attended = self._linear(layer.attended, self._attention(layer, states))
+        attended += states
+        states = self._norm(layer.attention_norm, attended)
+        outer = self._linear(layer.outer, _gelu(self._linear(layer.inner, states)))
+        outer += states
+        return self._norm(layer.norm, outer)
+
+    def _attention(self, layer: _Layer, states: Floats) -> Floats:
+        hidden, length = states.shape
+        by_head = (self._shape.heads, hidden // self._shape.heads, length)
         query, key, value = (
-            self._linear(prefix + part, states).reshape(length, self._shape.heads, width).transpose(1, 0, 2)
-            for part in ("query", "key", "value")
+            self._linear(linear, states).reshape(by_head) for linear in (layer.query, layer.key, layer.value)
         )
-        scores = query @ key.transpose(0, 2, 1) * np.float32(width**-0.5)
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        scores /= scores.sum(axis=-1, keepdims=True)
-        attended: Floats = (scores @ value).transpose(1, 0, 2).reshape(length, hidden)
+        query *= np.float32(by_head[1] ** -0.5)
+        scores = key.transpose(0, 2, 1) @ query  # of each head (asked, asking)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        attended: Floats = (value @ scores).reshape(hidden, length)
         return attended
 
-    def _linear(self, name: str, states: Floats) -> Floats:
-        # The weight first: BLAS is a quarter faster when the large matrix is the left one and the text is short.
-        result: Floats = (self._weights[name + ".weight"] @ states.T).T + self._weights[name + ".bias"]
+    def _linear(self, linear: _Linear, states: Floats) -> Floats:
+        result = _product(linear.weight, states, self._unpacked)
+        result += linear.bias
         return result
 
-    def _norm(self, name: str, states: Floats) -> Floats:
-        centered = states - states.mean(axis=-1, keepdims=True)
-        variance = np.mean(centered * centered, axis=-1, keepdims=True)
-        scaled = centered / np.sqrt(variance + np.float32(self._shape.epsilon))
-        result: Floats = scaled * self._weights[name + ".weight"] + self._weights[name + ".bias"]
-        return result
+    def _norm(self, norm: _Norm, states: Floats) -> Floats:
+        """Layer norm of each column, in place."""
+        shares = np.full((1, len(states)), 1 / len(states), dtype=np.float32)  # BLAS adds columns faster than numpy
+        states -= shares @ states
+        variance = shares @ (states * states)
+        states /= np.sqrt(variance + np.float32(self._shape.epsilon))
+        states *= norm.scale
+        states += norm.shift
+        return states
+
+
+def _product(weight: Floats, states: Floats, unpacked: int) -> Floats:
+    """``weight @ states``, in blocks of rows each of which has at most ``unpacked`` multiplications, where that pays."""
+    rows, width = weight.shape
+    length = states.shape[1]
+    most = unpacked // (width * length)
+    if not _LEAST_ROWS <= most < rows:
+        return weight @ states
+    blocks = next(blocks for blocks in range(-(-rows // most), rows + 1) if rows % blocks == 0)
+    result: Floats = (weight.reshape(blocks, -1, width) @ states).reshape(rows, length)
+    return result
 
 
 def _gelu(values: Floats) -> Floats:
-    """The exact (erf) GELU of an array."""
-    scaled = np.abs(values) * np.float32(0.5**0.5)
-    fraction = 1 / (1 + np.float32(0.3275911) * scaled)
-    series = np.zeros_like(fraction)
-    for coefficient in _ERF:
-        series = (series + np.float32(coefficient)) * fraction
-    tail = series * np.exp(-scaled * scaled)
-    positive = np.where(values >= 0, 2 - tail, tail)
-    result: Floats = np.float32(0.5) * values * positive
-    return result
+    """The exact (erf) GELU of an array, in place: max(x, 0) - |x| erfc(|x| / sqrt(2)) / 2."""
+    size = np.abs(values)
+    fraction = size * _ERF_SCALE
+    fraction += np.float32(1)
+    np.reciprocal(fraction, out=fraction)
+    tail = fraction * _ERF[0]
+    for coefficient in _ERF[1:]:
+        tail += coefficient
+        tail *= fraction
+    np.multiply(size, size, out=fraction)
+    fraction *= np.float32(-0.5)
+    tail *= np.exp(fraction, out=fraction)
+    tail *= size
+    values += size
+    values *= np.float32(0.5)
+    values -= tail
+    return values

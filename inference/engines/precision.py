@@ -1,4 +1,4 @@
-"""Which device and precision the torch encoder should use here: by asking, then by trying.
+"""What this machine's processors are good at, and which device and precision the torch encoder should use: by asking, then trying.
 
 bf16 pays only where the processor multiplies it natively; elsewhere it is several times slower than float32. So flags
 decide whether to try, and a short trial on the real weights decides whether to use it.
@@ -16,6 +16,7 @@ from inference.errors import EngineUnavailable
 from inference.protocols import Floats, Ints
 
 _NATIVE_FLAGS: Final = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+_AVX512_FLAGS: Final = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
 _TRIAL_TEXTS: Final = 8
 _TRIAL_TOKENS: Final = 126
 LEAST_COSINE: Final = 0.999
@@ -43,12 +44,22 @@ def choose_device(wanted: str = "auto") -> str:
 
 def has_native_bf16(cpu_flags: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor says it multiplies bf16 (AMX, AVX512-BF16, or ARM's bf16)."""
+    return not _NATIVE_FLAGS.isdisjoint(_flags(cpu_flags))
+
+
+def has_avx512(cpu_flags: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor has the parts of AVX-512 for which OpenBLAS has kernels of their own."""
+    return _flags(cpu_flags) >= _AVX512_FLAGS
+
+
+def _flags(cpu_flags: Path) -> set[str]:
+    """What the processor says it can do; empty where the system does not tell."""
     try:
         text = cpu_flags.read_text("utf-8", errors="replace")
     except OSError:
-        return False
+        return set()
     found = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    return found is not None and not _NATIVE_FLAGS.isdisjoint(found.group(1).split())
+    return set(found.group(1).split()) if found else set()
 
 
 def is_worth_bf16(plain: Encode, short: Encode, vocabulary: int) -> bool:

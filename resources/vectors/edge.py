@@ -184,6 +184,21 @@ class EdgeStore:
 
         return self._reading(space_id, shards, read)
 
+    def sparse_scores(
+        self, space_id: str, shards: Sequence[str], indices: Sequence[int], weights: Sequence[float], ids: Sequence[str]
+    ) -> dict[str, float]:
+        """See ``VectorStore.sparse_scores``."""
+        query = SparseQuery(indices, weights)
+
+        def read(parts: list[Part]) -> dict[str, float]:
+            scores: dict[str, float] = {}
+            for part in parts:
+                for chunk, score in part.sparse_scores(query, ids):
+                    scores[chunk] = max(score, scores.get(chunk, 0.0))
+            return scores
+
+        return self._reading(space_id, shards, read)
+
     def document_frequencies(self, space_id: str, shards: Sequence[str], terms: Sequence[int]) -> Frequencies:
         """See ``VectorStore.document_frequencies``."""
         wanted = np.asarray(terms, dtype=np.uint32)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from resources.vectors.filters import Condition
@@ -169,9 +170,7 @@ class EdgeSegment(Segment):
         self, query: SparseQuery, where: Where | None, limit: int, floor: float | None
     ) -> list[Candidate]:
         """See ``Segment.search_sparse``."""
-        rows, scores = self._postings().best(query, where.rows if where else None, limit, floor)
-        ids = self._payloads.ids(rows)
-        return [Candidate(chunk, round(score, DIGITS)) for chunk, score in zip(ids, scores.tolist(), strict=True)]
+        return self._candidates(*self._postings().best(query, where.rows if where else None, limit, floor))
 
     def payloads(self, ids: Iterable[str]) -> dict[str, Payload]:
         """See ``Segment.payloads``."""
@@ -217,6 +216,10 @@ class EdgeSegment(Segment):
 
     def _rows_of(self, ids: Iterable[str]) -> list[int]:
         return self._payloads.rows(ids)
+
+    def _candidates(self, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> list[Candidate]:
+        ids = self._payloads.ids(rows)
+        return [Candidate(chunk, round(score, DIGITS)) for chunk, score in zip(ids, scores.tolist(), strict=True)]
 
     def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Where | None]:
         import qdrant_edge as qe

@@ -7,7 +7,7 @@ A row is a point's place in the segment's sidecar. Scores are sums of products, 
 qdrant-edge gives the same ones, takes three times as long, and making its sparse vectors was a third of writing a segment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,7 +74,7 @@ class Postings:
             DamagedIndexError: they cannot be read.
         """
         terms, counts = _pair(folder / FREQUENCIES, None)
-        rows, bits = _pair(folder / POSTINGS, "r")
+        rows, bits = map(np.asarray, _pair(folder / POSTINGS, "r"))  # numpy's memmap class makes every slice dear
         ends = np.cumsum(counts, dtype=np.int64)
         if rows.size != (ends[-1] if ends.size else 0):
             raise unreadable(folder / POSTINGS, ValueError(f"{rows.size} entries, {FREQUENCIES} counts others"))
@@ -95,23 +95,26 @@ class Postings:
             limit: how many at most.
             floor: the least score.
         """
-        wanted = np.asarray(query.indices, dtype=np.uint32)
-        places = np.searchsorted(self.terms, wanted)
-        spans: list[Rows] = []
-        products: list[Floats] = []
-        for place, term, weight in zip(places.tolist(), wanted.tolist(), query.weights, strict=True):
-            if place < self.terms.size and self.terms[place] == term:
-                end = int(self.ends[place])
-                start = end - int(self.counts[place])
-                spans.append(self.rows[start:end])
-                products.append(self.weights[start:end] * np.float32(weight))
-        if not spans:
+        lists = list(self._lists(query))
+        if not lists:
             return np.zeros(0, np.int64), np.zeros(0)
-        products_of_rows = np.bincount(np.concatenate(spans), np.concatenate(products), minlength=self.size)
+        products = [weights * weight for _, weights, weight in lists]
+        products_of_rows = np.bincount(
+            np.concatenate([rows for rows, _, _ in lists]), np.concatenate(products), minlength=self.size
+        )
         scores = products_of_rows.astype(np.float64, copy=False)
         if allowed is not None:
             scores *= allowed
         return top(scores, limit, max(floor or 0.0, np.finfo(np.float64).tiny))
+
+    def scores(self, query: SparseQuery, rows: Sequence[int]) -> npt.NDArray[np.float64]:
+        """The dot product of each of ``rows``, 0 where a point holds no term of the query."""
+        wanted = np.asarray(rows, dtype=np.uint32)
+        scores = np.zeros(wanted.size)
+        for held, weights, weight in self._lists(query):
+            places = np.minimum(np.searchsorted(held, wanted), held.size - 1)
+            scores += np.where(held[places] == wanted, weights[places] * weight, 0)
+        return scores
 
     def counts_of(self, rows: Sequence[int]) -> Counts:
         """Sorted terms of some points and in how many of them each occurs."""
@@ -130,6 +133,16 @@ class Postings:
         empty = pl.lit([], dtype=pl.List(pl.UInt32)), pl.lit([], dtype=pl.List(pl.Float32))
         filled = every.select(pl.col("terms").fill_null(empty[0]), pl.col("weights").fill_null(empty[1]))
         return filled["terms"], filled["weights"]
+
+    def _lists(self, query: SparseQuery) -> Iterator[tuple[Rows, Floats, np.float32]]:
+        """Of each term of the query that occurs: rows, weights, and the query's weight."""
+        wanted = np.asarray(query.indices, dtype=np.uint32)
+        places = np.searchsorted(self.terms, wanted)
+        for place, term, weight in zip(places.tolist(), wanted.tolist(), query.weights, strict=True):
+            if place < self.terms.size and self.terms[place] == term:
+                end = int(self.ends[place])
+                start = end - int(self.counts[place])
+                yield self.rows[start:end], self.weights[start:end], np.float32(weight)
 
     def _entries(self, rows: Sequence[int]) -> tuple[Rows, Terms, Floats]:
         """Row, term and weight of every posting of some points, by term."""

@@ -217,6 +217,12 @@ class VectorStore(Protocol):
         """Both searches in one call; a half that is None is empty."""
         ...
 
+    def sparse_scores(
+        self, space_id: str, shards: Sequence[str], indices: Sequence[int], weights: Sequence[float], ids: Sequence[str]
+    ) -> dict[str, float]:
+        """The sparse dot product of the points among ``ids``; one without a common term may be left out."""
+        ...
+
     def document_frequencies(self, space_id: str, shards: Sequence[str], terms: Sequence[int]) -> Frequencies:
         """How many live points hold each term, exact after updates and deletes."""
         ...

@@ -4,7 +4,6 @@ A list is ranked by (score rounded to 1e-4 descending, chunk_id). An engine rank
 ``exact_top`` reads past the cut until no point that ties with the last place can be missing. Nothing here knows Qdrant.
 """
 
-import heapq
 import threading
 from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -46,11 +45,7 @@ class Floor:
     def raise_by(self, found: Iterable[Candidate]) -> None:
         """Take the scores of live candidates into account."""
         with self._lock:
-            for candidate in found:
-                if len(self._best) < self._limit:
-                    heapq.heappush(self._best, candidate.score)
-                elif candidate.score > self._best[0]:
-                    heapq.heapreplace(self._best, candidate.score)
+            self._best = sorted([*self._best, *(candidate.score for candidate in found)])[-self._limit :]
 
 
 def exact_top(

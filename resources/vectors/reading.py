@@ -76,6 +76,10 @@ class Part:
             lexical = self._top(partial(self.segment.search_sparse, sparse, condition), floors.sparse, floors.limit)
         return dense, lexical
 
+    def sparse_scores(self, query: SparseQuery, ids: Sequence[str]) -> list[Candidate]:
+        """The sparse dot product of the live points among ``ids``."""
+        return self.segment.sparse_scores(query, [chunk for chunk in ids if chunk not in self.dead])
+
     def _top(self, fetch: Fetch, floor: Floor, limit: int) -> list[Candidate]:
         return exact_top(fetch, limit, self.dead, len(self.dead), self.entry.points + len(self.dead), floor)
 

@@ -88,6 +88,11 @@ class Segment(ABC):
         """In how many points of the segment, dead ones included, each of ``terms`` occurs."""
         return self._postings().frequencies(terms)
 
+    def sparse_scores(self, query: SparseQuery, ids: Iterable[str]) -> list[Candidate]:
+        """The sparse dot product of the points among ``ids`` that the sidecar lists, in the order of rows."""
+        rows = self._rows_of(ids)
+        return self._candidates(np.asarray(rows, dtype=np.int64), self._postings().scores(query, rows))
+
     def condition(self, wanted: Filter | None) -> tuple[bool, Any]:
         """Whether any point of the segment may match, and the filter as this kind of segment's searches take it."""
         if wanted is None:
@@ -135,6 +140,10 @@ class Segment(ABC):
     @abstractmethod
     def _rows_of(self, ids: Iterable[str]) -> list[int]:
         """Row of each point among ``ids`` that the sidecar lists, ascending."""
+
+    @abstractmethod
+    def _candidates(self, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> list[Candidate]:
+        """The points in some rows with their scores, rounded."""
 
     @abstractmethod
     def _translated(self, conditions: Sequence[Condition]) -> tuple[bool, Any]:

@@ -190,6 +190,18 @@ class ServerStore:
         stored = self._stored(space_id, ids, with_payload)
         return Hits(*([_hit(hit, stored) for hit in halves.get(using, ())] for using in ("dense", "terms")))
 
+    def sparse_scores(
+        self, space_id: str, shards: Sequence[str], indices: Sequence[int], weights: Sequence[float], ids: Sequence[str]
+    ) -> dict[str, float]:
+        """See ``VectorStore.sparse_scores``."""
+        from qdrant_client import models as qm
+
+        if not (len(ids) and len(indices) and self._client.collection_exists(space_id)):
+            return {}
+        asked = qm.SparseVector(indices=[*indices], values=[*weights])
+        only = [self._in_shards(shards), qm.HasIdCondition(has_id=[str(UUID(chunk)) for chunk in ids])]
+        return {found.chunk_id: found.score for found in self._top(space_id, "terms", asked, only, len(ids), None)}
+
     def document_frequencies(self, space_id: str, shards: Sequence[str], terms: Sequence[int]) -> Frequencies:
         """See ``VectorStore.document_frequencies``."""
         from qdrant_client import models as qm

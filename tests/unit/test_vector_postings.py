@@ -41,6 +41,12 @@ def test_the_best_are_those_of_brute_force(points: list[Point], query: Point, da
     assert len({*rows.tolist()}) == len(rows)
 
 
+@given(some_points, st.dictionaries(st.integers(0, 13) | st.just(2**32 - 1), weights, max_size=5))
+def test_every_point_has_its_score(points: list[Point], query: Point) -> None:
+    scores = inverted(points).scores(SparseQuery(list(query), list(query.values())), range(len(points)))
+    assert scores.tolist() == [sum(w * query.get(term, 0) for term, w in point.items()) for point in points]
+
+
 @given(some_points, st.data())
 def test_points_come_back_out(points: list[Point], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(points) - 1), unique=True)) if points else []

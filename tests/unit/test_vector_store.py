@@ -68,6 +68,21 @@ def test_searches_equal_brute_force(store: VectorStore) -> None:
     assert store.search_sparse(SPACE, ["notes"], [], [], 5) == []
 
 
+def test_sparse_scores_are_those_of_the_search(store: VectorStore) -> None:
+    put(store, points(range(60)))
+    put(store, points(range(30, 40), salt=1), [chunk(5)])  # superseded in the older segment, and deleted
+    put(store, points(range(60, 80)), shard="more")
+    shards, asked, weights = ["notes", "more"], list(TERMS), list(TERMS.values())
+    every = dict(pairs(store.search_sparse(SPACE, shards, asked, weights, 100)))
+    ids = [*(chunk(number) for number in range(3, 75, 4)), chunk(5), chunk(999)]
+    scores = store.sparse_scores(SPACE, shards, asked, weights, ids)
+    assert {key: score for key, score in scores.items() if score} == {key: every[key] for key in ids if key in every}
+    assert chunk(5) not in scores
+    assert store.sparse_scores(SPACE, ["more"], asked, weights, [chunk(3), chunk(34)]) == {}
+    assert store.sparse_scores(SPACE, shards, asked, weights, []) == {}
+    assert not any(store.sparse_scores(SPACE, shards, [], [], ids).values())
+
+
 def test_updates_and_deletes_arrive(store: VectorStore) -> None:
     put(store, points(range(60)))
     expected = points(range(60))

@@ -94,6 +94,10 @@ class ExactStore:
                 scored.append(Found(chunk, score, row, shard))
         return sorted(scored, key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
 
+    def sparse_scores(self, space_id, shards, indices, weights, ids):
+        found = self.search_sparse(space_id, shards, indices, weights, len(self.rows), None)
+        return {hit.chunk_id: hit.score for hit in found if hit.chunk_id in ids}
+
     def document_frequencies(self, space_id, shards, terms):
         stored = [self._vector(row) for _, _, _, row, _ in self._rows(space_id, shards)]
         return {term: sum(term in vector for vector in stored) for term in terms}, len(stored)

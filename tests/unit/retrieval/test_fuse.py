@@ -1,5 +1,7 @@
 """Fusion: forms of questions, scaled scores, exact order."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,9 +77,9 @@ def test_the_first_places_are_as_if_every_sparse_score_were_known(
     floor = min(known.values()) if 0 < len(known) == limit else 0.0
     asked: list[str] = []
 
-    def score_sparse(key: str) -> float:
-        asked.append(key)
-        return every.get(key, 0.0)
+    def score_sparse(keys: Sequence[str]) -> dict[str, float]:
+        asked.extend(keys)
+        return {key: every[key] for key in keys if key in every}
 
     cut = fuse(dense, known, dense_weight=weight, limit=limit, sparse_floor=floor, score_sparse=score_sparse)
     whole = fuse(dense, every, dense_weight=weight, limit=limit)
