@@ -185,13 +185,15 @@ class Writer:
     def _count(self, frame: pl.DataFrame) -> None:
         """Add a frame's counts and ids to the running totals of its keys."""
         counts = frame.group_by("input_key").agg(
-            pl.len().cast(pl.Int64).alias("n"), pl.col("row_hash").sum().alias("s"), pl.col(self._id).alias("ids")
+            pl.len().cast(pl.Int64).alias("n"), pl.col("row_hash").sum().alias("s")
         )
-        for key, count, total, ids in counts.iter_rows():
+        for key, count, total in counts.iter_rows():
             n, s = self._totals.get(key, (0, 0))
             self._totals[key] = (n + count, _wrap(s + total))
-            if self._is_stale(key):
-                self._open_ids.setdefault(key, set()).update(ids)
+        stale = [key for key in counts.get_column("input_key") if self._is_stale(key)]
+        if stale:
+            for key, row_id in frame.filter(pl.col("input_key").is_in(stale)).select("input_key", self._id).iter_rows():
+                self._open_ids.setdefault(key, set()).add(row_id)
 
     def _is_stale(self, key: str) -> bool:
         return bool(self._todo[key]["verdict"] != "new")

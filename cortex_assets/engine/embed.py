@@ -211,10 +211,11 @@ class EmbedStage:
 
     def _texts(self, shard: str, group: pl.DataFrame) -> pl.DataFrame:
         """``embed_hash token_count text`` of a group, longest first."""
-        keys = {name: group.get_column(name).to_list() for name in ("input_key", "chunk_id")}
-        keys["input_key"] = sorted(set(keys["input_key"]))
-        texts = self._lake.scan(CHUNKS, where={"shard": shard}, keys=keys)
-        rows = texts.select("embed_hash", "token_count", text=pl.col("context") + pl.col("text")).collect()
+        columns = ("chunk_id", "embed_hash", "token_count", "context", "text")
+        keys = group.get_column("input_key").unique().to_list()
+        found = self._lake.near(CHUNKS, {"shard": shard}, "input_key", keys, columns)
+        rows = found.join(group.select("chunk_id"), on="chunk_id", how="semi")
+        rows = rows.select("embed_hash", "token_count", text=pl.col("context") + pl.col("text"))
         return rows.sort("token_count", "embed_hash", descending=[True, False])
 
     def _embed(self, rows: pl.DataFrame, budget: Budget, progress: Progress) -> _Group:

@@ -49,8 +49,8 @@ def _parts(
     hashes = wanted.filter("has_vector").get_column("embed_hash").unique().to_list()
     vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
     vectors = vectors.unique("embed_hash", keep="first")
-    keys = {"input_key": wanted.get_column("input_key").unique().to_list(), "chunk_id": wanted["chunk_id"].to_list()}
-    found = lake.scan(CHUNKS, where={"shard": shard}, keys=keys).collect()
+    keys = wanted.get_column("input_key").unique().to_list()
+    found = lake.near(CHUNKS, {"shard": shard}, "input_key", keys, list(CHUNKS.dtypes))
     chunks = wanted.select("chunk_id").join(found, on="chunk_id", maintain_order="left")
     shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
     del found

@@ -247,11 +247,9 @@ class MapStage:
 
     def _fetch(self, shard: str, batch: pl.DataFrame) -> pl.DataFrame:
         d = self.derivation
-        keys = {"input_key": batch.get_column("source_key").unique().to_list()}
-        if d.key != "input_key":
-            keys[d.key] = batch.get_column("input_key").to_list()
+        keys = batch.get_column("source_key").unique().to_list()
         columns = list(dict.fromkeys((d.key, *d.compute_columns)))
-        rows = self._lake.scan(d.upstream, where={"shard": shard}, keys=keys).select(columns).collect()
+        rows = self._lake.near(d.upstream, {"shard": shard}, "input_key", keys, columns)
         order = batch.select(pl.col("input_key").alias(d.key), pl.int_range(pl.len()).alias("_order"))
         return rows.join(order, on=d.key, how="inner").sort("_order").drop("_order")
 

@@ -1,0 +1,97 @@
+"""Reading rows of a Delta table by many keys: files are chosen here, read as they are, and what is not wanted is dropped after.
+
+A filter inside Polars' Parquet reader, by some thousand keys, takes four times as long as reading the same files whole.
+Where few rows of a large file are wanted, it is the other way round. Which rows are wanted is for ``lakehouse``'s callers.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+DENSE_ROWS = 512
+"""A file of which at least so many rows are wanted is read whole."""
+
+Types = Mapping[str, pl.DataType]
+Options = Mapping[str, str] | None
+
+
+def rows_near(
+    handle: Any, options: Options, where: Mapping[str, str], column: str, values: Sequence[str], types: Types
+) -> pl.DataFrame:
+    """Rows whose ``column``, which the table's files are sorted by, is one of ``values``.
+
+    Args:
+        handle: a ``deltalake.DeltaTable`` whose log has the range of ``column`` for each file.
+        options: of an object store.
+        where: partition column to literal.
+        column: of the key.
+        values: of the keys.
+        types: columns to return and their types; partition columns may be among them.
+    """
+    files = _holding(handle, where, column, values)
+    if not files:
+        return pl.DataFrame(schema=dict(types))
+    stored = list(dict.fromkeys([column, *(name for name in types if name not in where)]))
+    rows = pl.scan_parquet(files, storage_options=_plain(options), hive_partitioning=False).select(stored).collect()
+    wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
+    rows = rows.join(wanted, on=column, how="semi")
+    return rows.with_columns(pl.lit(value).alias(name) for name, value in where.items()).select(
+        pl.col(name).cast(dtype) for name, dtype in types.items()
+    )
+
+
+def rows_picked(
+    handle: Any, options: Options, where: Mapping[str, str], column: str, values: Sequence[str], types: Types
+) -> pl.DataFrame:
+    """Rows whose ``column`` is one of ``values``, where the log cannot tell the files (hashes) and rows are wide.
+
+    Reads the column of all files first, then whole files that hold many, and single rows of the others: ten of 100,000
+    vectors in .05 s instead of .43 s.
+
+    Args:
+        handle: a ``deltalake.DeltaTable``.
+        options: of an object store.
+        where: partition column to literal.
+        column: compared with ``values``.
+        values: wanted.
+        types: columns to return and their types, no partition column among them.
+    """
+    files = handle.file_uris(file_pruning_predicate=[(name, "=", value) for name, value in where.items()] or None)
+    if not files:
+        return pl.DataFrame(schema=dict(types))
+    wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
+    keys = pl.scan_parquet(files, storage_options=_plain(options), include_file_paths="_file")
+    counts = keys.select("_file", column).collect().join(wanted, on=column, how="semi").group_by("_file").len()
+    frames = [pl.DataFrame(schema=dict(types))]
+    columns = [pl.col(name).cast(dtype) for name, dtype in types.items()]
+    for file in counts.filter(pl.col("len") >= DENSE_ROWS)["_file"]:
+        whole = pl.scan_parquet(file, storage_options=_plain(options)).select(list({column, *types})).collect()
+        frames.append(whole.join(wanted, on=column, how="semi").select(columns))
+    few = counts.filter(pl.col("len") < DENSE_ROWS)["_file"].to_list()
+    if few:
+        rows = pl.scan_parquet(few, storage_options=_plain(options)).filter(pl.col(column).is_in(list(values)))
+        frames.append(rows.select(columns).collect())
+    return pl.concat(frames)
+
+
+def _holding(handle: Any, where: Mapping[str, str], column: str, values: Sequence[str]) -> list[str]:
+    """URIs of the files whose range of ``column`` has one of ``values`` in it; those without a range, too."""
+    only = [(name, "=", value) for name, value in where.items()]
+    uris = {uri.rpartition("/")[2]: uri for uri in handle.file_uris(file_pruning_predicate=only or None)}
+    if not uris:
+        return []
+    ranges = pl.DataFrame(handle.get_add_actions(flatten=True)).select(
+        pl.col("path").str.split("/").list.last(),
+        low=pl.col(f"min.{column}").cast(pl.String).fill_null(""),
+        high=pl.col(f"max.{column}").cast(pl.String).fill_null("\U0010ffff"),
+    )
+    ascending = np.sort(np.array(list(values), dtype=np.str_))
+    first = ascending.searchsorted(ranges["low"].to_numpy().astype(np.str_), side="left")
+    last = ascending.searchsorted(ranges["high"].to_numpy().astype(np.str_), side="right")
+    return [uris[name] for name in ranges.filter(pl.Series(first < last))["path"] if name in uris]
+
+
+def _plain(options: Options) -> dict[str, str] | None:
+    return dict(options) if options else None
