@@ -22,6 +22,7 @@ import polars as pl
 
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
+from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.snapshots import Snapshots, latest_version
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ class Lakehouse:
         self._before_write = before_write or (lambda: None)
         self._maintenance_lock = maintenance_lock
         self._snapshots = Snapshots()
+        self._narrow = NarrowColumns()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -207,6 +209,23 @@ class Lakehouse:
             frame = frame.filter(pl.col(column).is_between(pl.lit(min(values)), pl.lit(max(values))))
             frame = frame.filter(pl.col(column).is_in(list(values)))
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.dtypes.items())
+
+    def scan_narrow(self, table: Table, columns: Sequence[str], where: Mapping[str, str] | None = None) -> pl.LazyFrame:
+        """Some columns of a table, kept in memory where the table is local and small: see ``narrow``.
+
+        Args:
+            table: what to read; a table that does not exist yet reads as an empty frame.
+            columns: none of them wide; each set of columns of a table is kept apart.
+            where: partition column to literal.
+        """
+        handle = self._snapshot(table)
+        if handle is None or "://" in self.root or handle.count() > KEPT_ROWS:
+            return self.scan(table, where=where).select(columns)
+        dtypes = {name: table.dtypes[name] for name in columns}
+        frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle).lazy()
+        for column, value in (where or {}).items():
+            frame = frame.filter(pl.col(column) == value)
+        return frame
 
     def pick(
         self, table: Table, where: Mapping[str, str], column: str, values: Sequence[str], columns: Sequence[str]
