@@ -40,8 +40,8 @@ def plan(names: Sequence[str] | None) -> PlanReport:
     lines: list[PlanLine] = []
     with opened() as house:
         registry = house.peek_registry()
-        withheld = []
-        for corpus in chosen(registry, names):
+        corpora = chosen(registry, names)
+        for corpus in corpora:
             files = house.chain(corpus, registry).stages[0]
             if not isinstance(files, FilesStage):
                 continue
@@ -52,7 +52,7 @@ def plan(names: Sequence[str] | None) -> PlanReport:
                     PlanLine(p.stage, shard, p.new, p.stale, p.orphaned, p.unchanged, p.is_exact, p.basis)
                     for p in planned
                 ]
-            withheld += withheld_of(house, corpus)
+        withheld = withheld_of(house, corpora)
     return PlanReport(tuple(lines), tuple(withheld), time.perf_counter() - begin)
 
 
@@ -77,7 +77,7 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
     points = sum(_points(house.store, corpus.space_id, shard) for shard in corpus.shards)
     looked_at = house.looked_at(corpus)
     published = lake.scan(SNAPSHOTS).filter(pl.col("shard").is_in(corpus.shards)).select(pl.col("published_at").max())
-    withheld = withheld_of(house, corpus)
+    withheld = withheld_of(house, [corpus])
     freshness = "never run" if looked_at is None else "behind" if datetime.now(UTC) - looked_at > BEHIND else "current"
     return CorpusStatus(
         corpus.name,

@@ -71,10 +71,10 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
         lines: list[StageLine] = []
         busy: list[str] = []
         notes: list[str] = []
-        withheld: list[Withheld] = []
         errors: list[str] = []
         did: list[ShardReport] = []
-        for corpus in chosen(registry, names):
+        corpora = chosen(registry, names)
+        for corpus in corpora:
             for report in house.run_corpus(corpus, registry, progress):
                 if report.is_busy:
                     busy.append(report.shard)
@@ -86,7 +86,7 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
                 lines += [_line(corpus.name, report, name) for name in report.stages]
                 notes += report.notes
                 notes += [n for stage in report.stages.values() for n in dict.fromkeys(stage.notes)]
-            withheld += withheld_of(house, corpus)
+        withheld = withheld_of(house, corpora)
         _after(house, did, notes)
         shown = [note for note in dict.fromkeys(notes) if not any(w.reason == note for w in withheld)]
         seconds = time.perf_counter() - begin
@@ -126,14 +126,19 @@ def _line(corpus: str, report: ShardReport, stage: str) -> StageLine:
     )
 
 
-def withheld_of(house: House, corpus: Registered) -> list[Withheld]:
-    """The deletes that the latest scan of a corpus withheld."""
-    scans = house.lake.scan(SCANS).filter(pl.col("corpus_id") == corpus.corpus_id)
-    latest = scans.sort("started_at").tail(1).collect()
-    if latest.is_empty() or not latest["withheld"][0] or latest["is_confirmed"][0]:
-        return []
-    row = latest.row(0, named=True)
-    return [Withheld(corpus.name, row["scan_id"], row["withheld"], row["withheld_reason"] or "")]
+def withheld_of(house: House, corpora: Sequence[Registered]) -> list[Withheld]:
+    """The deletes that the latest scan of each corpus withheld."""
+    columns = ("corpus_id", "scan_id", "started_at", "withheld", "withheld_reason", "is_confirmed")
+    scans = (
+        house.lake.scan(SCANS).select(columns).sort("started_at").unique("corpus_id", keep="last", maintain_order=True)
+    )
+    latest = {row["corpus_id"]: row for row in scans.collect().iter_rows(named=True)}
+    rows = [(corpus.name, latest[corpus.corpus_id]) for corpus in corpora if corpus.corpus_id in latest]
+    return [
+        Withheld(name, row["scan_id"], row["withheld"], row["withheld_reason"] or "")
+        for name, row in rows
+        if row["withheld"] and not row["is_confirmed"]
+    ]
 
 
 def confirm(scan_id: str) -> Confirmed:

@@ -23,6 +23,7 @@ import polars as pl
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
 from resources.delta_reads import rows_near, rows_picked
+from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.snapshots import Snapshots, latest_version
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Lakehouse:
         self._before_write = before_write or (lambda: None)
         self._maintenance_lock = maintenance_lock
         self._snapshots = Snapshots()
+        self._narrow = NarrowColumns()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -164,6 +166,11 @@ class Lakehouse:
         handle = self._snapshot(table)
         return 0 if handle is None else int(handle.count())
 
+    def file_count(self, table: Table, column: str, value: str) -> int:
+        """In how many files a partition lies."""
+        handle = self._snapshot(table)
+        return 0 if handle is None else len(handle.file_uris(file_pruning_predicate=[(column, "=", value)]))
+
     def partition_token(self, table: Table, column: str, values: Sequence[str]) -> str:
         """A short text that changes whenever the rows of some partitions do, and with no other partition's commits."""
         handle = self._snapshot(table)
@@ -203,6 +210,23 @@ class Lakehouse:
             frame = frame.filter(pl.col(column).is_between(pl.lit(min(values)), pl.lit(max(values))))
             frame = frame.filter(pl.col(column).is_in(list(values)))
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.dtypes.items())
+
+    def scan_narrow(self, table: Table, columns: Sequence[str], where: Mapping[str, str] | None = None) -> pl.LazyFrame:
+        """Some columns of a table, kept in memory where the table is local and small: see ``narrow``.
+
+        Args:
+            table: what to read; a table that does not exist yet reads as an empty frame.
+            columns: none of them wide; each set of columns of a table is kept apart.
+            where: partition column to literal.
+        """
+        handle = self._snapshot(table)
+        if handle is None or "://" in self.root or handle.count() > KEPT_ROWS:
+            return self.scan(table, where=where).select(columns)
+        dtypes = {name: table.dtypes[name] for name in columns}
+        frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle).lazy()
+        for column, value in (where or {}).items():
+            frame = frame.filter(pl.col(column) == value)
+        return frame
 
     def near(
         self, table: Table, where: Mapping[str, str], column: str, values: Sequence[str], columns: Sequence[str]
@@ -264,7 +288,7 @@ class Lakehouse:
     def overwrite(self, table: Table, frame: pl.DataFrame, predicate: str = "true") -> Commit:
         """Replace the rows that match ``predicate`` by ``frame``. Always with a predicate: a stale handle without one keeps old rows."""
         data = self._prepare(table, frame)
-        if self.open(table) is None:
+        if self.version(table) < 0:
             return self.append(table, frame)
         self._retry(table, lambda: self._write(table, data, "overwrite", predicate, None))
         return Commit(self.version(table), inserted=data.height)
@@ -274,27 +298,31 @@ class Lakehouse:
     ) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
+        handle = self.open(table)
         write_deltalake(
-            self.uri(table),
+            self.uri(table) if handle is None else handle,
             data,
             mode=mode,
             predicate=predicate,
             partition_by=list(table.partition_by) or None,
-            configuration=None if self.open(table) is not None else self._configuration(table),
+            configuration=self._configuration(table) if handle is None else None,
             storage_options=self.storage_options,
             target_file_size=delta_files.file_bytes(table.sort_by),
             writer_properties=delta_files.writer_properties(table.dtypes),
             commit_properties=CommitProperties(app_transactions=[Transaction(*transaction)]) if transaction else None,
         )
+        self._read_through(table, handle)
 
     def _append_cut(self, table: Table, data: pl.DataFrame) -> None:
         """Append to a table that is edited in place, as files of its size."""
-        if self.open(table) is None:
+        handle = self.open(table)
+        if handle is None:
             self._write(table, data.clear(), "append", None, None)
-        handle = self._existing(table)
+            handle = self._existing(table)
         aim = delta_files.file_bytes(table.sort_by, _bytes(handle) + delta_files.likely_bytes(data))
         actions = delta_files.write_files(self.uri(table), data, aim, _statistics(table), self.storage_options)
         handle.create_write_transaction(actions, "append", handle.schema(), list(table.partition_by))
+        self._read_through(table, handle)
 
     def _configuration(self, table: Table) -> dict[str, str | None]:
         return delta_files.configuration(table.sort_by, _statistics(table))
@@ -325,8 +353,8 @@ class Lakehouse:
                 f"{table.name}: {repeated.len()} ids stand twice in one batch of shard {shard}, such as {repeated[0]}; "
                 "the function that made the rows must give distinct ids"
             )
-        handle = self.open(table)
-        if handle is None:
+        before = self.version(table)
+        if before < 0:
             return self.append(table, frame)
         operations = [data.with_columns(pl.lit("U").alias("op"))]
         if gone:
@@ -338,7 +366,7 @@ class Lakehouse:
             operations.append(tombstones)
         source = pl.concat(operations)
         if source.is_empty():
-            return Commit(int(handle.version()))
+            return Commit(before)
         keys = ", ".join(literal(key) for key in input_keys)
         predicate = f"t.shard = {literal(shard)} AND t.input_key IN ({keys}) AND t.{id_column} = s.{id_column}"
         columns = {name: f"s.{name}" for name in table.dtypes}
@@ -351,7 +379,8 @@ class Lakehouse:
         )
 
     def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
-        merger = self._existing(table).merge(
+        handle = self._existing(table)
+        merger = handle.merge(
             source,
             predicate,
             source_alias="s",
@@ -365,12 +394,12 @@ class Lakehouse:
             .when_not_matched_insert(columns, predicate="s.op = 'U'")
             .execute()
         )
+        self._read_through(table, handle)
         return metrics
 
     def delete_where(self, table: Table, column: str, values: Sequence[str], shard: str | None = None) -> Commit:
         """Delete the rows whose ``column`` is one of ``values``; nothing matched makes no commit."""
-        handle = self.open(table)
-        if handle is None or not values:
+        if not values:
             return Commit(self.version(table))
         deleted = 0
         for start in range(0, len(values), 2_000):
@@ -381,7 +410,11 @@ class Lakehouse:
 
     def _delete(self, table: Table, predicate: str) -> int:
         handle = self.open(table)
-        return 0 if handle is None else int(handle.delete(predicate)["num_deleted_rows"] or 0)
+        if handle is None:
+            return 0
+        deleted = int(handle.delete(predicate)["num_deleted_rows"] or 0)
+        self._read_through(table, handle)
+        return deleted
 
     def restore(self, table: Table, version: int) -> Commit:
         """Make an older version the latest one (a new commit)."""
@@ -461,6 +494,11 @@ class Lakehouse:
         return int(handle.version())
 
     # -- within ----------------------------------------------------------------------------------------------------
+
+    def _read_through(self, table: Table, written: Any | None) -> None:
+        """Read from now on by the handle of a write, which knows what it committed; no later write takes it."""
+        if written is not None and "://" not in self.root:
+            self._snapshots.put(Path(self.uri(table)), written)
 
     def _prepare(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         try:

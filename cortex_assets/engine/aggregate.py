@@ -15,6 +15,7 @@ import polars as pl
 from cortex_assets.engine.derivation import Compute, MapDerivation
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.ledger import AssetLedger
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.plan import INPUTS
 from cortex_assets.engine.stage import MapStage
 from cortex_assets.identity import value_hash
@@ -79,7 +80,7 @@ class AggregateStage(MapStage):
         self._seen: tuple[int, pl.DataFrame] | None = None
 
     def _contributions(self) -> pl.LazyFrame:
-        scan = self._lake.scan(self.aggregate.upstream).filter(pl.col(self.aggregate.group).is_not_null())
+        scan = narrow(self._lake, self.aggregate.upstream).filter(pl.col(self.aggregate.group).is_not_null())
         return scan if self.aggregate.where is None else scan.filter(self.aggregate.where)
 
     def _groups(self) -> pl.DataFrame:
@@ -156,7 +157,7 @@ class WholeStage:
         """Hash of what the global depends on."""
         sums = []
         for table in self.upstream:
-            count, total = self._lake.scan(table).select(pl.len(), pl.col("row_hash").sum()).collect().row(0)
+            count, total = narrow(self._lake, table).select(pl.len(), pl.col("row_hash").sum()).collect().row(0)
             sums.append((table.name, count, total or 0))
         return value_hash(tuple(sums))
 
@@ -190,7 +191,7 @@ class WholeStage:
         content = self.content()
         if not self._is_stale(content):
             return 0
-        frame = self._compute({table.name: self._lake.scan(table) for table in self.upstream})
+        frame = self._compute({table.name: narrow(self._lake, table) for table in self.upstream})
         self._lake.overwrite(self.output, self.output.schema.validate(frame.select(list(self.output.dtypes))))
         row = {
             "input_key": WHOLE,

@@ -21,6 +21,7 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.ahead import read_ahead
 from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.ledger import AssetLedger, ledger_rows
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
@@ -87,9 +88,9 @@ class EmbedStage:
 
     def missing(self, shard: str) -> pl.DataFrame:
         """Distinct texts without a vector: ``embed_hash input_key chunk_id token_count``, in storage order."""
-        chunks = self._lake.scan(CHUNKS, where={"shard": shard}).filter(pl.col("is_active"))
+        chunks = narrow(self._lake, CHUNKS, {"shard": shard}).filter(pl.col("is_active"))
         needed = chunks.select("embed_hash", "input_key", "chunk_id", "token_count")
-        have = self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash")
+        have = narrow(self._lake, EMBEDDINGS, {"space_id": self.space.space_id}).select("embed_hash")
         parts = hash_parts("embed_hash", self._lake.rows(EMBEDDINGS))
         found = pl.concat(
             needed.filter(part).join(have.filter(part), on="embed_hash", how="anti").collect(engine="streaming")

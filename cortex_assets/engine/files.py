@@ -14,6 +14,7 @@ from cortex_assets.corpora.schema import FILES, SCANS
 from cortex_assets.corpora.take import known_files
 from cortex_assets.engine.corpus import Corpus, MediaTypes
 from cortex_assets.engine.intake import Intake, is_settled, list_corpus, was_settled
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
 from cortex_assets.partitions import shard_names
@@ -61,7 +62,7 @@ class FilesStage:
 
     def known(self) -> pl.DataFrame:
         """All rows of the corpus, of every shard."""
-        return self._lake.scan(FILES).filter(pl.col("corpus_id") == self.corpus.corpus_id).collect()
+        return narrow(self._lake, FILES).filter(pl.col("corpus_id") == self.corpus.corpus_id).collect()
 
     def history(self, now: datetime) -> list[PastScan]:
         """Earlier scans that the guard looks at: of the last 24 hours, and the latest that withheld or were confirmed."""

@@ -75,11 +75,7 @@ class AssetLedger:
 
     def compact_if_scattered(self, shard: str) -> bool:
         """Fold a shard's ledger into its latest rows when it lies in more than ``COMPACT_FILES`` files."""
-        handle = self._lake.open(self.table)
-        if handle is None:
-            return False
-        files = handle.file_uris(file_pruning_predicate=[("shard", "=", shard)])
-        if len(files) <= COMPACT_FILES:
+        if self._lake.file_count(self.table, "shard", shard) <= COMPACT_FILES:
             return False
         self._lake.overwrite(self.table, self.rows(shard), f"shard = {literal(shard)}")
         return True

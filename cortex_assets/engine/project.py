@@ -18,6 +18,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.points import parts_of, segment_apart
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
@@ -78,16 +79,16 @@ class IndexStage:
     def desired(self, shard: str) -> pl.DataFrame:
         """What the points of a shard should be: ``chunk_id point_hash has_vector``."""
         columns = ("chunk_id", "row_hash", "embed_hash", "document_id", "is_active")
-        chunks = self._lake.scan(CHUNKS, where={"shard": shard}).select(columns)
-        documents = self._lake.scan(DOCUMENTS, where={"shard": shard}).select("document_id", "row_hash")
-        vectors = self._lake.scan(EMBEDDINGS, where={"space_id": self.space.space_id}).select("embed_hash")
+        chunks = narrow(self._lake, CHUNKS, {"shard": shard}).select(columns)
+        documents = narrow(self._lake, DOCUMENTS, {"shard": shard}).select("document_id", "row_hash")
+        vectors = narrow(self._lake, EMBEDDINGS, {"space_id": self.space.space_id}).select("embed_hash")
         return desired_points(chunks, documents, vectors, encoder_version())
 
     def _by_place(self, shard: str, desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
         """Those points as ``parts_of`` wants them, in the order in which their rows are stored: a part lies in few files."""
         ids = pl.DataFrame({"chunk_id": chunk_ids}, {"chunk_id": pl.String})
         wanted = desired.join(ids, on="chunk_id", how="semi")
-        places = self._lake.scan(CHUNKS, where={"shard": shard}).select(
+        places = narrow(self._lake, CHUNKS, {"shard": shard}).select(
             "chunk_id", "embed_hash", "input_key", "document_id"
         )
         found = places.join(wanted.lazy(), on="chunk_id", how="inner").collect(engine="streaming")
@@ -170,7 +171,7 @@ class IndexStage:
     def chunks_of(self, shard: str, embed_hashes: Sequence[str]) -> list[str]:
         """Ids of the points that show some vectors."""
         return (
-            self._lake.scan(CHUNKS, where={"shard": shard})
+            narrow(self._lake, CHUNKS, {"shard": shard})
             .filter(pl.col("is_active") & pl.col("embed_hash").is_in(list(embed_hashes)))
             .select("chunk_id")
             .collect()

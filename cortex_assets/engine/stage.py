@@ -18,6 +18,7 @@ from cortex_assets.engine.ahead import read_ahead
 from cortex_assets.engine.apply import Writer
 from cortex_assets.engine.derivation import Compute, MapDerivation
 from cortex_assets.engine.ledger import AssetLedger
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.plan import INPUTS, Plan, make_plan
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.identity import value_hash
@@ -80,7 +81,7 @@ class MapStage:
     def inputs(self, shard: str) -> pl.DataFrame:
         """Input keys of a shard with the hash of the declared input columns: columns ``plan.INPUTS``."""
         d = self.derivation
-        scan = self._lake.scan(d.upstream, where={"shard": shard})
+        scan = narrow(self._lake, d.upstream, {"shard": shard})
         if d.where is not None:
             scan = scan.filter(d.where)
         wanted = {d.key, "input_key", *d.input_columns, *(c for c in (d.route, d.weight, d.newest) if c)}
@@ -99,7 +100,7 @@ class MapStage:
 
     def output(self, shard: str) -> pl.DataFrame:
         """Rows and row-hash sum of each key in the output."""
-        scan = self._lake.scan(self.derivation.output, where={"shard": shard}).select("input_key", "row_hash")
+        scan = narrow(self._lake, self.derivation.output, {"shard": shard}).select("input_key", "row_hash")
         return (
             scan.group_by("input_key")
             .agg(pl.len().cast(pl.Int64).alias("row_count"), pl.col("row_hash").sum().alias("row_sum"))

@@ -1,0 +1,87 @@
+"""Some columns of small local Delta tables, in memory while their files stay: a run compares the same keys and hashes many times.
+
+A data file of a Delta table never changes, so what was read of it stays right; after a commit only the files that it
+added are read. Wide columns (texts, vectors) do not belong here, and tables above ``KEPT_ROWS`` are not kept, so that
+memory does not grow with the lake. Which columns they are is the caller's to say.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+KEPT_ROWS = 200_000
+"""A row of keys and hashes takes 200 bytes in memory."""
+_FILE = "_file"
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is known of one table: its rows, and the number by which they name their file."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    numbers: dict[str, int] = field(default_factory=dict)
+    rows: pl.DataFrame | None = None
+    next_number: int = 0
+
+
+class NarrowColumns:
+    """The columns of any number of tables, for any number of threads."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, tuple[str, ...]], _Kept] = {}
+
+    def rows(
+        self, name: str, dtypes: Mapping[str, pl.DataType], partition_by: Sequence[str], handle: Any
+    ) -> pl.DataFrame:
+        """All rows of a table at the version of a handle.
+
+        Args:
+            name: the table's.
+            dtypes: of the columns wanted.
+            partition_by: the table's partition columns, which are texts.
+            handle: a ``deltalake.DeltaTable`` that nobody moves to another version.
+
+        Returns:
+            The columns of ``dtypes``, in that order.
+        """
+        with self._lock:
+            kept = self._known.setdefault((name, tuple(dtypes)), _Kept())
+        with kept.lock:
+            files = handle.file_uris()
+            present = set(files)
+            fresh = [file for file in files if file not in kept.numbers]
+            gone = [number for file, number in kept.numbers.items() if file not in present]
+            parts = [kept.rows if kept.rows is not None else _empty(dtypes)]
+            if gone:
+                parts = [parts[0].filter(~pl.col(_FILE).is_in(gone))]
+            if fresh:
+                numbers = dict(zip(fresh, range(kept.next_number, kept.next_number + len(fresh)), strict=True))
+                parts.append(_read(numbers, dtypes, partition_by))
+                kept.next_number += len(fresh)
+                kept.numbers |= numbers
+            kept.numbers = {file: number for file, number in kept.numbers.items() if file in present}
+            kept.rows = pl.concat(parts)
+            return kept.rows.drop(_FILE)
+
+
+def _empty(dtypes: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame(schema={**dtypes, _FILE: pl.UInt32()})
+
+
+def _read(numbers: Mapping[str, int], dtypes: Mapping[str, pl.DataType], partition_by: Sequence[str]) -> pl.DataFrame:
+    """The rows of some files, with each file's number."""
+    scan = pl.scan_parquet(
+        list(numbers),
+        hive_partitioning=bool(partition_by),
+        hive_schema=dict.fromkeys(partition_by, pl.String) if partition_by else None,
+        missing_columns="insert",
+        extra_columns="ignore",
+        include_file_paths=_FILE,
+    )
+    number = pl.col(_FILE).replace_strict(list(numbers), list(numbers.values()), return_dtype=pl.UInt32)
+    return scan.select(*(pl.col(column).cast(dtype) for column, dtype in dtypes.items()), number).collect()

@@ -1,0 +1,150 @@
+"""Narrow columns that are kept: equal to a fresh scan after every kind of commit, by whomever, and never read twice."""
+
+from datetime import timedelta
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from cortex_assets.tables import Kind, TableSpec, sharded
+from resources import lakehouse, narrow
+from resources.lakehouse import Lakehouse
+
+
+class Rows(dy.Schema):
+    shard = dy.String()
+    row_id = dy.String(primary_key=True)
+    input_key = dy.String()
+    text = dy.String()
+    seen_at = dy.Datetime(time_zone="UTC")
+    row_hash = dy.Int64()
+
+
+class Plain(dy.Schema):
+    name = dy.String(primary_key=True)
+    value = dy.Int64()
+
+
+ROWS = sharded("bronze/rows", Rows, "row_id")
+PLAIN = TableSpec("ops/plain", Kind.OPS, Plain, ("name",))
+COLUMNS = ("shard", "row_id", "input_key", "seen_at", "row_hash")
+
+
+def rows(keys, shard="s", version=1):
+    frame = pl.DataFrame({"input_key": [*keys]})
+    return frame.select(
+        pl.lit(shard).alias("shard"),
+        (pl.col("input_key") + "-0").alias("row_id"),
+        "input_key",
+        pl.lit(f"text {version} " * 20).alias("text"),
+        pl.lit("2026-01-01T00:00:00Z").str.to_datetime(time_zone="UTC").alias("seen_at"),
+        pl.lit(version, dtype=pl.Int64).alias("row_hash"),
+    )
+
+
+def kept(lake, **kwargs):
+    return lake.scan_narrow(ROWS, COLUMNS, **kwargs).sort("shard", "row_id").collect()
+
+
+def scanned(lake, **kwargs):
+    return lake.scan(ROWS, **kwargs).select(COLUMNS).sort("shard", "row_id").collect()
+
+
+@pytest.fixture
+def filled(lake):
+    lake.append(ROWS, rows([f"k{n:03d}" for n in range(300)]))
+    lake.append(ROWS, rows(["a", "b"], shard="with space %"))
+    return lake
+
+
+def test_a_table_that_does_not_exist_reads_empty_with_the_columns_asked_for(lake):
+    assert kept(lake).schema == pl.Schema({name: ROWS.dtypes[name] for name in COLUMNS})
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda lake: lake.append(ROWS, rows(["new"])),
+        lambda lake: lake.replace_keys(
+            ROWS, "s", rows(["k001", "k002"], version=2), ["k001", "k002", "k003"], ["k003-0"]
+        ),
+        lambda lake: lake.delete_where(ROWS, "input_key", ["k010", "a"]),
+        lambda lake: lake.overwrite(ROWS, rows(["x"]), "shard = 's'"),
+        lambda lake: lake.optimize(ROWS),
+        lambda lake: lake.restore(ROWS, 0),
+    ],
+    ids=["append", "merge", "delete", "overwrite", "optimize", "restore"],
+)
+@pytest.mark.parametrize("by_another", [False, True])
+def test_they_are_those_of_a_fresh_scan_after_any_commit(filled, write, by_another):
+    assert kept(filled).equals(scanned(filled))
+    write(Lakehouse(filled.root, maintenance_lock=filled._maintenance_lock) if by_another else filled)
+    fresh = Lakehouse(filled.root)
+    assert kept(filled).equals(scanned(fresh))
+    assert scanned(filled).equals(scanned(fresh))
+    shard = {"shard": "with space %"}
+    assert kept(filled, where=shard).equals(scanned(fresh, where=shard))
+
+
+def test_only_files_that_a_commit_added_are_read(filled, monkeypatch):
+    read = []
+    really = narrow._read
+    monkeypatch.setattr(narrow, "_read", lambda numbers, *args: read.append(len(numbers)) or really(numbers, *args))
+    kept(filled)
+    first = read.pop()
+    kept(filled)
+    assert read == []
+    filled.append(ROWS, rows(["new"]))
+    kept(filled)
+    assert first > 1
+    assert read == [1]
+
+
+def test_large_tables_are_not_kept(filled, monkeypatch):
+    monkeypatch.setattr(lakehouse, "KEPT_ROWS", 10)
+    assert kept(filled).equals(scanned(filled))
+    assert filled._narrow._known == {}
+
+
+def test_after_a_write_the_table_is_not_opened_again(filled, monkeypatch):
+    opened = []
+    really = Lakehouse.open
+    monkeypatch.setattr(Lakehouse, "open", lambda self, *args: opened.append(args) or really(self, *args))
+    for write in (
+        lambda: filled.append(ROWS, rows(["new"])),
+        lambda: filled.replace_keys(ROWS, "s", rows(["k001"], version=3), ["k001"]),
+        lambda: filled.delete_where(ROWS, "input_key", ["k002"]),
+        lambda: filled.overwrite(ROWS, rows(["x"]), "shard = 's'"),
+    ):
+        opened.clear()
+        write()
+        kept(filled)
+        scanned(filled)
+        assert len(opened) == 1
+
+
+def test_the_handle_of_a_write_knows_what_a_fresh_one_does(filled):
+    def files(lake, table):
+        return pl.DataFrame(lake._snapshot(table).get_add_actions(flatten=True)).sort("path")
+
+    filled.replace_keys(ROWS, "s", rows(["k001"], version=3), ["k001"])
+    filled.append(ROWS, rows(["later"]))
+    filled.append(PLAIN, pl.DataFrame({"name": ["n"], "value": [1]}))
+    filled.append(PLAIN, pl.DataFrame({"name": ["m"], "value": [2]}))
+    for table in (ROWS, PLAIN):
+        fresh = Lakehouse(filled.root)
+        assert files(filled, table).drop("modification_time").equals(files(fresh, table).drop("modification_time"))
+
+
+def test_a_commit_of_another_after_ours_is_seen(filled):
+    kept(filled)
+    filled.append(ROWS, rows(["ours"]))
+    Lakehouse(filled.root).append(ROWS, rows(["theirs"]))
+    assert {"ours", "theirs"} <= set(kept(filled)["input_key"])
+
+
+def test_files_that_vacuum_removed_are_not_missed(filled):
+    kept(filled)
+    filled.delete_where(ROWS, "shard", ["s"])
+    filled.vacuum(ROWS, timedelta(0))
+    assert kept(filled)["shard"].unique().to_list() == ["with space %"]
