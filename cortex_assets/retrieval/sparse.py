@@ -10,17 +10,14 @@ a model.
 Scoring, fusing and searching do not belong here; nor do words of one language (stop words are left to idf).
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from cortex_assets.retrieval.word_batches import stored_batch
-from cortex_assets.retrieval.words import asked_ids, stored_ids
+from cortex_assets.retrieval.words import asked_ids
 
 TermIds = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float32]
@@ -30,8 +27,8 @@ B = 0.75
 AVERAGE_LENGTH = 128.0
 """Terms in an average chunk body, fixed so that a vector never depends on its neighbours; measured: 125."""
 
-FIELD_COUNTS = {"context": 1, "title": 1, "symbol": 2, "path": 1}
-"""How often a field's terms count beside the body's; fields do not count in the length."""
+_COUNTS = np.array([1, 1, 1, 2, 1, 1])
+"""How often the terms of body, context, title, symbol, path and bare name count; only the body's count in the length."""
 
 QUERY_CHARACTERS = 4_000
 """A query is read up to here; what lies behind it is not asked."""
@@ -74,14 +71,6 @@ class Fields:
     path: str = ""
 
 
-@lru_cache(maxsize=4096)
-def _path_terms(path: str) -> list[int]:
-    """Terms of a path: itself, every component, and the file's name without its suffix."""
-    name = path.rpartition("/")[2]
-    bare = name.rpartition(".")[0]
-    return [*stored_ids(path), *(stored_ids(bare) if bare else ())]
-
-
 def encode_points(points: Sequence[Fields]) -> SparseBatch:
     """Sparse vectors of chunks, in the order given.
 
@@ -91,24 +80,23 @@ def encode_points(points: Sequence[Fields]) -> SparseBatch:
     Returns:
         One vector a chunk; a chunk without a word has an empty one.
     """
-    owners, body = stored_batch([point.text for point in points])
-    beside = [_beside_terms(point.context, point.title, point.symbol, point.path) for point in points]
-    counts = np.array([len(terms) for terms in beside], np.int64)
-    other = np.fromiter(chain.from_iterable(beside), dtype=np.uint32, count=int(counts.sum()))
-    numbers = np.arange(len(points), dtype=np.uint64) << np.uint64(32)
-    keys = np.concatenate((numbers[owners] | body, np.repeat(numbers, counts) | other))
-    return _weighted(keys, np.bincount(owners, minlength=len(points)).astype(np.float64))
+    fields = [
+        [point.text for point in points],
+        [point.context for point in points],
+        [point.title for point in points],
+        [point.symbol for point in points],
+        [point.path for point in points],
+        [_bare_name(point.path) for point in points],
+    ]
+    owners, ids = stored_batch([text for field in fields for text in field])
+    number, row = np.divmod(owners, max(1, len(points)))
+    keys = np.repeat((row.astype(np.uint64) << np.uint64(32)) | ids, _COUNTS[number])
+    return _weighted(keys, np.bincount(row[number == 0], minlength=len(points)).astype(np.float64))
 
 
-@lru_cache(maxsize=4096)
-def _beside_terms(context: str, title: str, symbol: str, path: str) -> tuple[int, ...]:
-    """Terms of the fields beside the body, as often as they count."""
-    return tuple(
-        list(stored_ids(context)) * FIELD_COUNTS["context"]
-        + list(stored_ids(title)) * FIELD_COUNTS["title"]
-        + list(stored_ids(symbol)) * FIELD_COUNTS["symbol"]
-        + _path_terms(path) * FIELD_COUNTS["path"]
-    )
+def _bare_name(path: str) -> str:
+    """A file's name without its suffix; nothing where it has none."""
+    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def _weighted(keys: npt.NDArray[np.uint64], lengths: npt.NDArray[np.float64]) -> SparseBatch:
@@ -129,15 +117,6 @@ def encode_point(
 ) -> tuple[TermIds, Weights]:
     """Sparse vector of one chunk: ids ascending, weights positive. See ``encode_points``."""
     return encode_points([Fields(text, context, title, symbol, path)]).vector(0)
-
-
-def score_text(fields: Fields, weights: Mapping[int, float]) -> float:
-    """What a stored chunk scores for a query (term id to weight): the dot product, without making the vector."""
-    body = list(stored_ids(fields.text))
-    beside = _beside_terms(fields.context, fields.title, fields.symbol, fields.path)
-    norm = K1 * (1 - B + B * len(body) / AVERAGE_LENGTH)
-    found = Counter(filter(weights.__contains__, chain(body, beside)))
-    return sum(weights[term] * count * (K1 + 1) / (count + norm) for term, count in found.items())
 
 
 def query_terms(text: str) -> tuple[TermIds, npt.NDArray[np.int64]]:

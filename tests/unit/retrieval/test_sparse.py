@@ -19,7 +19,6 @@ from cortex_assets.retrieval.sparse import (
     idf,
     query_terms,
     query_vector,
-    score_text,
 )
 from cortex_assets.retrieval.words import term_id
 
@@ -56,16 +55,6 @@ def test_a_batch_is_its_points_one_by_one(texts: list[str]) -> None:
 def test_empty_text_and_empty_batch() -> None:
     assert len(encode_points([])) == 0
     assert encode_point("...")[0].size == 0
-
-
-@given(st.text(alphabet="abc dE_.1", min_size=1, max_size=60), st.text(alphabet="abc dE_.1", min_size=1, max_size=20))
-def test_scoring_a_text_is_the_dot_product_of_its_vector(text: str, question: str) -> None:
-    ids, counts = query_terms(question)
-    asked = dict(zip(ids.tolist(), (counts * 1.5).tolist(), strict=True))
-    point = Fields(text, context="a", title="b c", symbol="dE", path="x/a.b")
-    stored = dict(zip(*(array.tolist() for array in encode_points([point]).vector(0)), strict=True))
-    expected = sum(weight * stored.get(term, 0.0) for term, weight in asked.items())
-    assert score_text(point, asked) == pytest.approx(expected, rel=1e-5)
 
 
 def test_idf_and_query_vector() -> None:
