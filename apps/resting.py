@@ -52,11 +52,15 @@ def _lines_at_rest(settings: Settings, state: State) -> tuple[StageLine, ...] | 
 
 
 def load_engine(settings: Settings) -> None:
-    """Before the engine is imported into a fresh process: leave out what it does not need, remember what it computes."""
-    from cortex_assets.lean import import_dataframely
+    """Import the engine into a fresh process, without what it does not need, and remember what it computes."""
+    from resources.memory import loading
 
-    import_dataframely()
-    from cortex_assets.engine.fingerprint import remember_in
+    with loading():
+        from cortex_assets.lean import import_dataframely
+
+        import_dataframely()
+        from apps import running  # noqa: F401
+        from cortex_assets.engine.fingerprint import remember_in
 
     remember_in(settings.cache / "producers.json")
 

@@ -70,7 +70,7 @@ def hash_of(codes: bytes, base: int = BASE) -> int:
     return value ^ (value >> 31)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _tables(length: int, base: int) -> tuple[Hashes, Hashes]:
     """The first ``length`` powers of ``base`` modulo 2**64, and of its inverse."""
 

@@ -3,7 +3,7 @@
 WordPiece after BERT's pre-tokenizer never looks across ASCII white space or ASCII punctuation, so a text cut there
 tokenizes to the concatenation of its pieces. A unit is a run of ordinary characters, a run of ASCII punctuation or one
 Chinese character; ASCII white space makes no token. Units are cut, hashed and looked up a block of text at a time; a
-unit is known by its 64-bit hash, whose base each process draws for itself. Two kinds of text are not additive and
+unit is known by its 64-bit hash, whose base each table draws for itself. Two kinds of text are not additive and
 are found: one that contains an added token such as ``[SEP]`` is tokenized as a whole; a lone surrogate, which
 ``tokenizers`` refuses, is read as U+FFFD, which BERT drops.
 
@@ -43,7 +43,6 @@ _KINDS: Final = np.array(
 """Of each ASCII character; the last one is that of every other."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BLOCK_CHARS: Final = 128 * 1024
-_BASE: Final = secrets.randbits(64) | 1
 
 
 class _IntColumn:
@@ -146,6 +145,7 @@ class WordTable:
         chinese_apart = bool((settings.get("normalizer") or {}).get("handle_chinese_chars"))
         self._apart = _CHINESE if chinese_apart else ()
         self._most_units = most_units
+        self._base = secrets.randbits(64) | 1  # not a constant of the module: those are part of the chunker's version
         self._table = _Table()
         self._lock = threading.Lock()
 
@@ -187,7 +187,7 @@ class WordTable:
         if len(table.units) > self._most_units:
             table = self._table = _Table()
         held = len(table.units)
-        distinct, firsts, places = _distinct(SpanHashes(codes, _BASE).of(starts, ends))
+        distinct, firsts, places = _distinct(SpanHashes(codes, self._base).of(starts, ends))
         try:
             known = np.fromiter(map(table.units.__getitem__, distinct), dtype=np.int32, count=len(distinct))
             new = firsts[known >= held]

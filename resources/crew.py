@@ -6,9 +6,11 @@ memory) is done here, where the error shows; nothing depends on a child.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +20,7 @@ from typing import Any
 
 import polars as pl
 
+from resources.memory import loading
 from resources.sandbox import Ok, Sandbox
 
 log = logging.getLogger(__name__)
@@ -112,12 +115,13 @@ class Crew:
 
 def work(function: str, given: str, result: str, args: tuple[object, ...]) -> None:
     """A child's side: read a frame, apply the function, write what it gives."""
-    import importlib
-
     module, _, name = function.rpartition(".")
+    if module not in sys.modules:
+        with loading():
+            importlib.import_module(module)
     frame = pl.read_ipc(given)
     Path(given).unlink()
-    getattr(importlib.import_module(module), name)(frame, *args).write_ipc(result, compression="uncompressed")
+    getattr(sys.modules[module], name)(frame, *args).write_ipc(result, compression="uncompressed")
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Producer versions: what moves them and what does not (F6)."""
 
 import importlib
+import subprocess
 import sys
 import textwrap
 
@@ -171,3 +172,23 @@ def test_settings_assets_and_packages_count(tmp_path):
     assert Producer((), ("polars", "numpy"), (asset,), {"limit": 1}).version() != base
     asset.write_text("two")
     assert Producer((), ("polars",), (asset,), {"limit": 1}).version() != base
+
+
+def test_every_version_of_the_house_is_the_same_in_another_process():
+    code = textwrap.dedent(
+        """
+        from cortex_assets.chunks.derive import chunks_derivation
+        from cortex_assets.house import media_version
+        from cortex_assets.documents.derive import documents_derivation
+        from cortex_assets.engine.project import encoder_version
+        for derivation in (documents_derivation(), chunks_derivation("tokenizer", 256)):
+            print(sorted(derivation.versions.items()))
+        print(encoder_version(), media_version())
+        """
+    )
+    told = {
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    }
+    assert len(told) == 1
+    assert "text" in told.pop()
