@@ -5,12 +5,13 @@ What a run does is the engine's; what people ask for (previews, reports, search 
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -56,7 +57,7 @@ from resources.crew import Crew
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
 from resources.lakehouse import LakeError, Lakehouse, literal
 from resources.listing import open_inside
-from resources.raw_store import RawPlaces, RawStore, StoreWriteError
+from resources.raw_store import RawStore, StoreWriteError, checked_file
 from resources.sandbox import Sandbox
 from resources.settings import DiskFullError, Settings, free_space_guard
 from resources.state import State
@@ -290,10 +291,7 @@ class House:
         config, space = self.config(corpus), self.space(corpus)
         listed = self.corpus_to_list(corpus, registry)
         documents = DocumentsCompute(
-            RawPlaces(self.settings.raw, os.path.realpath(os.fsencode(listed.root))),
-            lambda name, *args: self.sandbox().call(name, *args),
-            self.crew,
-            corpus.source.keep_last_good,
+            self._raw_path(listed), lambda name, *args: self.sandbox().call(name, *args), corpus.source.keep_last_good
         )
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
@@ -324,6 +322,17 @@ class House:
     def _before_publish(self) -> None:
         if not self.settings.qdrant_url:
             free_space_guard(self.settings.index, self.settings)
+
+    def _raw_path(self, corpus: Corpus) -> Callable[[Mapping[str, Any]], AbstractContextManager[Path]]:
+        root = os.path.realpath(os.fsencode(corpus.root))
+
+        def path(row: Mapping[str, Any]) -> AbstractContextManager[Path]:
+            if row["store"] == "raw":
+                return nullcontext(self.raw.path_of(row["content_hash"]))
+            raw_path = row["raw_path"] if row["raw_path"] is not None else row["path"].encode("utf-8")
+            return checked_file(root, raw_path, row["content_hash"])
+
+        return path
 
     def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
         """The stages that plans and verification look at."""

@@ -21,12 +21,12 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from resources.listing import open_inside
 
@@ -63,17 +63,6 @@ class Swept:
     size: int
 
 
-def path_of(root: Path, content_hash: str) -> Path:
-    """Where the bytes of a hash lie in the store ``root``, present or not.
-
-    Raises:
-        ValueError: not a SHA-256 in lower-case hex.
-    """
-    if not _HASH.fullmatch(content_hash):
-        raise ValueError(f"{content_hash[:80]!r} is not a SHA-256 of 64 lower-case hex digits")
-    return root / content_hash[:2] / content_hash
-
-
 class RawStore:
     """One store folder. Takes are pending until ``flush``; as a context manager it flushes on a clean exit."""
 
@@ -105,8 +94,14 @@ class RawStore:
             self._discard()
 
     def path_of(self, content_hash: str) -> Path:
-        """See the function of that name."""
-        return path_of(self.root, content_hash)
+        """Where the bytes of a hash lie, present or not.
+
+        Raises:
+            ValueError: not a SHA-256 in lower-case hex.
+        """
+        if not _HASH.fullmatch(content_hash):
+            raise ValueError(f"{content_hash[:80]!r} is not a SHA-256 of 64 lower-case hex digits")
+        return self.root / content_hash[:2] / content_hash
 
     def has(self, content_hash: str) -> bool:
         """Whether the bytes are stored (or pending in this object)."""
@@ -294,26 +289,6 @@ def checked_file(real_root: bytes, raw_path: bytes, content_hash: str) -> Iterat
         _check_still(descriptor, before, before.st_size)
     finally:
         os.close(descriptor)
-
-
-@dataclass(frozen=True, slots=True)
-class RawPlaces:
-    """Where the bytes of rows of ``bronze/files`` are: call it with a row.
-
-    Attributes:
-        store: folder of the raw store.
-        real_root: real path of the root of a corpus that is read in place.
-    """
-
-    store: Path
-    real_root: bytes
-
-    def __call__(self, row: Mapping[str, Any]) -> contextlib.AbstractContextManager[Path]:
-        """A path to read the row's ``content_hash`` from; an ``OSError`` where the bytes are others."""
-        if row["store"] == "raw":
-            return contextlib.nullcontext(path_of(self.store, row["content_hash"]))
-        raw_path = row["raw_path"] if row["raw_path"] is not None else row["path"].encode("utf-8")
-        return checked_file(self.real_root, raw_path, row["content_hash"])
 
 
 def _hash_descriptor(fd: int, expected: int) -> tuple[str, int]:

@@ -1,12 +1,12 @@
 """The documents derivation: a file's bytes to rows of ``bronze/documents``, routed by media type.
 
-Text families are parsed many files to a frame, on all hands where there are many; isolated routes (HTML, PDF, DOCX) in a
-sandbox, where a crash, a hang or a memory eater costs one row. What a parser does is ``documents.parsers``'s.
+Text families are parsed in this process, many files to a frame; isolated routes (HTML, PDF, DOCX) in a sandbox, where a
+crash, a hang or a memory eater costs one row. What a parser does is ``documents.parsers``'s.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,16 +22,8 @@ from cortex_assets.engine.derivation import Failure, MapDerivation, Output
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.identity import with_row_hash
 from cortex_assets.tables import Status, short_reason
-from resources.crew import Crew
 
 PARSE_PATH = "cortex_assets.documents.parse.parse_path"
-PARSE_APART = "cortex_assets.documents.derive.parse_apart"
-SMALL_BYTES = 256 * 1024
-"""A larger file is parsed in this process, piece by piece."""
-PART_BYTES, PART_FILES, SHARED_FROM = 1024 * 1024, 128, 4
-"""What is handed to another process at once, and the number of such parts up to which it is not worth it."""
-_FAILURE: dict[str, pl.DataType] = {"failure": pl.String(), "is_transient": pl.Boolean()}
-"""Beside a document's columns, on its way between processes: why its file failed, where it did."""
 _FAILED = (Status.FAILED.value, Status.QUARANTINED.value)
 
 
@@ -118,38 +110,16 @@ class DocumentsCompute:
     """Parses a batch of files.
 
     Args:
-        raw_path: where a file's bytes are; picklable.
+        raw_path: where a file's bytes are.
         in_sandbox: runs an isolated parser.
-        crew: parses small files, too, where there are many.
         keep_last_good: a file that no longer parses keeps its rows from before, marked stale.
     """
 
-    def __init__(
-        self, raw_path: RawPath, in_sandbox: InSandbox, crew: Crew | None = None, keep_last_good: bool = False
-    ) -> None:
-        self._raw_path, self._in_sandbox, self._crew, self._keeps = raw_path, in_sandbox, crew, keep_last_good
+    def __init__(self, raw_path: RawPath, in_sandbox: InSandbox, keep_last_good: bool = False) -> None:
+        self._raw_path, self._in_sandbox, self._keeps = raw_path, in_sandbox, keep_last_good
 
     def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
         """Yield outputs; small files share a frame, a large one has frames of its own."""
-        if self._crew is not None and self._crew.hands > 1:
-            isolated = [parser_for(media_type).isolated for media_type in rows.get_column("media_type")]
-            is_small = (pl.col("size") <= SMALL_BYTES) & ~pl.Series(isolated, dtype=pl.Boolean)
-            parts = _parts(rows.filter(is_small))
-            if len(parts) > SHARED_FROM:
-                rows = rows.filter(~is_small)
-                here = partial(parse_apart, raw_path=self._raw_path)
-                for part, frame in zip(parts, self._crew.map(PARSE_APART, here, parts, (self._raw_path,)), strict=True):
-                    yield self._received(part, frame)
-        yield from self._one_by_one(rows)
-
-    def _received(self, part: pl.DataFrame, frame: pl.DataFrame) -> Output:
-        """The output that ``parse_apart`` gave as a frame."""
-        failed = frame.filter(pl.col("failure").is_not_null()).select("input_key", *_FAILURE)
-        failures = {key: Failure(reason, is_transient) for key, reason, is_transient in failed.iter_rows()}
-        kept = frozenset(failures) if self._keeps else frozenset()
-        return Output(frame.drop(*_FAILURE), tuple(part.get_column("file_id")), failures, kept)
-
-    def _one_by_one(self, rows: pl.DataFrame) -> Iterator[Output]:
         gatherer = RowGatherer()
         finished: list[str] = []
         failures: dict[str, Failure] = {}
@@ -216,34 +186,3 @@ class DocumentsCompute:
             failure.append(Failure(outcome.reason, is_transient=not outcome.is_permanent))
             is_raised = type(outcome).__name__ in ("Failed", "Unreadable")
             yield failed_document(outcome.reason, Status.FAILED if is_raised else Status.QUARANTINED)
-
-
-def parse_apart(rows: pl.DataFrame, raw_path: RawPath) -> pl.DataFrame:
-    """Documents of small files that need no sandbox, in whatever process (``resources.crew``).
-
-    Args:
-        rows: of ``bronze/files``.
-        raw_path: where their bytes are.
-
-    Returns:
-        Rows of ``bronze/documents`` and why a file failed: ``failure is_transient``, null where it did not.
-    """
-    outputs = list(DocumentsCompute(raw_path, _no_sandbox)._one_by_one(rows))
-    failures = {key: failure for output in outputs for key, failure in output.failures.items()}
-    reasons = pl.DataFrame(
-        [(key, failure.reason, failure.is_transient) for key, failure in failures.items()],
-        {"input_key": pl.String(), **_FAILURE},
-        orient="row",
-    )
-    frame = pl.concat(output.frame for output in outputs)
-    return frame.join(reasons, on="input_key", how="left", maintain_order="left")
-
-
-def _no_sandbox(*_: object) -> Call:
-    raise AssertionError("an isolated route was given to a process of the crew")
-
-
-def _parts(rows: pl.DataFrame) -> list[pl.DataFrame]:
-    """Cut a batch of files, in order."""
-    part = (pl.col("size").cum_sum() // PART_BYTES + pl.int_range(pl.len()) // PART_FILES).rle_id()
-    return rows.with_columns(part.alias("_part")).partition_by("_part", maintain_order=True, include_key=False)
