@@ -19,6 +19,7 @@ BASE: Final = 0x9E3779B97F4A7C15
 _LENGTH: Final = 0xC4CEB9FE1A85EC53
 _MIX: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _SHORTEST_TABLE: Final = 1 << 17
+_LONGEST_KEPT: Final = 1 << 18
 _MASK: Final = 2**64 - 1
 
 
@@ -38,12 +39,17 @@ class SpanHashes:
     """
 
     def __init__(self, codes: Codes, base: int = BASE) -> None:
-        self._powers, self._inverses = _tables(max(_SHORTEST_TABLE, 1 << len(codes).bit_length()), base)
+        length = max(_SHORTEST_TABLE, 1 << len(codes).bit_length())
+        tables = _kept_tables if length <= _LONGEST_KEPT else _tables
+        self._powers, self._inverses = tables(length, base)
         self._sums = np.zeros(len(codes) + 1, dtype=np.uint64)
         np.cumsum(codes * self._powers[: len(codes)], out=self._sums[1:])
 
     def of(self, starts: Positions, ends: Positions, last: npt.NDArray[np.uint8] | None = None) -> Hashes:
         """One hash a span ``[start, end)``; equal spans have equal hashes, others differ but for one chance in 2**64.
+
+        That holds for spans that nobody chose to meet: modulo a power of two some regular strings of 1,024 codes do
+        for every base (Thue and Morse), so a table that must be exact keeps to short spans.
 
         Args:
             starts: of the spans.
@@ -70,7 +76,6 @@ def hash_of(codes: bytes, base: int = BASE) -> int:
     return value ^ (value >> 31)
 
 
-@lru_cache(maxsize=8)
 def _tables(length: int, base: int) -> tuple[Hashes, Hashes]:
     """The first ``length`` powers of ``base`` modulo 2**64, and of its inverse."""
 
@@ -80,3 +85,6 @@ def _tables(length: int, base: int) -> tuple[Hashes, Hashes]:
         return np.cumprod(steps)
 
     return powers(base), powers(pow(base, -1, 2**64))
+
+
+_kept_tables = lru_cache(maxsize=8)(_tables)

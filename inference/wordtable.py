@@ -3,7 +3,7 @@
 WordPiece after BERT's pre-tokenizer never looks across ASCII white space or ASCII punctuation, so a text cut there
 tokenizes to the concatenation of its pieces. A unit is a run of ordinary characters, a run of ASCII punctuation or one
 Chinese character; ASCII white space makes no token. Units are cut, hashed and looked up a block of text at a time; a
-unit is known by its 64-bit hash, whose base each table draws for itself. Two kinds of text are not additive and
+unit is known by a 64-bit hash whose key each table draws for itself; a long one is hashed by BLAKE2. Two kinds of text are not additive and
 are found: one that contains an added token such as ``[SEP]`` is tokenized as a whole; a lone surrogate, which
 ``tokenizers`` refuses, is read as U+FFFD, which BERT drops.
 
@@ -14,6 +14,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
 # Not \s: BERT deletes \x0b, \x0c and \x1c-\x1f, so the words around them join.
 _WHITE: Final = " \t\n\r"
-_WHITE_RUN: Final = re.compile(rf"[{_WHITE}]")
+_BORDER: Final = re.compile(rf"[{_WHITE}!-/:-@\[-`{{-~]")
 # The blocks that BERT pads with spaces (handle_chinese_chars); units of one character keep the table small.
 _CHINESE: Final = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))
 _IS_WHITE, _IS_ORDINARY, _IS_PUNCTUATION, _IS_CHINESE = range(4)
@@ -43,6 +44,8 @@ _KINDS: Final = np.array(
 """Of each ASCII character; the last one is that of every other."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BLOCK_CHARS: Final = 128 * 1024
+_LONG_UNIT: Final = 64
+"""Longer units are hashed one by one: of long spans some have the same polynomial hash whatever its base."""
 
 
 class _IntColumn:
@@ -145,7 +148,9 @@ class WordTable:
         chinese_apart = bool((settings.get("normalizer") or {}).get("handle_chinese_chars"))
         self._apart = _CHINESE if chinese_apart else ()
         self._most_units = most_units
-        self._base = secrets.randbits(64) | 1  # not a constant of the module: those are part of the chunker's version
+        self._key = secrets.token_bytes(16)
+        # Of a base that is 5 modulo 8 the powers repeat last. Not a constant: those are part of the chunker's version.
+        self._base = secrets.randbits(61) << 3 | 5
         self._table = _Table()
         self._lock = threading.Lock()
 
@@ -187,7 +192,10 @@ class WordTable:
         if len(table.units) > self._most_units:
             table = self._table = _Table()
         held = len(table.units)
-        distinct, firsts, places = _distinct(SpanHashes(codes, self._base).of(starts, ends))
+        hashes = SpanHashes(codes, self._base).of(starts, ends)
+        for unit in np.flatnonzero(ends - starts > _LONG_UNIT).tolist():
+            hashes[unit] = self._hashed(text[starts[unit] : ends[unit]])
+        distinct, firsts, places = _distinct(hashes)
         try:
             known = np.fromiter(map(table.units.__getitem__, distinct), dtype=np.int32, count=len(distinct))
             new = firsts[known >= held]
@@ -199,7 +207,13 @@ class WordTable:
             raise
         return known[places]
 
+    def _hashed(self, unit: str) -> int:
+        digest = blake2b(unit.encode("utf-8", "surrogatepass"), digest_size=8, key=self._key).digest()
+        return int.from_bytes(digest, "little")
+
     def _encode_block(self, text: str) -> Tokens:
+        if len(text) > 8 * _BLOCK_CHARS:  # one word; what the arrays would take is out of proportion
+            return tokens_of(self._rust, text)
         codes = _codes(text)
         starts, ends = _units(codes, self._apart)
         with self._lock:
@@ -213,7 +227,8 @@ class WordTable:
         """The texts with a line feed behind each, where each begins, and which are not additive (empty in it)."""
         whole = [position for position, text in enumerate(texts) if not self._is_additive(text)]
         if whole:
-            texts = ["" if position in whole else text for position, text in enumerate(texts)]
+            left_out = set(whole)
+            texts = ["" if position in left_out else text for position, text in enumerate(texts)]
         firsts = np.cumsum([0, *(len(text) + 1 for text in texts)])
         return "\n".join([*texts, ""]), firsts, whole
 
@@ -296,10 +311,10 @@ def tokens_of(rust: "RustTokenizer", text: str) -> Tokens:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Cut a text before white space into blocks of about 100,000 characters, so that they stay near the processor."""
+    """Cut a text at borders of units into blocks of about 131,000 characters, so that they stay near the processor."""
     start = 0
     while len(text) - start > _BLOCK_CHARS:
-        border = _WHITE_RUN.search(text, start + _BLOCK_CHARS)
+        border = _BORDER.search(text, start + _BLOCK_CHARS)
         if border is None:
             break
         yield start, border.start()
@@ -308,7 +323,7 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut a batch into groups of about 100,000 characters; a text larger than that is alone."""
+    """Cut a batch into groups of about 131,000 characters; a text larger than that is alone."""
     start = size = 0
     for position, text in enumerate(texts):
         if position > start and size + len(text) > _BLOCK_CHARS:

@@ -28,13 +28,14 @@ def rows_near(
         where: partition column to literal.
         column: of the key.
         values: of the keys.
-        types: columns to return and their types; partition columns may be among them.
+        types: columns to return and their types; those of ``where`` may be among them.
     """
     files = _holding(handle, where, column, values)
     if not files:
         return pl.DataFrame(schema=dict(types))
     stored = list(dict.fromkeys([column, *(name for name in types if name not in where)]))
-    rows = pl.scan_parquet(files, storage_options=_plain(options), hive_partitioning=False).select(stored).collect()
+    scan = pl.scan_parquet(files, storage_options=_plain(options), hive_partitioning=False, missing_columns="insert")
+    rows = scan.select(stored).collect()
     wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
     rows = rows.join(wanted, on=column, how="semi")
     return rows.with_columns(pl.lit(value).alias(name) for name, value in where.items()).select(
@@ -82,7 +83,10 @@ def _holding(handle: Any, where: Mapping[str, str], column: str, values: Sequenc
     uris = {uri.rpartition("/")[2]: uri for uri in handle.file_uris(file_pruning_predicate=only or None)}
     if not uris:
         return []
-    ranges = pl.DataFrame(handle.get_add_actions(flatten=True)).select(
+    actions = pl.DataFrame(handle.get_add_actions(flatten=True))
+    if f"min.{column}" not in actions.columns:
+        return list(uris.values())
+    ranges = actions.select(
         pl.col("path").str.split("/").list.last(),
         low=pl.col(f"min.{column}").cast(pl.String).fill_null(""),
         high=pl.col(f"max.{column}").cast(pl.String).fill_null("\U0010ffff"),

@@ -221,6 +221,7 @@ class Lakehouse:
         """
         handle = self._snapshot(table)
         if handle is None or "://" in self.root or handle.count() > KEPT_ROWS:
+            self._narrow.forget(table.name)
             return self.scan(table, where=where).select(columns)
         dtypes = {name: table.dtypes[name] for name in columns}
         frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle).lazy()
@@ -399,7 +400,7 @@ class Lakehouse:
 
     def delete_where(self, table: Table, column: str, values: Sequence[str], shard: str | None = None) -> Commit:
         """Delete the rows whose ``column`` is one of ``values``; nothing matched makes no commit."""
-        if not values:
+        if not values or self.version(table) < 0:
             return Commit(self.version(table))
         deleted = 0
         for start in range(0, len(values), 2_000):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import large libraries within it: garbage is not looked for meanwhile, nor ever in what they leave.
+    """Import large libraries within it, near the start of a process: what exists at the end is never looked at for garbage again.
 
     The collector would go through a hundred thousand classes and functions again and again: a sixteenth of a small run.
     """

@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 KEPT_ROWS = 200_000
-"""A row of keys and hashes takes 200 bytes in memory."""
+"""A row of keys and hashes takes 200 bytes in memory, one of files a little more."""
+_MOST_CHUNKS = 32
 _FILE = "_file"
 
 
@@ -65,8 +66,15 @@ class NarrowColumns:
                 kept.next_number += len(fresh)
                 kept.numbers |= numbers
             kept.numbers = {file: number for file, number in kept.numbers.items() if file in present}
-            kept.rows = pl.concat(parts)
+            rows = pl.concat(parts)
+            kept.rows = rows.rechunk() if rows.n_chunks() > _MOST_CHUNKS else rows
             return kept.rows.drop(_FILE)
+
+    def forget(self, name: str) -> None:
+        """Keep nothing of a table any more."""
+        with self._lock:
+            for key in [key for key in self._known if key[0] == name]:
+                del self._known[key]
 
 
 def _empty(dtypes: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cortex_assets.retrieval.stem import stem_spans
-from cortex_assets.retrieval.words import other_ids
+from cortex_assets.retrieval.words import stored_ids
 from inference.span_hashes import Positions, SpanHashes
 
 Bytes = npt.NDArray[np.uint8]
@@ -111,7 +111,7 @@ def _others(data: bytes, kinds: Bytes) -> tuple[Positions, Ids]:
     starts, ends = edges[::2], edges[1::2]
     filled = np.flatnonzero(high.searchsorted(starts) < high.searchsorted(ends))
     spans = list(zip(starts[filled].tolist(), ends[filled].tolist(), strict=True))
-    ids = [other_ids(data[start:end].decode("utf-8", "surrogatepass")) for start, end in spans]
+    ids = [list(stored_ids(data[start:end].decode("utf-8", "surrogatepass"))) for start, end in spans]
     for start, end in spans:
         kinds[start:end] = _OUTSIDE
     counts = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))

@@ -35,7 +35,7 @@ _UNSPACED_CLASS = (
 UNSPACED = re.compile(f"[{_UNSPACED_CLASS}]+")
 _RUNS = re.compile(f"[{_UNSPACED_CLASS}]+|[^{_UNSPACED_CLASS}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
-_TABLE_LIMIT = 400_000
+_TABLE_LIMIT = 100_000
 _LONGEST_REMEMBERED = 80
 
 
@@ -161,16 +161,6 @@ def stored_ids(text: str) -> Iterable[int]:
     # ASCII is cut roughly, twice as fast; unit_terms cuts each distinct piece exactly, so the terms are the same.
     units = text.translate(_NOT_IN_A_UNIT).split() if text.isascii() else unit_pattern(text).findall(text)
     return chain.from_iterable(map(_STORED.__getitem__, units))
-
-
-def other_ids(text: str) -> tuple[int, ...]:
-    """``stored_ids`` of some text between ASCII spaces that has other characters than ASCII; short ones are kept."""
-    return _short_other_ids(text) if len(text) <= _LONGEST_REMEMBERED else tuple(stored_ids(text))
-
-
-@lru_cache(maxsize=32_768)
-def _short_other_ids(text: str) -> tuple[int, ...]:
-    return tuple(stored_ids(text))
 
 
 def asked_ids(text: str) -> list[int]:

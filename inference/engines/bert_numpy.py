@@ -179,7 +179,10 @@ def _product(weight: Floats, states: Floats, unpacked: int) -> Floats:
     most = unpacked // (width * length)
     if not _LEAST_ROWS <= most < rows:
         return weight @ states
-    blocks = next(blocks for blocks in range(-(-rows // most), rows + 1) if rows % blocks == 0)
+    fitting = range(-(-rows // most), rows // _LEAST_ROWS + 1)
+    blocks = next((blocks for blocks in fitting if rows % blocks == 0), 0)
+    if not blocks:
+        return weight @ states
     result: Floats = (weight.reshape(blocks, -1, width) @ states).reshape(rows, length)
     return result
 

@@ -148,3 +148,20 @@ def test_files_that_vacuum_removed_are_not_missed(filled):
     filled.delete_where(ROWS, "shard", ["s"])
     filled.vacuum(ROWS, timedelta(0))
     assert kept(filled)["shard"].unique().to_list() == ["with space %"]
+
+
+def test_of_a_table_that_grew_beyond_the_limit_nothing_stays(filled, monkeypatch):
+    kept(filled)
+    assert filled._narrow._known
+    monkeypatch.setattr(lakehouse, "KEPT_ROWS", 1)
+    assert kept(filled).equals(scanned(filled))
+    assert not filled._narrow._known
+
+
+def test_many_commits_do_not_leave_many_pieces(filled, monkeypatch):
+    monkeypatch.setattr(narrow, "_MOST_CHUNKS", 3)
+    for number in range(8):
+        filled.append(ROWS, rows([f"n{number}"]))
+        assert kept(filled).equals(scanned(filled))
+    (one,) = filled._narrow._known.values()
+    assert one.rows.n_chunks() <= 4

@@ -87,6 +87,21 @@ def test_naughty_strings() -> None:
             assert table(TABLE, line) == rust(line), line[:80]
 
 
+def test_long_units_that_meet_in_every_polynomial_hash_are_told_apart() -> None:
+    thue_morse = [bin(number).count("1") % 2 for number in range(1_024)]
+    one, other = ("".join("!?"[bit ^ turned] for bit in thue_morse) for turned in (0, 1))
+    letters = [text.translate({33: "é", 63: "ß"}) for text in (one, other)]
+    for text in (f"{one} {other}", " ".join(letters), f"{one[:500]} {other[:500]}"):
+        assert table(TABLE, text) == rust(text)
+
+
+def test_a_text_without_white_space_is_cut_at_punctuation() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wordtable, "_BLOCK_CHARS", 20)
+        for text in ("ab,cd;" * 40, "...,,,!!!" * 30, "x" * 400, "é-" * 100, "[SEP" * 30):
+            assert table(TABLE, text) == rust(text)
+
+
 def test_table_is_bounded() -> None:
     small = WordTable(
         RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_units=50
