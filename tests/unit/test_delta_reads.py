@@ -9,12 +9,10 @@ from polars.testing import assert_frame_equal
 
 import resources.delta_files
 import resources.delta_reads
-from cortex_assets.tables import Kind, TableSpec
 from resources.lakehouse import Lakehouse
-from tests.unit.test_lakehouse import ROWS, Plain, rows
+from tests.unit.test_lakehouse import PLAIN, ROWS, rows
 
 COLUMNS = ("shard", "row_id", "value")
-PLAIN = TableSpec("ops/plain", Kind.OPS, Plain, ("name",))
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from cortex_assets.tables import Kind, TableSpec, sharded
+from cortex_assets.tables import sharded
 from resources import lakehouse, narrow
 from resources.lakehouse import Lakehouse
+from tests.unit.test_lakehouse import PLAIN
 
 
 class Rows(dy.Schema):
@@ -20,13 +21,7 @@ class Rows(dy.Schema):
     row_hash = dy.Int64()
 
 
-class Plain(dy.Schema):
-    name = dy.String(primary_key=True)
-    value = dy.Int64()
-
-
 ROWS = sharded("bronze/rows", Rows, "row_id")
-PLAIN = TableSpec("ops/plain", Kind.OPS, Plain, ("name",))
 COLUMNS = ("shard", "row_id", "input_key", "seen_at", "row_hash")
 
 
