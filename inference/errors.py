@@ -8,6 +8,7 @@
     ├── ModelUnsupported     the files are there, but no engine here can run that architecture
     ├── DigestMismatch       a file is not the one that was pulled or packaged
     ├── EngineUnavailable    an engine cannot be used here (no package, no server); ``is_transient`` says which
+    ├── NotCompiled          a compiled part of Cortex is missing or was built from other source
     ├── EngineTimeout        an engine did not answer in time (transient)
     ├── EngineReplyInvalid   an engine answered with something that is not a result
     └── OutOfMemory          one text alone does not fit (transient: memory may be free later)
@@ -49,6 +50,10 @@ class EngineUnavailable(InferenceError):
     def __init__(self, message: str, *, is_transient: bool = False) -> None:
         super().__init__(message)
         self.is_transient = is_transient
+
+
+class NotCompiled(InferenceError):
+    """A compiled part of Cortex is missing or was built from other source."""
 
 
 class EngineTimeout(InferenceError):

@@ -1,6 +1,6 @@
-"""Opens a model's tokenizer: the word table where it is exact, else ``tokenizers`` itself with offsets.
+"""Opens a model's tokenizer: ``WordPiece`` where it is exact, else ``tokenizers`` itself with offsets.
 
-A tokenizer with a faster exact way gets its own module, as ``inference.wordtable`` has.
+A tokenizer with a faster exact way gets its own module, as ``inference.wordpiece`` has.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.errors import ModelMissing, ModelUnsupported
 from inference.protocols import IdsTokenizer, Ints, Tokens
-from inference.wordtable import WordTable, is_wordpiece, readable, tokens_of
+from inference.wordpiece import WordPiece, is_wordpiece, readable, tokens_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as RustTokenizer
@@ -75,6 +75,6 @@ def open_tokenizer(path: Path) -> IdsTokenizer:
     except Exception as error:
         raise ModelUnsupported(f"tokenizer {path} is not readable: {str(error)[:200]}; pull the model again") from error
     if is_wordpiece(settings):
-        return WordTable(rust, settings, name=f"wordpiece-{digest}")
+        return WordPiece(rust, settings, name=f"wordpiece-{digest}")
     kind = str((settings.get("model") or {}).get("type", "tokenizer")).lower()
     return PlainTokenizer(rust, name=f"{kind}-{digest}")

@@ -11,7 +11,7 @@ import numpy as np
 from cortex_assets.chunks.refine import Level, blank_lines, lines
 from cortex_assets.chunks.source import Source
 from cortex_assets.syntax.symbols import Symbol, symbols
-from inference.span_hashes import Positions
+from inference.hashing import Positions
 
 _DEPTHS = 6
 _CLOSERS = "}])"

@@ -17,7 +17,7 @@ from cortex_assets.chunks.refine import LINE_LEVELS, PROSE_LEVELS, Level, blank_
 from cortex_assets.chunks.source import Source
 from cortex_assets.chunks.tables import table_cuts
 from cortex_assets.documents.model import Block, Page, Structure
-from inference.span_hashes import Positions
+from inference.hashing import Positions
 
 _HASH_BITS = 40
 _PARAGRAPH, _HEADING_BASE, _PAGE, _WALL = 1, 9, 9, 99

@@ -12,7 +12,7 @@ import numpy as np
 
 from cortex_assets.chunks.pack import Sizes, borders
 from cortex_assets.chunks.source import WEIGHT_SHIFT, Source
-from inference.span_hashes import Positions
+from inference.hashing import Positions
 
 Level = Callable[[Source, int, int], Sequence[int] | Positions]
 

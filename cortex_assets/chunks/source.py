@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inference.hashing import Positions, mixed
 from inference.protocols import Tokenizer
-from inference.span_hashes import Positions, mixed
 
 WEIGHT_SHIFT = 5
 """A token that spans more than 2**5 characters, white space after it included, weighs one for each 2**5 of them."""

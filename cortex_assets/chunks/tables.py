@@ -6,7 +6,7 @@ from cortex_assets.chunks.context import beginning
 from cortex_assets.chunks.refine import Level, lines, refine, sentences
 from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Block
-from inference.span_hashes import Positions
+from inference.hashing import Positions
 
 _RULE = re.compile(r"[\s|:+=\-]*\Z")
 

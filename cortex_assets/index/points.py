@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from cortex_assets.identity import value_hash
-from inference.span_hashes import Hashes, mixed
+from inference.hashing import Hashes, mixed
 
 PAYLOAD_COLUMNS = (
     "text",

@@ -80,18 +80,16 @@ def encode_points(points: Sequence[Fields]) -> SparseBatch:
     Returns:
         One vector a chunk; a chunk without a word has an empty one.
     """
-    fields = [
-        [point.text for point in points],
-        [point.context for point in points],
-        [point.title for point in points],
-        [point.symbol for point in points],
-        [point.path for point in points],
-        [_bare_name(point.path) for point in points],
+    texts = [
+        field
+        for point in points
+        for field in (point.text, point.context, point.title, point.symbol, point.path, _bare_name(point.path))
     ]
-    owners, ids = stored_batch([text for field in fields for text in field])
-    number, row = np.divmod(owners, max(1, len(points)))
-    keys = np.repeat((row.astype(np.uint64) << np.uint64(32)) | ids, _COUNTS[number])
-    return _weighted(keys, np.bincount(row[number == 0], minlength=len(points)).astype(np.float64))
+    offsets, ids = stored_batch(texts)
+    counts = np.diff(offsets)
+    rows = np.repeat(np.arange(len(points), dtype=np.uint64), counts.reshape(-1, len(_COUNTS)).sum(axis=1))
+    keys = np.repeat((rows << np.uint64(32)) | ids, np.repeat(np.tile(_COUNTS, len(points)), counts))
+    return _weighted(keys, counts[:: len(_COUNTS)].astype(np.float64))
 
 
 def _bare_name(path: str) -> str:

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from itertools import chain
 
 from cortex_assets.retrieval.stem import stem
-from inference.span_hashes import hash_of
+from inference.hashing import hash_of
 
 _JOINED = r"(?:(?:::|[.\-/@]){w}+)*"
 _SUFFIX = r"(?:\+\+|\#(?!\w))?"

@@ -1,4 +1,4 @@
-"""The word table equals ``tokenizers`` for every text: ids and character offsets."""
+"""``WordPiece`` equals ``tokenizers`` for every text: ids and character offsets."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as RustTokenizer
 
-import inference.wordtable as wordtable
+import inference.wordpiece as wordpiece
 from inference.models import packaged_model
 from inference.tokenizers_plain import PlainTokenizer, open_tokenizer
-from inference.wordtable import WordTable, is_wordpiece
+from inference.wordpiece import WordPiece, is_wordpiece
 
 FILE = packaged_model().folder / "tokenizer.json"
 BLNS = Path(__file__).parents[3].parent / "shared" / "data" / "bad_inputs" / "blns"
 RUST = RustTokenizer.from_file(str(FILE))
 RUST.no_padding()
 RUST.no_truncation()
-TABLE = WordTable(RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="test")
+TABLE = WordPiece(RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="test")
 
 NASTY = [
     *"aZ09 .,;[]_-#\t\n\r\x0b\x0c\x1c\x1f\x00\x7f\x85\xa0\u00ad\u200b\u200d\u2028\u3000\ufeff\ufffd",
@@ -44,7 +44,7 @@ def rust(text: str) -> tuple[list[int], list[tuple[int, int]]]:
     return encoding.ids, encoding.offsets
 
 
-def table(tokenizer: WordTable, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def table(tokenizer: WordPiece, text: str) -> tuple[list[int], list[tuple[int, int]]]:
     tokens = tokenizer.encode(text)
     return tokens.ids.tolist(), list(zip(tokens.starts.tolist(), tokens.ends.tolist(), strict=True))
 
@@ -66,12 +66,12 @@ def test_batches_equal_one_by_one(texts: list[str]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=12))
 def test_cutting_into_blocks_and_emptying_the_table_change_nothing(texts: list[str]) -> None:
-    small = WordTable(
-        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_units=3
+    small = WordPiece(
+        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_bytes=300
     )
     text = " ".join(texts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wordtable, "_BLOCK_CHARS", 7)
+        patch.setattr(wordpiece, "_BLOCK_CHARS", 7)
         assert table(small, text) == rust(text)
         assert [ids.tolist() for ids in small.encode_ids_batch(texts)] == [rust(one)[0] for one in texts]
         assert small.count_batch(texts) == [len(rust(one)[0]) for one in texts]
@@ -97,18 +97,18 @@ def test_long_units_that_meet_in_every_polynomial_hash_are_told_apart() -> None:
 
 def test_a_text_without_white_space_is_cut_at_punctuation() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wordtable, "_BLOCK_CHARS", 20)
+        patch.setattr(wordpiece, "_BLOCK_CHARS", 20)
         for text in ("ab,cd;" * 40, "...,,,!!!" * 30, "x" * 400, "é-" * 100, "[SEP" * 30):
             assert table(TABLE, text) == rust(text)
 
 
 def test_table_is_bounded() -> None:
-    small = WordTable(
-        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_units=50
+    small = WordPiece(
+        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="small", most_bytes=5_000
     )
     for number in range(300):
-        small.encode(f"word{number} other{number}")
-        assert len(small._table.units) <= 55
+        small.encode(f"wörd{number} öther{number}")
+        assert 0 < small._calls.wordpiece_held(small._table) < 5_400
 
 
 def test_lone_surrogate_is_dropped_and_offsets_stay() -> None:
@@ -118,20 +118,20 @@ def test_lone_surrogate_is_dropped_and_offsets_stay() -> None:
 
 
 def test_failure_leaves_a_usable_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = WordTable(RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="own")
+    own = WordPiece(RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="own")
 
     def fail(*_: object) -> str:
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(wordtable, "readable", fail)
+        patch.setattr(wordpiece, "readable", fail)
         with pytest.raises(MemoryError):
-            own.encode("hello world")
-    assert table(own, "hello world") == rust("hello world")
+            own.encode("héllo wörld")
+    assert table(own, "héllo wörld") == rust("héllo wörld")
 
 
 def test_opening_chooses_by_kind(tmp_path: Path) -> None:
-    assert isinstance(open_tokenizer(FILE), WordTable)
+    assert isinstance(open_tokenizer(FILE), WordPiece)
     from tokenizers import models, pre_tokenizers
 
     bpe = RustTokenizer(models.BPE(vocab={"a": 0, "b": 1, "ab": 2, "é": 3}, merges=[("a", "b")], unk_token=None))
