@@ -5,6 +5,7 @@ A tokenizer with a faster exact way gets its own module, as ``inference.wordpiec
 
 import hashlib
 import json
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as RustTokenizer
 
 _BATCH = 1024
+_open: weakref.WeakValueDictionary[str, IdsTokenizer] = weakref.WeakValueDictionary()
+"""Tokenizers in use, by the digest of their file: what one has learned of words serves all who count and embed."""
 
 
 class PlainTokenizer:
@@ -56,19 +59,26 @@ class PlainTokenizer:
 
 
 def open_tokenizer(path: Path) -> IdsTokenizer:
-    """Open a ``tokenizer.json``.
+    """Open a ``tokenizer.json``, or share one of the same content that is in use.
 
     Raises:
         ModelMissing: the file is not there.
         ModelUnsupported: the file is not a tokenizer that ``tokenizers`` reads.
     """
-    from tokenizers import Tokenizer as RustTokenizer
-
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise ModelMissing(f"tokenizer {path} cannot be read ({error.strerror}); pull the model again") from error
-    digest = hashlib.sha256(raw).hexdigest()[:8]
+    digest = hashlib.sha256(raw).hexdigest()
+    known = _open.get(digest)
+    if known is None:
+        known = _open[digest] = _opened(path, raw, digest[:8])
+    return known
+
+
+def _opened(path: Path, raw: bytes, digest: str) -> IdsTokenizer:
+    from tokenizers import Tokenizer as RustTokenizer
+
     try:
         settings = json.loads(raw)
         rust = RustTokenizer.from_buffer(raw)

@@ -64,16 +64,17 @@ def rows_picked(
         return pl.DataFrame(schema=dict(types))
     wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
     keys = pl.scan_parquet(files, storage_options=_plain(options), include_file_paths="_file")
-    counts = keys.select("_file", column).collect().join(wanted, on=column, how="semi").group_by("_file").len()
+    held = keys.select("_file", column).collect().join(wanted, on=column, how="semi")
+    held = held.with_columns(pl.len().over("_file").alias("rows"))
     frames = [pl.DataFrame(schema=dict(types))]
     columns = [pl.col(name).cast(dtype) for name, dtype in types.items()]
-    for file in counts.filter(pl.col("len") >= DENSE_ROWS)["_file"]:
+    for file in held.filter(pl.col("rows") >= DENSE_ROWS)["_file"].unique():
         whole = pl.scan_parquet(file, storage_options=_plain(options)).select(list({column, *types})).collect()
         frames.append(whole.join(wanted, on=column, how="semi").select(columns))
-    few = counts.filter(pl.col("len") < DENSE_ROWS)["_file"].to_list()
-    if few:
-        rows = pl.scan_parquet(few, storage_options=_plain(options)).filter(pl.col(column).is_in(list(values)))
-        frames.append(rows.select(columns).collect())
+    few = held.filter(pl.col("rows") < DENSE_ROWS)
+    if few.height:
+        rows = pl.scan_parquet(few["_file"].unique().to_list(), storage_options=_plain(options))
+        frames.append(rows.filter(pl.col(column).is_in(few[column].unique().to_list())).select(columns).collect())
     return pl.concat(frames)
 
 

@@ -4,7 +4,7 @@ What points there should be and which of them differ is ``engine.project``'s.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,8 @@ from resources.vectors.publishing import write_segment
 
 READ_POINTS, PART_POINTS = 11_000, 1_000
 """Read at once, and encoded at once: what a process that writes points has in memory."""
+WHOLE_FROM = 4_000
+"""Of so many points all documents of the shard are read; a filter by their ids takes longer."""
 
 
 def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -35,11 +37,26 @@ def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -
     Yields:
         Payload, row hash, vector (null where there is none), sparse terms and weights.
     """
-    document_ids = wanted.get_column("document_id").unique().to_list()
-    scan = lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": document_ids})
-    documents = scan.drop("text", "structure").collect()
+    documents = _documents(lake, shard, wanted)
     for start in range(0, wanted.height, READ_POINTS):
         yield from _parts(lake, space_id, shard, wanted.slice(start, READ_POINTS), documents)
+
+
+def _documents(lake: Lakehouse, shard: str, wanted: pl.DataFrame) -> pl.DataFrame:
+    """The documents of some points without their texts; those of many are read whole, once a version of the table."""
+    if wanted.height >= WHOLE_FROM:
+        return _all_documents(lake, shard, lake.version(DOCUMENTS))
+    keys = wanted.get_column("document_id").unique().to_list()
+    return _without_texts(lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": keys}))
+
+
+@lru_cache(maxsize=1)
+def _all_documents(lake: Lakehouse, shard: str, version: int) -> pl.DataFrame:
+    return _without_texts(lake.scan(DOCUMENTS, where={"shard": shard}))
+
+
+def _without_texts(documents: pl.LazyFrame) -> pl.DataFrame:
+    return documents.drop("text", "structure").collect()
 
 
 def _parts(
@@ -85,10 +102,16 @@ def segment_apart(
         One row, column ``segment``: the folder.
     """
     space_id, dimensions = space
-    parts = parts_of(Lakehouse(root, storage_options=storage_options), space_id, shard, wanted)
+    parts = parts_of(_lake(root, tuple((storage_options or {}).items())), space_id, shard, wanted)
     _give_back_once()
     segment = write_segment(Path(place), dimensions, Upserts(wanted["chunk_id"], parts))
     return pl.DataFrame({"segment": [str(segment)]})
+
+
+@lru_cache(maxsize=1)
+def _lake(root: str, storage_options: tuple[tuple[str, str], ...]) -> Lakehouse:
+    """The lake as this process knows it: opened once, not once a segment."""
+    return Lakehouse(root, storage_options=dict(storage_options))
 
 
 @cache
