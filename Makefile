@@ -13,6 +13,8 @@ PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13; do \
 PORT ?= 3000
 # Compiled once, so that a command starts .2 s sooner even where Python is told to write no bytecode.
 CODE := apps cortex_assets inference resources sensors
+# Compiled by pip; a change of one installs anew.
+COMPILED := $(wildcard $(CODE:=/*.cpp) $(CODE:=/*/*.cpp))
 # Which tests `make test` runs, such as `make test TESTS=tests/unit`.
 TESTS ?=
 
@@ -25,8 +27,9 @@ help: ## what there is
 
 setup: $(READY) ## install everything into .venv (the other targets do it by themselves)
 
-$(READY): pyproject.toml requirements.lock
+$(READY): pyproject.toml requirements.lock $(COMPILED)
 	@"$(PYTHON)" -c '$(FITS)' || { echo "Cortex needs Python 3.11, 3.12 or 3.13; name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	@{ command -v c++ || command -v g++ || command -v clang++; } >/dev/null || { echo "Cortex needs a C++ compiler (on Debian: apt-get install g++)"; exit 2; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "No venv module: install it (on Debian: apt-get install python3-venv)"; exit 2; }
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
 	$(BIN)/python -m pip install --quiet -r requirements.lock

@@ -7,6 +7,10 @@ import pytest
 
 from cortex_assets.chunks.derive import chunks_derivation
 from cortex_assets.engine import fingerprint
+from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.retrieval import word_batches
+from cortex_assets.retrieval.sparse import encode_points
+from inference import wordpiece
 
 
 def versions() -> dict[str, str]:
@@ -27,7 +31,7 @@ def test_packages_count_for_every_route(monkeypatch: pytest.MonkeyPatch, package
     assert [route for route in before if before[route] == after[route]] == []
 
 
-@pytest.mark.parametrize("name", ["_Table", "PlainTokenizer", "tokens_of", "CodeOutline", "chunk_documents"])
+@pytest.mark.parametrize("name", ["WordPiece", "PlainTokenizer", "tokens_of", "CodeOutline", "chunk_documents"])
 def test_code_counts_for_every_route(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     before, real = versions(), fingerprint._canonical
     for known in ("_frozen_versions", "_frozen_definitions"):
@@ -35,6 +39,24 @@ def test_code_counts_for_every_route(monkeypatch: pytest.MonkeyPatch, name: str)
     monkeypatch.setattr(fingerprint, "_canonical", lambda node: "edited" if _named(node) == name else real(node))
     after = versions()
     assert [route for route in before if before[route] == after[route]] == []
+
+
+def test_rules_of_the_compiled_tokenizer_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = versions()
+    for known in ("_frozen_versions", "_frozen_definitions"):
+        monkeypatch.setattr(fingerprint, known, {})
+    monkeypatch.setattr(wordpiece, "_RULES", 0)
+    after = versions()
+    assert [route for route in before if before[route] == after[route]] == []
+
+
+def test_rules_of_the_compiled_terms_count_for_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = Producer((encode_points,))
+    before = producer.version()
+    for known in ("_frozen_versions", "_frozen_definitions"):
+        monkeypatch.setattr(fingerprint, known, {})
+    monkeypatch.setattr(word_batches, "_RULES", 0)
+    assert producer.version() != before
 
 
 def _named(node: ast.AST) -> str:

@@ -1,6 +1,7 @@
 """``WordPiece`` equals ``tokenizers`` for every text: ids and character offsets."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,39 @@ def test_failure_leaves_a_usable_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table(own, "héllo wörld") == rust("héllo wörld")
 
 
+def test_no_unit_has_more_tokens_than_bytes() -> None:
+    """What ``wordpiece_cut`` has room for: a token is made of one character or more of the normalized text."""
+    normalizer = RUST.normalizer
+    for code in range(0x110000):
+        if not 0xD800 <= code <= 0xDFFF:
+            bare = normalizer.normalize_str(chr(code)).replace(" ", "")
+            assert len(bare) <= len(chr(code).encode()), hex(code)
+
+
+def test_threads_share_a_table() -> None:
+    own = WordPiece(
+        RustTokenizer.from_file(str(FILE)), json.loads(FILE.read_text("utf-8")), name="own", most_bytes=5_000
+    )
+    texts = [f"wörd{number} plain{number} 中{chr(0x4E00 + number)}" for number in range(400)]
+    wanted = [rust(text)[0] for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda text: own.encode(text).ids.tolist(), texts * 3))
+    assert found == wanted * 3
+
+
+def test_one_word_of_a_megabyte() -> None:
+    for text in ("x" * 1_200_000, "é" * 1_200_000, "x" * 300 + " y"):
+        assert table(TABLE, text) == rust(text)
+
+
+def test_opened_twice_is_one_tokenizer(tmp_path: Path) -> None:
+    copy = tmp_path / "tokenizer.json"
+    copy.write_bytes(FILE.read_bytes())
+    assert open_tokenizer(FILE) is open_tokenizer(copy)
+    copy.write_bytes(FILE.read_bytes() + b"\n")
+    assert open_tokenizer(copy) is not open_tokenizer(FILE)
+
+
 def test_opening_chooses_by_kind(tmp_path: Path) -> None:
     assert isinstance(open_tokenizer(FILE), WordPiece)
     from tokenizers import models, pre_tokenizers
@@ -153,3 +187,6 @@ def test_only_bert_wordpiece_gets_the_table() -> None:
     assert is_wordpiece(parsed)
     assert not is_wordpiece({**parsed, "pre_tokenizer": {"type": "Whitespace"}})
     assert not is_wordpiece({**parsed, "normalizer": None})
+    assert not is_wordpiece({**parsed, "normalizer": {**parsed["normalizer"], "clean_text": False}})
+    assert not is_wordpiece({**parsed, "model": {**parsed["model"], "max_input_chars_per_word": 1_000}})
+    assert not is_wordpiece({**parsed, "model": {**parsed["model"], "unk_token": "[NONE]"}})
