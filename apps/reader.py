@@ -4,6 +4,7 @@ The command line and the app's pages call these functions and nothing below them
 functions. Writes are in ``apps.actions``.
 """
 
+import sys
 from collections.abc import Sequence
 
 from apps.errors import USAGE, CommandError
@@ -47,12 +48,24 @@ def search(question: str, k: int = 10, filters: SearchFilters | None = None) -> 
         raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
     if not 1 <= k <= MOST_HITS:
         raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
-    from cortex_assets.lean import import_dataframely
-
-    import_dataframely()
+    if "apps.searching" not in sys.modules:
+        _load_search()
     from apps import searching
 
     return searching.search(question, k, filters or SearchFilters())
+
+
+def _load_search() -> None:
+    """Import what a search needs into a fresh process, without what it does not need."""
+    from resources.memory import loading
+    from resources.readahead import libraries_ahead
+
+    libraries_ahead()
+    with loading():
+        from cortex_assets.lean import import_dataframely
+
+        import_dataframely()
+        from apps import searching  # noqa: F401
 
 
 def models() -> list[ModelLine]:

@@ -54,7 +54,9 @@ def _lines_at_rest(settings: Settings, state: State) -> tuple[StageLine, ...] | 
 def load_engine(settings: Settings) -> None:
     """Import the engine into a fresh process, without what it does not need, and remember what it computes."""
     from resources.memory import loading
+    from resources.readahead import libraries_ahead
 
+    libraries_ahead()
     with loading():
         from cortex_assets.lean import import_dataframely
 
