@@ -15,11 +15,13 @@ PORT ?= 3000
 CODE := apps cortex_assets inference resources sensors
 # Compiled by pip; a change of one installs anew.
 COMPILED := $(wildcard $(CODE:=/*.cpp) $(CODE:=/*/*.cpp))
+BUILT = $(wildcard $(dir $(1))_$(basename $(notdir $(1))).*.so)
+LACKING := $(foreach source,$(COMPILED),$(if $(call BUILT,$(source)),,$(source)))
 # Which tests `make test` runs, such as `make test TESTS=tests/unit`.
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up-dagster test test-fast check fix docs bench lock clean
+.PHONY: help lacking setup demo up-dagster test test-fast check fix docs bench lock clean
 .NOTPARALLEL:
 
 help: ## what there is
@@ -27,12 +29,13 @@ help: ## what there is
 
 setup: $(READY) ## install everything into .venv (the other targets do it by themselves)
 
-$(READY): pyproject.toml requirements.lock $(COMPILED)
+$(READY): pyproject.toml requirements.lock $(COMPILED) $(if $(LACKING),lacking)
 	@"$(PYTHON)" -c '$(FITS)' || { echo "Cortex needs Python 3.11, 3.12 or 3.13; name it: make PYTHON=/path/to/python3.11"; exit 2; }
 	@{ command -v c++ || command -v g++ || command -v clang++; } >/dev/null || { echo "Cortex needs a C++ compiler (on Debian: apt-get install g++)"; exit 2; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { echo "No venv module: install it (on Debian: apt-get install python3-venv)"; exit 2; }
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' requirements.lock)")
 	$(BIN)/python -m pip install --quiet -r requirements.lock
+	@rm -f $(foreach source,$(COMPILED),$(call BUILT,$(source)))
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@$(BIN)/python -m compileall -q $(CODE)
 	@touch $(READY)
@@ -70,4 +73,5 @@ lock: $(READY) ## write requirements.lock from what is installed in .venv
 
 clean: ## remove .venv and caches; data/ stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -f $(foreach source,$(COMPILED),$(call BUILT,$(source)))
 	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +

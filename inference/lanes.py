@@ -178,7 +178,7 @@ def engine_of_space(space_id: str, lanes: Mapping[str, Lane], places: ModelPlace
 
 
 def load_tokenizer(config: EngineConfig, places: ModelPlaces) -> IdsTokenizer:
-    """The tokenizer of an engine's model; the packaged one for ``hash`` and ``openai:``, where it is an estimate."""
+    """The tokenizer of an engine's model; the packaged one for ``hash``, and for ``openai:``, where it is an estimate."""
     from inference.tokenizers_plain import open_tokenizer
 
     kind, _ = _kind(config.model)

@@ -32,7 +32,7 @@ def library(module: str, rules: str, wanted: int) -> ctypes.CDLL:
         loaded = ctypes.CDLL(spec.origin)
     except OSError as error:
         raise NotCompiled(f"{spec.origin} cannot be loaded ({error}): {remedy}") from error
-    built = getattr(loaded, rules)()
+    built = getattr(loaded, rules, lambda: "unknown")()
     if built != wanted:
         raise NotCompiled(f"{spec.origin} was compiled from other source (rules {built}, not {wanted}): {remedy}")
     return loaded

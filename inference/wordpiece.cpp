@@ -10,6 +10,9 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -165,7 +168,7 @@ bool is_chinese(string_view text, std::size_t at) {  // U+3400 to U+4DBF and U+4
 
 bool begins_character(char code) { return (code & 0xc0) != 0x80; }
 
-// A unit of other characters than ASCII letters and digits alone: where it ends, and how many characters it has.
+// A unit: where it ends, how many characters it has, and whether they are ASCII letters and digits alone.
 struct Run {
     std::size_t end;
     std::int64_t characters;
@@ -198,11 +201,12 @@ extern "C" {
 std::int32_t wordpiece_rules() { return 1; }
 
 // A vocabulary: `count` pieces end to end in `text`, piece i of `sizes[i]` bytes and with the id `ids[i]`; those with
-// `is_suffix[i]` continue a word. `most_characters` is at most 256; a longer word is `unknown`.
+// `is_suffix[i]` continue a word. `most_characters` is at most 256; a longer word is `unknown`. Returns a handle, or null
+// where memory runs out.
 void* wordpiece_new(const char* text, const std::int32_t* sizes, const std::int32_t* ids, const std::uint8_t* is_suffix,
                     std::int64_t count, std::int32_t unknown, std::int32_t most_characters, std::int32_t lowered,
-                    std::int32_t chinese_apart) {
-    auto* table = new Table;
+                    std::int32_t chinese_apart) try {
+    auto table = std::make_unique<Table>();
     table->unknown = unknown;
     table->most_characters = static_cast<std::size_t>(most_characters);
     table->lowered = lowered != 0;
@@ -217,7 +221,9 @@ void* wordpiece_new(const char* text, const std::int32_t* sizes, const std::int3
         if (!piece.empty()) (is_suffix[number] ? table->suffixes : table->words).add(piece, ids[number]);
         if (piece.size() == 1 && !is_suffix[number]) table->marks[static_cast<std::uint8_t>(piece[0]) & 0x7f] = ids[number];
     }
-    return table;
+    return table.release();
+} catch (const std::bad_alloc&) {
+    return nullptr;
 }
 
 void wordpiece_free(void* table) { delete static_cast<Table*>(table); }
@@ -234,28 +240,34 @@ void wordpiece_forget(void* handle) {
 }
 
 // Teach `count` units, end to end in `text`: unit i has `sizes[i]` bytes and the next `counts[i]` tokens, whose offsets
-// are in characters of the unit.
-void wordpiece_teach(void* handle, const char* text, const std::int32_t* sizes, const std::int32_t* counts,
-                     std::int64_t count, const std::int32_t* ids, const std::int32_t* starts, const std::int32_t* ends) {
+// are in characters of the unit. Returns 0, or -1 where memory runs out: some are known then.
+std::int32_t wordpiece_teach(void* handle, const char* text, const std::int32_t* sizes, const std::int32_t* counts,
+                     std::int64_t count, const std::int32_t* ids, const std::int32_t* starts, const std::int32_t* ends) try {
     auto* table = static_cast<Table*>(handle);
     for (std::int64_t number = 0; number < count; text += sizes[number++]) {
         const auto tokens = counts[number];
-        table->taught[std::string(text, static_cast<std::size_t>(sizes[number]))] =
-            Taught{static_cast<std::uint32_t>(table->ids.size()), static_cast<std::uint32_t>(tokens)};
+        const auto first = static_cast<std::uint32_t>(table->starts.size());
         table->held += 80 + sizes[number] + 12 * static_cast<std::int64_t>(tokens);
         table->ids.insert(table->ids.end(), ids, ids + tokens);
         table->starts.insert(table->starts.end(), starts, starts + tokens);
         table->ends.insert(table->ends.end(), ends, ends + tokens);
+        table->taught[std::string(text, static_cast<std::size_t>(sizes[number]))] =
+            Taught{first, static_cast<std::uint32_t>(tokens)};
         ids += tokens, starts += tokens, ends += tokens;
     }
+    return 0;
+} catch (const std::bad_alloc&) {
+    wordpiece_forget(handle);  // the columns may have grown unevenly
+    return -1;
 }
 
 // Cut a text of `size` bytes. Each array has room for one entry a byte. Returns how many tokens it has; where a unit is
-// unknown, -1 less how many different ones, whose bytes are then [starts[i], ends[i]) of the text.
+// unknown, -1 less how many different ones, whose bytes are then [starts[i], ends[i]) of the text; where memory runs out,
+// the least number there is.
 //
 // A taught unit never has more tokens than bytes, so the room is enough.
 std::int64_t wordpiece_cut(void* handle, const char* data, std::int64_t size, std::int32_t* ids, std::int32_t* starts,
-                           std::int32_t* ends) {
+                           std::int32_t* ends) try {
     const auto& table = *static_cast<Table*>(handle);
     const string_view text(data, static_cast<std::size_t>(size));
     Tokens out{ids, starts, ends};
@@ -292,6 +304,8 @@ std::int64_t wordpiece_cut(void* handle, const char* data, std::int64_t size, st
         ends[different++] = static_cast<std::int32_t>(unit.data() - data + static_cast<std::int64_t>(unit.size()));
     }
     return -1 - different;
+} catch (const std::bad_alloc&) {
+    return std::numeric_limits<std::int64_t>::min();
 }
 
 }  // extern "C"

@@ -34,6 +34,7 @@ _BLOCK_CHARS: Final = 128 * 1024
 _RULES: Final = 1
 """Those of ``wordpiece.cpp``: another number wherever a text may get other tokens, or a function other arguments."""
 _LONGEST_WORD: Final = 256
+_NO_MEMORY: Final = -(2**63)
 
 
 def readable(text: str) -> str:
@@ -46,6 +47,7 @@ def is_wordpiece(settings: dict[str, Any]) -> bool:
     normalizer = settings.get("normalizer") or {}
     pre_tokenizer = settings.get("pre_tokenizer") or {}
     model = settings.get("model") or {}
+    added = settings.get("added_tokens") or ()
     return (
         normalizer.get("type") == "BertNormalizer"
         and bool(normalizer.get("clean_text"))
@@ -53,6 +55,7 @@ def is_wordpiece(settings: dict[str, Any]) -> bool:
         and model.get("type") == "WordPiece"
         and model.get("continuing_subword_prefix") == "##"
         and model.get("unk_token") in model.get("vocab", {})
+        and not any(token.get("normalized") or re.search(r"\s", token["content"]) for token in added)
         and 0 < model.get("max_input_chars_per_word", 0) <= _LONGEST_WORD
     )
 
@@ -68,6 +71,7 @@ class WordPiece:
 
     Raises:
         NotCompiled: ``wordpiece.cpp`` is not compiled.
+        MemoryError: no memory is left; also of its methods, after which it is as usable as before.
     """
 
     def __init__(
@@ -89,7 +93,10 @@ class WordPiece:
         self._calls = _library()
         self._table = _table(settings)
         self._lock = threading.Lock()
-        weakref.finalize(self, self._calls.wordpiece_free, self._table)
+        weakref.finalize(self, self._calls.wordpiece_free, self._table).atexit = False  # threads may use it to the end
+
+    def __reduce__(self) -> str:
+        raise TypeError("a tokenizer stays in its process; open it anew where it is needed")
 
     def encode(self, text: str) -> Tokens:
         """Tokenize one text; spans are character offsets into ``text``."""
@@ -151,6 +158,8 @@ class WordPiece:
         count: int = self._calls.wordpiece_cut(
             self._table, data, len(data), address(ids), address(starts), address(ends)
         )
+        if count == _NO_MEMORY:
+            raise MemoryError(f"no memory is left for the tokens of {len(data)} bytes of text")
         return count
 
     def _teach(self, units: Sequence[bytes]) -> None:
@@ -167,7 +176,9 @@ class WordPiece:
             (tokens.ends - begins[owners]).astype(np.int32),
         )
         columns = address(tokens.ids), address(starts), address(ends)
-        self._calls.wordpiece_teach(self._table, b"".join(units), address(sizes), address(counts), len(units), *columns)
+        sizes_and_counts = address(sizes), address(counts)
+        if self._calls.wordpiece_teach(self._table, b"".join(units), *sizes_and_counts, len(units), *columns):
+            raise MemoryError(f"no memory is left for the tokens of {len(units)} words")
 
 
 @cache
@@ -178,7 +189,8 @@ def _library() -> ctypes.CDLL:
     loaded.wordpiece_new.argtypes = [text, pointer, pointer, pointer, size, small, small, small, small]
     loaded.wordpiece_new.restype = pointer
     loaded.wordpiece_free.argtypes = loaded.wordpiece_forget.argtypes = loaded.wordpiece_held.argtypes = [pointer]
-    loaded.wordpiece_free.restype = loaded.wordpiece_forget.restype = loaded.wordpiece_teach.restype = None
+    loaded.wordpiece_free.restype = loaded.wordpiece_forget.restype = None
+    loaded.wordpiece_teach.restype = small
     loaded.wordpiece_teach.argtypes = [pointer, text, pointer, pointer, size, pointer, pointer, pointer]
     loaded.wordpiece_cut.argtypes = [pointer, text, size, pointer, pointer, pointer]
     loaded.wordpiece_cut.restype = loaded.wordpiece_held.restype = size
@@ -193,7 +205,7 @@ def _table(settings: dict[str, Any]) -> int:
     pieces = [piece.removeprefix("##").encode() for piece, _ in known]
     sizes: npt.NDArray[np.int32] = np.array([len(piece) for piece in pieces], dtype=np.int32)
     ids = np.array([number for _, number in known], dtype=np.int32)
-    handle: int = _library().wordpiece_new(
+    handle: int | None = _library().wordpiece_new(
         b"".join(pieces),
         address(sizes),
         address(ids),
@@ -204,6 +216,8 @@ def _table(settings: dict[str, Any]) -> int:
         bool(normalizer.get("lowercase")),
         bool(normalizer.get("handle_chinese_chars")),
     )
+    if not handle:
+        raise MemoryError("no memory is left for a vocabulary")
     return handle
 
 

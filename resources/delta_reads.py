@@ -65,13 +65,13 @@ def rows_picked(
     wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
     keys = pl.scan_parquet(files, storage_options=_plain(options), include_file_paths="_file")
     held = keys.select("_file", column).collect().join(wanted, on=column, how="semi")
-    held = held.with_columns(pl.len().over("_file").alias("rows"))
+    held = held.with_columns(pl.len().over("_file").alias("_rows"))
     frames = [pl.DataFrame(schema=dict(types))]
     columns = [pl.col(name).cast(dtype) for name, dtype in types.items()]
-    for file in held.filter(pl.col("rows") >= DENSE_ROWS)["_file"].unique():
+    for file in held.filter(pl.col("_rows") >= DENSE_ROWS)["_file"].unique():
         whole = pl.scan_parquet(file, storage_options=_plain(options)).select(list({column, *types})).collect()
         frames.append(whole.join(wanted, on=column, how="semi").select(columns))
-    few = held.filter(pl.col("rows") < DENSE_ROWS)
+    few = held.filter(pl.col("_rows") < DENSE_ROWS)
     if few.height:
         rows = pl.scan_parquet(few["_file"].unique().to_list(), storage_options=_plain(options))
         frames.append(rows.filter(pl.col(column).is_in(few[column].unique().to_list())).select(columns).collect())

@@ -43,15 +43,15 @@ def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -
 
 
 def _documents(lake: Lakehouse, shard: str, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The documents of some points without their texts; those of many are read whole, once a version of the table."""
+    """The documents of some points without their texts; of many points all of the shard, read once while they stay."""
     if wanted.height >= WHOLE_FROM:
-        return _all_documents(lake, shard, lake.version(DOCUMENTS))
+        return _all_documents(lake, shard, lake.partition_token(DOCUMENTS, "shard", [shard]))
     keys = wanted.get_column("document_id").unique().to_list()
     return _without_texts(lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": keys}))
 
 
 @lru_cache(maxsize=1)
-def _all_documents(lake: Lakehouse, shard: str, version: int) -> pl.DataFrame:
+def _all_documents(lake: Lakehouse, shard: str, token: str) -> pl.DataFrame:
     return _without_texts(lake.scan(DOCUMENTS, where={"shard": shard}))
 
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -264,10 +265,10 @@ std::int64_t terms_others(const char* data, std::int64_t size, std::int64_t* sta
 //
 // `others`, `other_counts`, `other_ids`: starts of the runs that `terms_others` found, how many terms each has, and their
 // ids end to end. `offsets` has one entry more than there are texts: text i has the terms [offsets[i], offsets[i + 1]).
-// Returns how many terms there are; no more than `room` of them are written.
+// Returns how many terms there are, of which no more than `room` are written; -1 where memory runs out.
 std::int64_t terms_of(const char* data, std::int64_t size, const std::int64_t* lengths, std::int64_t texts,
                       const std::int64_t* others, const std::int64_t* other_counts, const std::uint32_t* other_ids,
-                      std::int64_t other_runs, std::uint32_t* ids, std::int64_t room, std::int64_t* offsets) {
+                      std::int64_t other_runs, std::uint32_t* ids, std::int64_t room, std::int64_t* offsets) try {
     const string_view text(data, static_cast<size_t>(size));
     Terms terms(ids, room);
     Parts parts;
@@ -296,6 +297,8 @@ std::int64_t terms_of(const char* data, std::int64_t size, const std::int64_t* l
     }
     offsets[texts] = terms.count();
     return terms.count();
+} catch (const std::bad_alloc&) {
+    return -1;
 }
 
 }  // extern "C"

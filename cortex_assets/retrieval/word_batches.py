@@ -30,6 +30,7 @@ def stored_batch(texts: Sequence[str]) -> tuple[Positions, Ids]:
 
     Raises:
         NotCompiled: ``terms.cpp`` is not compiled.
+        MemoryError: no memory is left.
     """
     data = " ".join([*texts, ""]).encode("utf-8", "surrogatepass")
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
@@ -51,6 +52,8 @@ def stored_batch(texts: Sequence[str]) -> tuple[Positions, Ids]:
             room,
             address(offsets),
         )
+        if count < 0:
+            raise MemoryError(f"no memory is left for the terms of {len(texts)} texts")
         if count <= room:
             return offsets, ids[:count]
         room = count

@@ -14,8 +14,8 @@ from inference.native import library
 
 ROOT = Path(__file__).parents[3]
 COMPILED = {
-    "inference/wordpiece.cpp": ("inference.wordpiece", "4a9f20918b53"),
-    "cortex_assets/retrieval/terms.cpp": ("cortex_assets.retrieval.word_batches", "acde58e2cd85"),
+    "inference/wordpiece.cpp": ("inference.wordpiece", "29fcb17a9ee3"),
+    "cortex_assets/retrieval/terms.cpp": ("cortex_assets.retrieval.word_batches", "27fdaa6b73c4"),
 }
 """Of each source: the module that calls it, and the start of the digest of its code as it is under ``RULES``."""
 RULES = {"inference/wordpiece.cpp": 1, "cortex_assets/retrieval/terms.cpp": 1}
@@ -48,6 +48,11 @@ def test_missing_library_names_the_remedy() -> None:
 def test_library_of_other_rules_is_refused() -> None:
     with pytest.raises(NotCompiled, match=r"compiled from other source \(rules 1, not 0\): run `make setup`"):
         library("inference._wordpiece", "wordpiece_rules", 0)
+
+
+def test_library_without_rules_is_refused() -> None:
+    with pytest.raises(NotCompiled, match=r"compiled from other source \(rules unknown, not 1\)"):
+        library("inference._wordpiece", "other_rules", 1)
 
 
 def test_library_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,10 @@
 """``WordPiece`` equals ``tokenizers`` for every text: ids and character offsets."""
 
+import copy
 import json
+import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -164,6 +168,71 @@ def test_opened_twice_is_one_tokenizer(tmp_path: Path) -> None:
     assert open_tokenizer(copy) is not open_tokenizer(FILE)
 
 
+SCRIPT = """
+import atexit, json, resource, sys, threading
+from pathlib import Path
+from tokenizers import Tokenizer
+from inference.wordpiece import WordPiece
+def use():
+    for number in range(2_000):
+        one.encode(f"hello world caf\u00e9{number} " * 20)
+def last():
+    use()
+    print("used to the end")
+atexit.register(last)
+file = Path(sys.argv[1])
+one = WordPiece(Tokenizer.from_file(str(file)), json.loads(file.read_text()), name="one")
+"""
+"""Opened after a function that uses it at the end was registered, and so let go before that, were it let go at exit."""
+
+THREAD = "threading.Thread(target=lambda: [use() for _ in range(50)], daemon=True).start(); import time; time.sleep(.2)"
+FULL = """
+import numpy as np
+from inference.native import address
+units = [f"caf\u00e9{number}".encode() for number in range(400_000)]
+data, joined = b" ".join(units), b"".join(units)
+arrays = [np.zeros(len(data), dtype=np.int32) for _ in range(3)]
+sizes = np.array([len(unit) for unit in units], dtype=np.int32)
+ones = np.ones(len(units), dtype=np.int32)
+column = [address(ones)] * 3
+one.encode("w\u00f6rd")
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000, -1))
+try:
+    one._cut(data, *arrays)
+except MemoryError:
+    print("refused to cut")
+if one._calls.wordpiece_teach(one._table, joined, address(sizes), address(ones), len(units), *column) == -1:
+    print("refused to learn")
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+assert one.encode("w\u00f6rd").ids.tolist() == one._rust.encode("w\u00f6rd", add_special_tokens=False).ids
+"""
+
+
+def script(*parts: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join((SCRIPT, *parts)), str(FILE)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    return done.stdout
+
+
+def test_used_to_the_end_of_the_process() -> None:
+    assert "used to the end" in script(THREAD)
+
+
+def test_no_memory_is_an_error_and_the_table_stays_usable() -> None:
+    said = script(FULL)
+    assert "refused to cut" in said
+    assert "refused to learn" in said
+
+
+def test_stays_in_its_process() -> None:
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="open it anew"):
+            copied(TABLE)
+
+
 def test_opening_chooses_by_kind(tmp_path: Path) -> None:
     assert isinstance(open_tokenizer(FILE), WordPiece)
     from tokenizers import models, pre_tokenizers
@@ -187,6 +256,8 @@ def test_only_bert_wordpiece_gets_the_table() -> None:
     assert is_wordpiece(parsed)
     assert not is_wordpiece({**parsed, "pre_tokenizer": {"type": "Whitespace"}})
     assert not is_wordpiece({**parsed, "normalizer": None})
+    for other in ({"content": "[sep]", "normalized": True}, {"content": "a b", "normalized": False}):
+        assert not is_wordpiece({**parsed, "added_tokens": [*parsed["added_tokens"], other]})
     assert not is_wordpiece({**parsed, "normalizer": {**parsed["normalizer"], "clean_text": False}})
     assert not is_wordpiece({**parsed, "model": {**parsed["model"], "max_input_chars_per_word": 1_000}})
     assert not is_wordpiece({**parsed, "model": {**parsed["model"], "unk_token": "[NONE]"}})

@@ -1,4 +1,4 @@
-"""Terms computed on arrays are the terms of the units, one by one."""
+"""Terms of many texts at once are the terms of the units, one by one."""
 
 from collections import Counter
 from itertools import pairwise
