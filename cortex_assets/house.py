@@ -31,6 +31,7 @@ from cortex_assets.engine.damage import take_out_altered_groups
 from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage, looked_at
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import LAKE, LeaseBusy, lake_lease, shard_lease
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.repair import rewrite_points, take_out
@@ -296,12 +297,14 @@ class House:
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
         chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)
-        index = IndexStage(space, self.store, self.lake, self.state, self.crew, self._before_publish)
+        fresh = FreshVectors(self.crew.folder)
+        index = IndexStage(space, self.store, self.lake, self.state, self.crew, fresh, self._before_publish)
         embed = EmbedStage(
             space,
             lambda: self.embedders.get(config, bulk=True),
             self.lake,
             self.state,
+            fresh,
             index if config.model != "hash" else None,
             LONG_TOKENS,
         )

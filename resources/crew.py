@@ -1,4 +1,4 @@
-"""Pure work on frames shared with child processes: results come in order, and this process works along.
+"""Pure work on frames shared with child processes: results come in order, and this process works along or goes on meanwhile.
 
 Python runs one thread at a time, so chunking or encoding a first import on two cores takes two processes. Frames travel
 as files: a pipe would need Python's lock in this process for every 64 kB. What a child could not do (it died, it had no
@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from resources.memory import loading
-from resources.sandbox import Ok, Sandbox
+from resources.sandbox import Ok, Sandbox, SandboxCall
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,9 @@ class Crew:
         self._folder = folder
         self._mine: Path | None = None
         self._sandbox: Sandbox | None = None
+        self._jobs = 0
+        self.changed = threading.Condition(threading.RLock())
+        self.idle = children
 
     @property
     def hands(self) -> int:
@@ -68,7 +71,7 @@ class Crew:
         *,
         ahead: int | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Apply a function to each frame; yield the results in order.
+        """Apply a function to each frame; yield the results in order, and work along while the next one is not there.
 
         Args:
             function: dotted name for the children, called with a frame and ``args``; returns a frame.
@@ -80,37 +83,50 @@ class Crew:
         if not self._children or len(frames) < 2:
             yield from map(here, frames)
             return
-        if self._sandbox is None:
-            self._sandbox = Sandbox(self._children, CHILD_SECONDS, CHILD_MEGABYTES, file_mb=CHILD_MEGABYTES)
-        shared = _Shared(
-            self._sandbox, self.folder(), function, here, frames, args, len(frames) if ahead is None else ahead
-        )
-        threads = [threading.Thread(target=shared.serve, daemon=True, name="crew") for _ in range(self._children)]
-        for thread in threads:
-            thread.start()
+        job = Job(self, function, here, frames, args, ahead, is_first_here=True)
         try:
-            yield from shared.results()
+            while (result := job.take(is_waiting=True)) is not None:
+                yield result
         except BaseException:  # Ctrl-C or a caller that wants no more: what the children are at is for nobody
-            shared.stop()
-            self._dismiss()
+            job.abandon()
             raise
-        finally:
-            shared.stop()
-            for thread in threads:
-                thread.join()
+        job.join()
+
+    def begin(
+        self,
+        function: str,
+        here: Callable[[pl.DataFrame], pl.DataFrame],
+        frames: Sequence[pl.DataFrame],
+        args: tuple[object, ...] = (),
+    ) -> "Job":
+        """Let the children begin; this process goes on with other work and takes results when it likes. See ``map``."""
+        return Job(self, function, here, frames, args, None, is_first_here=False)
 
     def close(self) -> None:
         """End the children and remove the folder; the next ``map`` starts new ones."""
-        self._dismiss()
+        self.dismiss()
         if self._mine is not None:
             shutil.rmtree(self._mine, ignore_errors=True)
             self._mine = None
 
-    def _dismiss(self) -> None:
+    def call(self, *args: object) -> SandboxCall:
+        """A call of ``work`` by a child; the children are started when there are none."""
+        with self.changed:
+            if self._sandbox is None:
+                self._sandbox = Sandbox(self._children, CHILD_SECONDS, CHILD_MEGABYTES, file_mb=CHILD_MEGABYTES)
+            return self._sandbox.call(_CALL, *args)
+
+    def numbered(self) -> str:
+        """A name for the files of one job."""
+        self._jobs += 1
+        return str(self._jobs)
+
+    def dismiss(self) -> None:
         """End the children. The folder stays: what they were at may still be there."""
-        if self._sandbox is not None:
-            self._sandbox.close()
-            self._sandbox = None
+        with self.changed:
+            sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
 
 def work(function: str, given: str, result: str, args: tuple[object, ...]) -> None:
@@ -134,42 +150,69 @@ def _remove_abandoned(folder: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-class _Shared:
-    """The frames of one map: who takes which, and what came of them."""
+class Job:
+    """The frames of one call of a crew: who takes which, and what came of them. Several jobs may share the children."""
 
     def __init__(
         self,
-        sandbox: Sandbox,
-        folder: Path,
+        crew: Crew,
         function: str,
         here: Callable[[pl.DataFrame], pl.DataFrame],
         frames: Sequence[pl.DataFrame],
         args: tuple[object, ...],
-        ahead: int,
+        ahead: int | None,
+        is_first_here: bool,
     ) -> None:
-        self._sandbox, self._folder, self._function = sandbox, folder, function
-        self._here, self._frames, self._args, self._ahead = here, frames, args, ahead
-        self._changed = threading.Condition()
+        """Begin; see ``Crew.map``. ``is_first_here`` keeps the first frame from the children, which are to start yet."""
+        self._crew, self._changed = crew, crew.changed
+        self._name, self._folder, self._function = crew.numbered(), crew.folder(), function
+        self._here, self._frames, self._args = here, frames, args
+        self._ahead = len(frames) if ahead is None else ahead
+        self._first = 1 if is_first_here else 0
         self._next = 0
         self._wanted = 0
         self._done: dict[int, pl.DataFrame | Path | None] = {}
         self._is_stopped = False
+        self._threads = [threading.Thread(target=self._serve, daemon=True, name="crew") for _ in range(crew.hands - 1)]
+        for thread in self._threads:
+            thread.start()
 
-    def results(self) -> Iterator[pl.DataFrame]:
-        """In order; while the next one is not there, this thread works on what nobody has begun."""
-        for number in range(len(self._frames)):
-            while number not in self._done:
-                mine = self._take()
-                if mine is not None:
-                    self._done[mine] = self._here(self._frames[mine])
-                    continue
-                with self._changed:
-                    self._changed.wait_for(lambda n=number: n in self._done or self._has_more())  # type: ignore[misc]
+    def take(self, is_waiting: bool) -> pl.DataFrame | None:
+        """The next result in order, None after the last one.
+
+        Args:
+            is_waiting: wait for it, and work on what nobody has begun meanwhile; else None also where it is not there yet.
+        """
+        number = self._wanted
+        if number == len(self._frames):
+            return None
+        while number not in self._done:
+            if not is_waiting:
+                return None
+            mine = self._taken()
+            if mine is not None:
+                self._done[mine] = self._here(self._frames[mine])
+                continue
             with self._changed:
-                done = self._done.pop(number)
-                self._wanted = number + 1
-                self._changed.notify_all()
-            yield self._received(number, done)
+                self._changed.wait_for(lambda: number in self._done or self._has_more())
+        with self._changed:
+            done = self._done.pop(number)
+            self._wanted = number + 1
+            self._changed.notify_all()
+        return self._received(number, done)
+
+    def join(self) -> None:
+        """Wait for the threads of a job whose results were all taken."""
+        for thread in self._threads:
+            thread.join()
+
+    def abandon(self) -> None:
+        """Let nobody begin anything more and end the children: what they are at is for nobody."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+        self._crew.dismiss()
+        self.join()
 
     def _received(self, number: int, done: pl.DataFrame | Path | None) -> pl.DataFrame:
         if done is None:
@@ -180,28 +223,33 @@ class _Shared:
         done.unlink()
         return frame
 
-    def serve(self) -> None:
-        """One child's work, until nothing is left to begin. The first frame is not for a child: it is to start yet."""
+    def _serve(self) -> None:
+        """One child's work, until nothing is left to begin."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._is_stopped or self._next > 0)
-                self._changed.wait_for(lambda: self._is_stopped or self._has_more() or self._next == len(self._frames))
-                if self._is_stopped or self._next == len(self._frames):
+                self._changed.wait_for(lambda: self._is_over() or self._is_for_a_child())
+                if self._is_over():
                     return
-            mine = self._take()
-            if mine is not None:
-                self._call(mine)
+                mine = self._taken()
+                self._crew.idle -= 1
+            try:
+                if mine is not None:
+                    self._call(mine)
+            finally:
+                with self._changed:
+                    self._crew.idle += 1
+                    self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Let nobody begin anything more."""
-        with self._changed:
-            self._is_stopped = True
-            self._changed.notify_all()
+    def _is_over(self) -> bool:
+        return self._is_stopped or self._next == len(self._frames)
+
+    def _is_for_a_child(self) -> bool:
+        return self._crew.idle > 0 and self._next >= self._first and self._has_more()
 
     def _has_more(self) -> bool:
         return self._next < len(self._frames) and self._next <= self._wanted + self._ahead
 
-    def _take(self) -> int | None:
+    def _taken(self) -> int | None:
         with self._changed:
             if self._is_stopped or not self._has_more():
                 return None
@@ -219,10 +267,10 @@ class _Shared:
 
     def _asked(self, number: int) -> tuple[Path | None, str]:
         """Where a child put its result, or None and why there is none."""
-        given, result = self._folder / f"{number}.in", self._folder / f"{number}.out"
+        given, result = (self._folder / f"{self._name}-{number}.{what}" for what in ("in", "out"))
         try:
             self._frames[number].write_ipc(given, compression="uncompressed")
-            call = self._sandbox.call(_CALL, self._function, str(given), str(result), self._args)
+            call = self._crew.call(self._function, str(given), str(result), self._args)
             values: list[Any] = list(call)
         except (OSError, RuntimeError, pl.exceptions.PolarsError) as error:
             return None, f"{type(error).__name__}: {error}"

@@ -105,6 +105,7 @@ class Lakehouse:
         storage_options: Mapping[str, str] | None = None,
         before_write: Callable[[], None] | None = None,
         maintenance_lock: Callable[[], AbstractContextManager[object]] | None = None,
+        at: Mapping[str, int] | None = None,
     ) -> None:
         """Bind the lake to a root.
 
@@ -113,11 +114,14 @@ class Lakehouse:
             storage_options: credentials and endpoint of an object store.
             before_write: called before every write; raises to refuse it (free-space guard, kill points of tests).
             maintenance_lock: exclusive lock taken around optimize and vacuum; without one they refuse to run.
+            at: table name to the version that is read whatever is committed later; -1 = the table was not there yet.
         """
         self.root = str(root)
         self.storage_options = dict(storage_options) if storage_options else None
         self._before_write = before_write or (lambda: None)
         self._maintenance_lock = maintenance_lock
+        self._at = dict(at or {})
+        self._fixed: dict[str, Any | None] = {}
         self._snapshots = Snapshots()
         self._narrow = NarrowColumns()
 
@@ -157,6 +161,11 @@ class Lakehouse:
 
     def _snapshot(self, table: Table) -> Any | None:
         """A handle for reading only, shared between callers while the table stays as it is; see ``open``."""
+        if table.name in self._at:
+            if table.name not in self._fixed:
+                version = self._at[table.name]
+                self._fixed[table.name] = None if version < 0 else self.open(table, version)
+            return self._fixed[table.name]
         if "://" in self.root:
             return self.open(table)
         return self._snapshots.get(Path(self.uri(table)), lambda: self.open(table))

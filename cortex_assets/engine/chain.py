@@ -4,6 +4,7 @@ The stages themselves are ``stage`` (maps), ``embed`` and ``project``; the files
 models into a chain is ``cortex_assets.house``.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from datetime import datetime
 from typing import Protocol
 
 from cortex_assets.engine.files import FilesStage
+from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.report import ProgressSink, ShardReport, StageReport, silent
 from cortex_assets.engine.stage import Budget
 
 LATER_SLICES = 4
 """Slices after the first are so many times as large: the first is to be searchable soon, the others to cost little."""
-SLICE_WEIGHT = 24 * 1024 * 1024
+SLICE_WEIGHT = 12 * 1024 * 1024
 
 
 class Stage(Protocol):
@@ -62,9 +64,29 @@ class Chain:
         budget = Budget(keys, SLICE_WEIGHT, time.monotonic() + self.slice_seconds)
         report = ShardReport(shard)
         for stage in self.stages:
-            if only is None or stage.name in only:
-                report.add(stage.run(shard, budget, clock(), progress))
+            if only is not None and stage.name not in only:
+                continue
+            if isinstance(stage, IndexStage):
+                step = stage.begin if report.remaining else stage.run
+                report.add(step(shard, budget, clock(), progress))
+            else:
+                report.add(stage.run(shard, budget, clock(), self._heard(shard, progress)))
         return report
+
+    @property
+    def _indexes(self) -> list[IndexStage]:
+        return [stage for stage in self.stages if isinstance(stage, IndexStage)]
+
+    def _heard(self, shard: str, progress: ProgressSink) -> ProgressSink:
+        """The sink for a stage: whenever it hears something, segments of the slice before that are written are published."""
+        indexes = self._indexes
+
+        def heard(shard: str, stage: str, done: int, total: int, unit: str) -> None:
+            progress(shard, stage, done, total, unit)
+            for index in indexes:
+                index.advance(shard)
+
+        return heard
 
     def run_shard(
         self,
@@ -73,14 +95,22 @@ class Chain:
         progress: ProgressSink = silent,
         only: frozenset[str] | None = None,
     ) -> ShardReport:
-        """Slices until nothing remains or a slice gets nowhere; the caller holds the shard's lease."""
+        """Slices until nothing remains or a slice gets nowhere; the caller holds the shard's lease.
+
+        While a slice goes on, other processes write the index segments of the one before.
+        """
         total = ShardReport(shard)
-        number = 0
-        while True:
-            part = self.run_slice(shard, number, clock, progress, only)
-            for stage in part.stages.values():
-                total.add(stage)
-            number += 1
-            moved = any(stage.progressed for stage in part.stages.values())
-            if not part.remaining or not moved:
-                return total
+        try:
+            for number in itertools.count():
+                part = self.run_slice(shard, number, clock, progress, only)
+                for stage in part.stages.values():
+                    total.add(stage)
+                moved = any(stage.progressed for stage in part.stages.values())
+                if not part.remaining or not moved:
+                    break
+            for index in self._indexes:
+                index.finish(shard, total)
+        finally:
+            for index in self._indexes:
+                index.abandon(shard)
+        return total

@@ -19,6 +19,7 @@ import polars as pl
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.ahead import read_ahead
+from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.ledger import AssetLedger, ledger_rows
 from cortex_assets.engine.narrow import narrow
@@ -68,6 +69,7 @@ class EmbedStage:
         embedder: Callable[[], Embedder],
         lake: Lakehouse,
         state: State,
+        fresh: FreshVectors,
         before_long: IndexStage | None = None,
         long_tokens: int = 0,
     ) -> None:
@@ -78,11 +80,12 @@ class EmbedStage:
             embedder: loads the engine.
             lake: where chunks and vectors are.
             state: the cache of complete runs.
+            fresh: takes a copy of what was written, for the index stage.
             before_long: published before more than ``long_tokens`` tokens are embedded, so that keywords find them at once.
             long_tokens: see ``before_long``.
         """
         self.space, self._embedder, self._lake, self._state = space, embedder, lake, state
-        self._before_long, self._long_tokens = before_long, long_tokens
+        self._fresh, self._before_long, self._long_tokens = fresh, before_long, long_tokens
         self.ledger = AssetLedger(lake, self.name)
         self._paused_until = 0.0
 
@@ -250,6 +253,7 @@ class EmbedStage:
         if done.found:
             found = pl.concat(done.found)
             self._lake.append(EMBEDDINGS, found.drop("token_count"))
+            self._fresh.keep(shard, found)
             report.commits += 1
             report.new += found.height
             report.rows_written += found.height

@@ -3,7 +3,7 @@
 What points there should be and which of them differ is ``engine.project``'s.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import polars as pl
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.fresh import fresh_vectors
 from cortex_assets.index.points import point_payload
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
 from resources.lakehouse import Lakehouse
@@ -25,7 +26,9 @@ WHOLE_FROM = 4_000
 """Of so many points all documents of the shard are read; a filter by their ids takes longer."""
 
 
-def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def parts_of(
+    lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame, fresh: Sequence[Path] = ()
+) -> Iterator[pl.DataFrame]:
     """Full points of some chunks, some thousands at a time, as ``VectorStore.publish`` takes them.
 
     Args:
@@ -33,13 +36,15 @@ def parts_of(lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame) -
         space_id: whose vectors.
         shard: whose chunks.
         wanted: ``chunk_id point_hash embed_hash has_vector input_key document_id``, one row a point.
+        fresh: files that hold some of the vectors (``engine.fresh``).
 
     Yields:
         Payload, row hash, vector (null where there is none), sparse terms and weights.
     """
     documents = _documents(lake, shard, wanted)
     for start in range(0, wanted.height, READ_POINTS):
-        yield from _parts(lake, space_id, shard, wanted.slice(start, READ_POINTS), documents)
+        some = wanted.slice(start, READ_POINTS)
+        yield from _parts(lake, shard, some, documents, _vectors(lake, space_id, some, fresh))
 
 
 def _documents(lake: Lakehouse, shard: str, wanted: pl.DataFrame) -> pl.DataFrame:
@@ -59,13 +64,19 @@ def _without_texts(documents: pl.LazyFrame) -> pl.DataFrame:
     return documents.drop("text", "structure").collect()
 
 
+def _vectors(lake: Lakehouse, space_id: str, wanted: pl.DataFrame, fresh: Sequence[Path]) -> pl.DataFrame:
+    """``embed_hash vector`` of some points, each once."""
+    hashes = wanted.filter("has_vector").select("embed_hash").unique()
+    found = fresh_vectors(fresh, hashes)
+    others = hashes.join(found, on="embed_hash", how="anti").get_column("embed_hash").to_list()
+    read = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", others, ("embed_hash", "vector"))
+    return pl.concat([found, read.unique("embed_hash", keep="first")])
+
+
 def _parts(
-    lake: Lakehouse, space_id: str, shard: str, wanted: pl.DataFrame, documents: pl.DataFrame
+    lake: Lakehouse, shard: str, wanted: pl.DataFrame, documents: pl.DataFrame, vectors: pl.DataFrame
 ) -> Iterator[pl.DataFrame]:
     """``parts_of`` of some points, whose rows are read at once: vectors do not lie in their order."""
-    hashes = wanted.filter("has_vector").get_column("embed_hash").unique().to_list()
-    vectors = lake.pick(EMBEDDINGS, {"space_id": space_id}, "embed_hash", hashes, ("embed_hash", "vector"))
-    vectors = vectors.unique("embed_hash", keep="first")
     keys = wanted.get_column("input_key").unique().to_list()
     found = lake.near(CHUNKS, {"shard": shard}, "input_key", keys, list(CHUNKS.dtypes))
     chunks = wanted.select("chunk_id").join(found, on="chunk_id", maintain_order="left")
@@ -87,8 +98,10 @@ def segment_apart(
     space: tuple[str, int],
     shard: str,
     place: str,
+    versions: Mapping[str, int],
+    fresh: Sequence[Path],
 ) -> pl.DataFrame:
-    """Write points as a segment to be published, in whatever process (``resources.crew``).
+    """Write points as a segment to be published, in whatever process (``resources.crew``), while later commits go on.
 
     Args:
         wanted: see ``parts_of``.
@@ -97,21 +110,24 @@ def segment_apart(
         space: its id and dimensions.
         shard: whose chunks.
         place: folder for the segment.
+        versions: of the tables, by name: those that ``wanted`` was read from.
+        fresh: files that hold some of the vectors.
 
     Returns:
         One row, column ``segment``: the folder.
     """
     space_id, dimensions = space
-    parts = parts_of(_lake(root, tuple((storage_options or {}).items())), space_id, shard, wanted)
+    lake = _lake(root, tuple((storage_options or {}).items()), tuple(sorted(versions.items())))
+    parts = parts_of(lake, space_id, shard, wanted, fresh)
     _give_back_once()
     segment = write_segment(Path(place), dimensions, Upserts(wanted["chunk_id"], parts))
     return pl.DataFrame({"segment": [str(segment)]})
 
 
 @lru_cache(maxsize=1)
-def _lake(root: str, storage_options: tuple[tuple[str, str], ...]) -> Lakehouse:
-    """The lake as this process knows it: opened once, not once a segment."""
-    return Lakehouse(root, storage_options=dict(storage_options))
+def _lake(root: str, storage_options: tuple[tuple[str, str], ...], at: tuple[tuple[str, int], ...]) -> Lakehouse:
+    """The lake at some versions as this process knows it: opened once, not once a segment."""
+    return Lakehouse(root, storage_options=dict(storage_options), at=dict(at))
 
 
 @cache

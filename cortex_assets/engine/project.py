@@ -5,12 +5,11 @@ and only the difference is encoded and written. Chunks without a vector are publ
 """
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 
@@ -18,9 +17,10 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.narrow import narrow
-from cortex_assets.engine.points import parts_of, segment_apart
-from cortex_assets.engine.report import ProgressSink, StageReport, silent
+from cortex_assets.engine.publication import Changes, Publication, counted
+from cortex_assets.engine.report import ProgressSink, ShardReport, StageReport, silent
 from cortex_assets.engine.stage import Budget
 from cortex_assets.index.points import desired_points, diff, point_payload
 from cortex_assets.ops.schema import SNAPSHOTS
@@ -28,17 +28,23 @@ from cortex_assets.retrieval.sparse import encode_points
 from inference.protocols import Space
 from resources.crew import Crew
 from resources.lakehouse import Lakehouse
-from resources.memory import give_back
 from resources.state import State
-from resources.vectors.protocol import DamagedIndexError, Upserts, VectorStore
+from resources.vectors.protocol import DamagedIndexError, VectorStore
 
-PUBLISH_POINTS = 16_000
-"""About so many in one segment of a large import, at 5 kB of memory each: what a crash loses of it, and enough that it need
-not be merged."""
-SHARED_FROM, LEAST_SHARE = 5_000, 2_500
-"""More points than the first are written as segments side by side, none smaller than the second."""
-SMALL_BLOCK = 2_000
-SEGMENT_APART = "cortex_assets.engine.points.segment_apart"
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A publication that other processes are at.
+
+    Attributes:
+        publication: see there.
+        now: of its snapshot row.
+        early: the sidecar before, and the report, of an early publish of the same slice.
+    """
+
+    publication: Publication
+    now: datetime
+    early: tuple[pl.DataFrame, StageReport] | None
 
 
 class IndexStage:
@@ -53,13 +59,16 @@ class IndexStage:
         lake: Lakehouse,
         state: State,
         crew: Crew,
+        fresh: FreshVectors,
         before_publish: Callable[[], None] = lambda: None,
     ) -> None:
         """Bind; nothing is read yet. ``before_publish`` raises to refuse a publish (free-space guard)."""
-        self._crew = crew
+        self._crew, self._fresh = crew, fresh
         self.space, self._store, self._lake, self._state = space, store, lake, state
         self._before_publish = before_publish
         self._before_early: dict[str, tuple[pl.DataFrame, StageReport]] = {}
+        self._begun: dict[str, _Begun] = {}
+        self._settled: dict[str, StageReport] = {}
 
     def _generation(self, shard: str) -> int:
         """Number of the current generation; -1 where there is none, or none that can be read."""
@@ -104,8 +113,9 @@ class IndexStage:
 
     def rewrite(self, shard: str, upserts: Sequence[str], deletes: Sequence[str], now: datetime) -> None:
         """Publish points again that the sidecar thinks are right (repair)."""
-        versions, report = self._versions(), StageReport(self.name, shard)
-        self._publish(shard, self.desired(shard), upserts, deletes, versions, now, report, silent)
+        versions = self._versions()
+        changes = self._changes(shard, versions, self.desired(shard), upserts, deletes)
+        self._publish(shard, changes, now, StageReport(self.name, shard), silent)
 
     def pending(self, shard: str) -> tuple[pl.DataFrame, list[str], list[str]]:
         """(desired points, ids to upsert, ids to delete) against the current generation's sidecar."""
@@ -122,15 +132,85 @@ class IndexStage:
         return record if record is not None and record.get("signature") == self._signature(shard) else None
 
     def run(self, shard: str, budget: Budget, now: datetime, progress: ProgressSink = silent) -> StageReport:
-        """Publish the difference; no difference publishes nothing. A publish before this one is reported here, too."""
+        """Publish the difference; no difference publishes nothing. Publishes before this one are reported here, too."""
+        self._settle(shard)
         report = self._run(shard, now, progress)
         if shard in self._before_early:
-            sidecar, early = self._before_early.pop(shard)
-            _count_as_one(report, early, sidecar, self._store.sidecar(self.space.space_id, shard))
-        return report
+            before, early = self._before_early.pop(shard)
+            counted(report, early, before, self._store.sidecar(self.space.space_id, shard))
+        return self._with_settled(report)
+
+    def begin(self, shard: str, budget: Budget, now: datetime, progress: ProgressSink = silent) -> StageReport:
+        """As ``run``, but where other processes write the segments they are not waited for: ``advance`` publishes them.
+
+        Returns:
+            What was published since the last report: of what was begun before, or at once where it is little.
+        """
+        self._settle(shard)
+        begin, report = time.perf_counter(), StageReport(self.name, shard)
+        try:
+            changes = self._pending_changes(shard)
+        except DamagedIndexError:
+            return self.run(shard, budget, now, progress)
+        if not changes.is_empty:
+            publication = self._publication(shard, changes, report, progress)
+            self._begun[shard] = _Begun(publication, now, self._before_early.pop(shard, None))
+            report.seconds = time.perf_counter() - begin
+            self.advance(shard, is_waiting=not publication.is_apart)
+        return self._with_settled(StageReport(self.name, shard, unchanged=changes.points))
+
+    def advance(self, shard: str, is_waiting: bool = False) -> None:
+        """Publish what was begun and is written by now; ``is_waiting`` for the rest of it, too."""
+        begun = self._begun.get(shard)
+        if begun is None:
+            return
+        begin, report = time.perf_counter(), begun.publication.report
+        try:
+            is_done = begun.publication.advance(is_waiting)
+        except DamagedIndexError as error:  # what follows finds nothing published
+            self.abandon(shard)
+            report.notes.append(f"the index is built anew: {error}")
+            self._store.drop(self.space.space_id, shard)
+            self._settled.setdefault(shard, StageReport(self.name, shard)).add(report)
+            return
+        except BaseException:
+            self.abandon(shard)
+            raise
+        report.seconds += time.perf_counter() - begin
+        if is_done:
+            self.abandon(shard)
+            self._complete(shard, begun.publication, begun.now)
+            if begun.early is not None:
+                before, early = begun.early
+                counted(report, early, before, self._store.sidecar(self.space.space_id, shard))
+            self._settled.setdefault(shard, StageReport(self.name, shard)).add(report)
+
+    def abandon(self, shard: str) -> None:
+        """Let go of what was begun: nothing more of it is published, and the next run finds it missing."""
+        begun = self._begun.pop(shard, None)
+        if begun is not None:
+            begun.publication.close()
+
+    def finish(self, shard: str, total: ShardReport) -> None:
+        """Publish the rest of what was begun; what was published and not reported yet is added to ``total``."""
+        self._settle(shard)
+        if shard in self._settled:
+            total.add(self._settled.pop(shard))
+
+    def _settle(self, shard: str) -> None:
+        self.advance(shard, is_waiting=True)
+
+    def _with_settled(self, report: StageReport) -> StageReport:
+        """A report after those of the shard's publications that ended since the last one."""
+        settled = self._settled.pop(report.shard, None)
+        if settled is None:
+            return report
+        settled.add(report)
+        return settled
 
     def run_early(self, shard: str, now: datetime, progress: ProgressSink = silent) -> None:
         """Publish what is there before the vectors are; ``run`` reports it, so that a point counts once."""
+        self._settle(shard)
         try:
             sidecar = self._store.sidecar(self.space.space_id, shard)
         except DamagedIndexError:
@@ -144,21 +224,20 @@ class IndexStage:
     def _run(self, shard: str, now: datetime, progress: ProgressSink) -> StageReport:
         begin = time.perf_counter()
         report = StageReport(self.name, shard)
-        versions = self._versions()
         signature = self._signature(shard)
         record = self.is_complete(shard, now)
         if record is not None:
             report.unchanged = int(str(record.get("points", 0)))
             return report
         try:
-            desired = self._published(shard, versions, now, report, progress)
+            points = self._published(shard, now, report, progress)
         except DamagedIndexError as error:
             report.notes.append(f"the index is built anew: {error}")
             self._store.drop(self.space.space_id, shard)
-            desired = self._published(shard, versions, now, report, progress)
+            points = self._published(shard, now, report, progress)
         report.seconds = time.perf_counter() - begin
         signature["generation"] = self._generation(shard)
-        self._state.set_complete(shard, self.name, {"signature": signature, "points": desired.height})
+        self._state.set_complete(shard, self.name, {"signature": signature, "points": points})
         return report
 
     def drop_if_damaged(self, shard: str) -> None:
@@ -179,73 +258,63 @@ class IndexStage:
             .to_list()
         )
 
-    def _published(
-        self, shard: str, versions: dict[str, int], now: datetime, report: StageReport, progress: ProgressSink
-    ) -> pl.DataFrame:
-        """Publish what is pending; returns the desired points. An index that cannot be read is a DamagedIndexError."""
-        desired, upserts, deletes = self.pending(shard)
-        report.unchanged = desired.height - len(upserts)
-        if upserts or deletes:
-            self._publish(shard, desired, upserts, deletes, versions, now, report, progress)
-        else:
+    def _published(self, shard: str, now: datetime, report: StageReport, progress: ProgressSink) -> int:
+        """Publish what is pending; returns the points. An index that cannot be read is a DamagedIndexError."""
+        changes = self._pending_changes(shard)
+        report.unchanged = changes.points - changes.upserts.height
+        if changes.is_empty:
             self._record_current(shard, now)
-        return desired
+        else:
+            self._publish(shard, changes, now, report, progress)
+        return changes.points
 
-    def _publish(
+    def _pending_changes(self, shard: str) -> Changes:
+        versions = self._versions()
+        return self._changes(shard, versions, *self.pending(shard))
+
+    def _changes(
         self,
         shard: str,
+        versions: dict[str, int],
         desired: pl.DataFrame,
         upserts: Sequence[str],
         deletes: Sequence[str],
-        versions: dict[str, int],
-        now: datetime,
-        report: StageReport,
-        progress: ProgressSink,
-    ) -> None:
-        known = self._store.sidecar(self.space.space_id, shard).get_column("chunk_id")
-        report.changed = int(known.is_in(pl.Series(upserts, dtype=pl.String).implode()).sum())
-        report.new = len(upserts) - report.changed
-        del known
-        progress(shard, self.name, 0, len(upserts), "points")
-        done = 0
-        for number, points in enumerate(self._groups(shard, self._by_place(shard, desired, upserts))):
-            self._before_publish()
-            gone = deletes if number == 0 else ()
-            space = self.space
-            generation = self._store.publish(space.space_id, space.dimensions, shard, points, gone, versions)
-            done += points.height
-            if points.height > SMALL_BLOCK and points.segment is None:
-                give_back()
-            progress(shard, self.name, done, len(upserts), "points")
-        report.deleted = len(deletes)
-        report.rows_written = len(upserts)
-        report.commits += 1
+    ) -> Changes:
         sparse_only = desired.filter(~pl.col("has_vector")).height
-        if sparse_only:
-            report.notes.append(f"{sparse_only} points are keyword-only: their vectors are not there yet")
-        self._snapshot(shard, generation.number, versions, desired.height, now)
+        found = self._by_place(shard, desired, upserts)
+        fresh = self._fresh.take(shard)
+        return Changes(desired.height, found, deletes, versions, self._versions(), sparse_only, fresh)
 
-    def _groups(self, shard: str, wanted: pl.DataFrame) -> Iterator[Upserts]:
-        """The points of one publish each; the segments of a large import are written by several processes."""
-        lake, space, hands = self._lake, self.space, self._crew.hands
-        is_shared = self._store.takes_segments and hands > 1 and wanted.height > SHARED_FROM
-        count = max(1, round(wanted.height / PUBLISH_POINTS))
-        if is_shared:
-            count = min(max(1, round(count / hands)) * hands, wanted.height // LEAST_SHARE)
-        size = max(1, math.ceil(wanted.height / count))
-        wanted = wanted.select("chunk_id", "point_hash", "embed_hash", "has_vector", "input_key", "document_id")
-        groups = [wanted.slice(start, size) for start in range(0, max(1, wanted.height), size)]
-        if not is_shared:
-            for group in groups:
-                yield Upserts(group["chunk_id"], parts_of(lake, space.space_id, shard, group))
-            return
-        self._before_publish()  # segments are written before they are published
-        give_back()
-        ids = space.space_id, space.dimensions
-        args = lake.root, lake.storage_options, ids, shard, str(self._crew.folder())
-        made = self._crew.map(SEGMENT_APART, lambda group: segment_apart(group, *args), groups, args)
-        for group, written in zip(groups, made, strict=True):
-            yield Upserts(group["chunk_id"], segment=Path(written["segment"].item()))
+    def _publication(self, shard: str, changes: Changes, report: StageReport, progress: ProgressSink) -> Publication:
+        known = self._store.sidecar(self.space.space_id, shard).get_column("chunk_id")
+        report.changed = int(known.is_in(changes.upserts["chunk_id"].implode()).sum())
+        report.new = changes.upserts.height - report.changed
+        report.unchanged = changes.points - changes.upserts.height
+        del known
+        return Publication(
+            changes, self.space, shard, self._store, self._lake, self._crew, report, progress, self._before_publish
+        )
+
+    def _publish(
+        self, shard: str, changes: Changes, now: datetime, report: StageReport, progress: ProgressSink
+    ) -> None:
+        publication = self._publication(shard, changes, report, progress)
+        try:
+            publication.advance(is_waiting=True)
+        finally:
+            publication.close()
+        self._complete(shard, publication, now)
+
+    def _complete(self, shard: str, publication: Publication, now: datetime) -> None:
+        """Report a publication that is done, and write its snapshot row."""
+        changes, report = publication.changes, publication.report
+        report.deleted = len(changes.deletes)
+        report.rows_written = changes.upserts.height
+        report.commits += 1
+        if changes.sparse_only:
+            report.notes.append(f"{changes.sparse_only} points are keyword-only: their vectors are not there yet")
+        if publication.generation is not None:
+            self._snapshot(shard, publication.generation.number, changes.versions, changes.points, now)
 
     def _record_current(self, shard: str, now: datetime) -> None:
         """Write the snapshot row of the current generation where a crash came between its publish and that row."""
@@ -267,19 +336,6 @@ class IndexStage:
             "points": points,
         }
         self._lake.append(SNAPSHOTS, pl.DataFrame([row], schema=SNAPSHOTS.dtypes))
-
-
-def _count_as_one(report: StageReport, early: StageReport, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Make ``report`` that of two publishes: points by what the sidecar said before the first and says after the last."""
-    known = dict(before.select("chunk_id", "row_hash").iter_rows())
-    held = dict(after.select("chunk_id", "row_hash").iter_rows())
-    report.new = len(held.keys() - known.keys())
-    report.deleted = len(known.keys() - held.keys())
-    report.changed = sum(held.get(chunk, row_hash) != row_hash for chunk, row_hash in known.items())
-    report.unchanged = len(held) - report.new - report.changed
-    report.rows_written += early.rows_written
-    report.commits += early.commits
-    report.seconds += early.seconds
 
 
 @cache
