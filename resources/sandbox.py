@@ -171,11 +171,15 @@ class Sandbox:
     def close(self) -> None:
         """Kill all children; a call that runs ends as crashed."""
         self._is_closed = True
+        self._kill_all()
+        self._starter.shutdown(wait=True)
+        self._kill_all()  # one may have been starting meanwhile
+
+    def _kill_all(self) -> None:
         with self._lock:
             children = list(self._children)
         for child in children:
             child.kill()
-        self._starter.shutdown(wait=True)
 
     def _results(self, call: SandboxCall, request: bytes) -> Iterator[Any]:
         """Take a child, send the request, yield its values, set the outcome, and give the child or its slot back."""

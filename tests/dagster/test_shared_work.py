@@ -11,7 +11,7 @@ import pytest
 
 from apps import actions
 from cortex_assets.chunks import derive as chunking
-from cortex_assets.engine import project
+from cortex_assets.engine import publication
 from cortex_assets.house import House
 from resources.lakehouse import LakeFull
 from tests.dagster.contents import contents
@@ -23,9 +23,9 @@ def small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thresholds at which some dozens of notes are shared."""
     monkeypatch.setattr(chunking, "FRAME_DOCUMENTS", 3)
     monkeypatch.setattr(chunking, "SHARED_FROM", 1)
-    monkeypatch.setattr(project, "SHARED_FROM", 10)
-    monkeypatch.setattr(project, "LEAST_SHARE", 5)
-    monkeypatch.setattr(project, "PUBLISH_POINTS", 20)
+    monkeypatch.setattr(publication, "SHARED_FROM", 10)
+    monkeypatch.setattr(publication, "LEAST_SHARE", 5)
+    monkeypatch.setattr(publication, "PUBLISH_POINTS", 20)
 
 
 def _children() -> list[int]:
@@ -92,7 +92,7 @@ def test_no_segment_is_written_where_there_is_no_room(lake: Lake, monkeypatch: p
         written.append(group)
 
     monkeypatch.setattr(House, "_before_publish", refuse)
-    monkeypatch.setattr(project, "segment_apart", write)
+    monkeypatch.setattr(publication, "segment_apart", write)
     lake.set("CORTEX_WORKERS", "2")
     lake.drop_all(notes("notes", 60))
     with contextlib.suppress(LakeFull):

@@ -114,6 +114,46 @@ def test_a_caller_that_wants_no_more_does_not_wait_for_the_children(crew: Crew, 
     assert time.monotonic() - begin < 10
 
 
+def test_a_job_goes_on_while_this_process_does_something_else(crew: Crew, tasks: str) -> None:
+    def never(frame: pl.DataFrame) -> pl.DataFrame:
+        raise AssertionError("nobody waits, so nothing is done here")
+
+    job = crew.begin(f"{tasks}.who", never, frames(3))
+    assert job.take(is_waiting=False) is None, "a child starts in more time than that"
+    found = []
+    deadline = time.monotonic() + 30
+    while len(found) < 3 and time.monotonic() < deadline:
+        result = job.take(is_waiting=False)
+        if result is None:
+            time.sleep(0.01)
+        else:
+            found.append(result)
+    assert numbers(iter(found)) == [0, 1, 2]
+    assert os.getpid() not in {frame["pid"][0] for frame in found}
+    assert job.take(is_waiting=True) is None
+    job.join()
+
+
+def test_two_jobs_share_the_children_and_who_waits_works_along(crew: Crew, tasks: str) -> None:
+    job = crew.begin(f"{tasks}.slow", double, frames(4))
+    begin = time.monotonic()
+    assert numbers(crew.map(f"{tasks}.double", double, frames(20))) == [2 * n for n in range(20)]
+    job.abandon()
+    again = crew.begin(f"{tasks}.double", double, frames(6))
+    found = [again.take(is_waiting=True) for _ in range(6)]
+    again.join()
+    assert [frame["n"][0] for frame in found if frame is not None] == [0, 2, 4, 6, 8, 10]
+    assert time.monotonic() - begin < 30
+
+
+def test_what_the_children_of_a_dismissed_crew_were_at_is_done_here(crew: Crew, tasks: str) -> None:
+    job = crew.begin(f"{tasks}.slow", double, frames(3))
+    time.sleep(0.5)
+    crew.dismiss()
+    assert job.take(is_waiting=True)["n"][0] == 0  # type: ignore[index]
+    job.abandon()
+
+
 def test_without_children_everything_is_done_here(tmp_path: Path) -> None:
     crew = Crew(0, tmp_path / "crew")
     assert numbers(crew.map("nowhere.nothing", double, frames(5))) == [0, 2, 4, 6, 8]

@@ -97,6 +97,18 @@ def test_keys_and_versions_select_rows(lake):
     assert values(lake) == {"a-0": 1, "b-0": 2}
 
 
+def test_a_lake_at_fixed_versions_sees_no_later_commit(lake):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("b", 0, 2)), ["a", "b"])
+    then = Lakehouse(lake.root, at={ROWS.name: lake.version(ROWS), PLAIN.name: lake.version(PLAIN)})
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 9), ("c", 0, 3)), ["a", "c"])
+    lake.append(PLAIN, plain(3))
+    assert values(then) == {"a-0": 1, "b-0": 2}
+    assert then.near(ROWS, {"shard": "s"}, "input_key", ["a", "c"], ("row_id",))["row_id"].to_list() == ["a-0"]
+    assert then.pick(ROWS, {"shard": "s"}, "row_id", ["c-0"], ("row_id",)).is_empty()
+    assert then.scan(PLAIN).collect().is_empty()
+    assert values(lake)["a-0"] == 9
+
+
 def test_deleting_nothing_makes_no_commit(lake):
     lake.replace_keys(ROWS, "s", rows(("a", 0, 1)), ["a"])
     before = lake.version(ROWS)
