@@ -4,7 +4,6 @@ A projection: the desired points (chunk, its document, whether it has a vector) 
 and only the difference is encoded and written. Chunks without a vector are published sparse-only and counted.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import polars as pl
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine import published
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.narrow import narrow
@@ -23,7 +23,6 @@ from cortex_assets.engine.publication import Changes, Publication, counted
 from cortex_assets.engine.report import ProgressSink, ShardReport, StageReport, silent
 from cortex_assets.engine.stage import Budget
 from cortex_assets.index.points import desired_points, diff, point_payload
-from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.retrieval.sparse import encode_points
 from inference.protocols import Space
 from resources.crew import Crew
@@ -167,11 +166,12 @@ class IndexStage:
         begin, report = time.perf_counter(), begun.publication.report
         try:
             is_done = begun.publication.advance(is_waiting)
-        except DamagedIndexError as error:  # what follows finds nothing published
+        except DamagedIndexError as error:
             self.abandon(shard)
-            report.notes.append(f"the index is built anew: {error}")
             self._store.drop(self.space.space_id, shard)
-            self._settled.setdefault(shard, StageReport(self.name, shard)).add(report)
+            anew = self._run(shard, begun.now, silent)
+            anew.notes.append(f"the index is built anew: {error}")
+            self._settle_by(anew)
             return
         except BaseException:
             self.abandon(shard)
@@ -183,7 +183,7 @@ class IndexStage:
             if begun.early is not None:
                 before, early = begun.early
                 counted(report, early, before, self._store.sidecar(self.space.space_id, shard))
-            self._settled.setdefault(shard, StageReport(self.name, shard)).add(report)
+            self._settle_by(report)
 
     def abandon(self, shard: str) -> None:
         """Let go of what was begun: nothing more of it is published, and the next run finds it missing."""
@@ -199,6 +199,9 @@ class IndexStage:
 
     def _settle(self, shard: str) -> None:
         self.advance(shard, is_waiting=True)
+
+    def _settle_by(self, report: StageReport) -> None:
+        self._settled.setdefault(report.shard, StageReport(self.name, report.shard)).add(report)
 
     def _with_settled(self, report: StageReport) -> StageReport:
         """A report after those of the shard's publications that ended since the last one."""
@@ -263,7 +266,7 @@ class IndexStage:
         changes = self._pending_changes(shard)
         report.unchanged = changes.points - changes.upserts.height
         if changes.is_empty:
-            self._record_current(shard, now)
+            published.record_current(self._lake, self._store, self.space.space_id, shard, now)
         else:
             self._publish(shard, changes, now, report, progress)
         return changes.points
@@ -314,28 +317,8 @@ class IndexStage:
         if changes.sparse_only:
             report.notes.append(f"{changes.sparse_only} points are keyword-only: their vectors are not there yet")
         if publication.generation is not None:
-            self._snapshot(shard, publication.generation.number, changes.versions, changes.points, now)
-
-    def _record_current(self, shard: str, now: datetime) -> None:
-        """Write the snapshot row of the current generation where a crash came between its publish and that row."""
-        current = self._store.generation(self.space.space_id, shard)
-        if current is None:
-            return
-        mine = (pl.col("space_id") == self.space.space_id) & (pl.col("generation") == current.number)
-        recorded = self._lake.scan(SNAPSHOTS, where={"shard": shard}).filter(mine).select(pl.len()).collect().item()
-        if not recorded:
-            self._snapshot(shard, current.number, dict(current.versions), current.points, now)
-
-    def _snapshot(self, shard: str, generation: int, versions: dict[str, int], points: int, now: datetime) -> None:
-        row = {
-            "shard": shard,
-            "space_id": self.space.space_id,
-            "generation": generation,
-            "published_at": now,
-            "versions": json.dumps(versions, sort_keys=True),
-            "points": points,
-        }
-        self._lake.append(SNAPSHOTS, pl.DataFrame([row], schema=SNAPSHOTS.dtypes))
+            number = publication.generation.number
+            published.record(self._lake, self.space.space_id, shard, number, changes.versions, changes.points, now)
 
 
 @cache
