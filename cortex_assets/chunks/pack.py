@@ -11,8 +11,9 @@ Measured on a million edits of one unit (insert, delete, change) in documents of
 more than three in 24 of ten thousand, more than four in 3 of a hundred thousand; on paragraphs of even sizes a third of that.
 Anchors alone never cost more than three; what exceeds it is a long stretch beside two anchors that moved, four times in five
 after inserting a unit that stands alone. It is a tendency, not a guarantee: no rule that knows only the new text and fills
-pieces this well was found that keeps to three always (docs/decisions/2026-11-20-chunk-borders-by-content.md). Greedy packing fills pieces to 0.9 of the limit instead of 0.57, and
-moves every later border. Nothing here knows texts: sizes and priorities in, borders out.
+pieces this well was found that keeps to three always (docs/decisions/2026-11-20-chunk-borders-by-content.md). Greedy
+packing fills pieces to 0.9 of the limit instead of 0.57, and moves every later border. Nothing here knows texts: sizes
+and priorities in, borders out.
 """
 
 from collections.abc import Sequence
