@@ -23,6 +23,7 @@ import polars as pl
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
 from resources.delta_reads import rows_near, rows_picked
+from resources.delta_scan import scan_files
 from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.snapshots import Snapshots, latest_version
 
@@ -145,6 +146,12 @@ class Lakehouse:
             raise LakeError(f"{table.name} vanished while it was written; run again")
         return handle
 
+    def _to_write(self, table: Table) -> Any | None:
+        """A handle of the latest version to write by, or None where there is no table; readers get another one meanwhile."""
+        if "://" in self.root:
+            return self.open(table)
+        return self._snapshots.take(Path(self.uri(table)), lambda: self.open(table))
+
     def _is_absent_locally(self, table: Table) -> bool:
         return "://" not in self.root and not (Path(self.uri(table)) / "_delta_log").is_dir()
 
@@ -201,12 +208,15 @@ class Lakehouse:
         handle = self._snapshot(table) if version is None else self.open(table, version)
         if handle is None:
             return empty_frame(table.dtypes).lazy()
-        frame = pl.scan_delta(handle)
+        if any(not values for values in (keys or {}).values()):
+            return empty_frame(table.dtypes).lazy()
+        if "://" in self.root:
+            frame = pl.scan_delta(handle)
+        else:
+            frame = scan_files(handle, table.partition_by, where or {}, keys or {})
         for column, value in (where or {}).items():
             frame = frame.filter(pl.col(column) == value)
         for column, values in (keys or {}).items():
-            if not values:
-                return empty_frame(table.dtypes).lazy()
             frame = frame.filter(pl.col(column).is_between(pl.lit(min(values)), pl.lit(max(values))))
             frame = frame.filter(pl.col(column).is_in(list(values)))
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.dtypes.items())
@@ -299,7 +309,7 @@ class Lakehouse:
     ) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
-        handle = self.open(table)
+        handle = self._to_write(table)
         write_deltalake(
             self.uri(table) if handle is None else handle,
             data,
@@ -316,7 +326,7 @@ class Lakehouse:
 
     def _append_cut(self, table: Table, data: pl.DataFrame) -> None:
         """Append to a table that is edited in place, as files of its size."""
-        handle = self.open(table)
+        handle = self._to_write(table)
         if handle is None:
             self._write(table, data.clear(), "append", None, None)
             handle = self._existing(table)
@@ -380,7 +390,7 @@ class Lakehouse:
         )
 
     def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
-        handle = self._existing(table)
+        handle = self._to_write(table) or self._existing(table)
         merger = handle.merge(
             source,
             predicate,
@@ -410,7 +420,7 @@ class Lakehouse:
         return Commit(self.version(table), deleted=deleted)
 
     def _delete(self, table: Table, predicate: str) -> int:
-        handle = self.open(table)
+        handle = self._to_write(table)
         if handle is None:
             return 0
         deleted = int(handle.delete(predicate)["num_deleted_rows"] or 0)
