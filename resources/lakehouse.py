@@ -221,20 +221,35 @@ class Lakehouse:
             frame = frame.filter(pl.col(column).is_in(list(values)))
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.dtypes.items())
 
-    def scan_narrow(self, table: Table, columns: Sequence[str], where: Mapping[str, str] | None = None) -> pl.LazyFrame:
+    def keep_columns_in(self, folder: Path) -> None:
+        """Take narrow columns that last from a folder of the cache, as far as their files are what they were."""
+        self._narrow.keep_in(folder)
+
+    def save_columns(self) -> None:
+        """Leave the narrow columns that were read to the next process, where they are worth it."""
+        self._narrow.save()
+
+    def scan_narrow(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        where: Mapping[str, str] | None = None,
+        is_lasting: bool = False,
+    ) -> pl.LazyFrame:
         """Some columns of a table, kept in memory where the table is local and small: see ``narrow``.
 
         Args:
             table: what to read; a table that does not exist yet reads as an empty frame.
             columns: none of them wide; each set of columns of a table is kept apart.
             where: partition column to literal.
+            is_lasting: whether they may be kept on disk, too (``keep_columns_in``): nothing that tells of a content.
         """
         handle = self._snapshot(table)
         if handle is None or "://" in self.root or handle.count() > KEPT_ROWS:
             self._narrow.forget(table.name)
             return self.scan(table, where=where).select(columns)
         dtypes = {name: table.dtypes[name] for name in columns}
-        frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle).lazy()
+        frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle, is_lasting).lazy()
         for column, value in (where or {}).items():
             frame = frame.filter(pl.col(column) == value)
         return frame
