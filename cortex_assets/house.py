@@ -449,7 +449,7 @@ class House:
         if self.state.complete(LAKE, "aggregates") == signature:
             return result
         with shard_lease(self.settings.locks, f"aggregate.{aggregate.name}"):
-            for bucket in BUCKETS:
+            for bucket in aggregate.due(now):
                 report = aggregate.run(bucket, Budget(10**9, 10**18, float("inf")), now)
                 for name in counts:
                     counts[name] += getattr(report, name)
