@@ -30,6 +30,8 @@ from resources.snapshots import Snapshots, latest_version
 log = logging.getLogger(__name__)
 
 COMMIT_ATTEMPTS = 6
+OVERWRITTEN_KEYS = 64
+"""Up to so many keys are overwritten by a predicate that names them, more are merged."""
 LAYOUT_BYTES = 32 * 1024 * 1024
 """Compressed bytes of a shard that are held in memory while it is laid out anew."""
 _LITERAL = re.compile(r"^[\w .@:+=-]*$")
@@ -382,6 +384,10 @@ class Lakehouse:
         before = self.version(table)
         if before < 0:
             return self.append(table, frame)
+        if data.height and len(input_keys) <= OVERWRITTEN_KEYS:
+            done = self._overwrite_keys(table, shard, data, input_keys, gone)
+            if done is not None:
+                return done
         operations = [data.with_columns(pl.lit("U").alias("op"))]
         if gone:
             tombstones = (
@@ -403,6 +409,29 @@ class Lakehouse:
             metrics["num_target_rows_updated"],
             metrics["num_target_rows_deleted"],
         )
+
+    def _overwrite_keys(
+        self, table: Table, shard: str, data: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str]
+    ) -> Commit | None:
+        """``replace_keys`` where nothing else of the keys stays: their rows are overwritten, for half of what a MERGE takes.
+
+        None where the keys have rows that are to stay beside these.
+        """
+        (id_column,) = table.key
+        known = self.near(table, {"shard": shard}, "input_key", input_keys, (id_column, "row_hash"))
+        held = dict(known.iter_rows())
+        fresh = dict(data.select(id_column, "row_hash").iter_rows())
+        leaving = held.keys() - fresh.keys()
+        if len(held) != known.height or leaving - set(gone) or data.filter(pl.col("shard") != shard).height:
+            return None
+        updated = sum(held.get(row, number) != number for row, number in fresh.items())
+        inserted = len(fresh.keys() - held.keys())
+        if not (leaving or updated or inserted):
+            return Commit(self.version(table))
+        keys = ", ".join(literal(key) for key in input_keys)
+        predicate = f"shard = {literal(shard)} AND input_key IN ({keys})"
+        self._retry(table, lambda: self._write(table, data, "overwrite", predicate, None))
+        return Commit(self.version(table), inserted, updated, len(leaving))
 
     def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
         handle = self._to_write(table) or self._existing(table)
