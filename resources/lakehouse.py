@@ -212,10 +212,8 @@ class Lakehouse:
             return empty_frame(table.dtypes).lazy()
         if any(not values for values in (keys or {}).values()):
             return empty_frame(table.dtypes).lazy()
-        if "://" in self.root:
-            frame = pl.scan_delta(handle)
-        else:
-            frame = scan_files(handle, table.partition_by, where or {}, keys or {})
+        is_local = "://" not in self.root
+        frame = scan_files(handle, table.partition_by, where or {}, keys or {}) if is_local else pl.scan_delta(handle)
         for column, value in (where or {}).items():
             frame = frame.filter(pl.col(column) == value)
         for column, values in (keys or {}).items():

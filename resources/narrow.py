@@ -24,6 +24,8 @@ KEPT_ROWS = 200_000
 """A row of keys and hashes takes 200 bytes in memory, one of files a little more."""
 MOST_UNSAVED = 64
 """Data files that are read one by one before what is known is written into the folder again: 10 ms, for a write of 5 MB."""
+MOST_GONE = 0.5
+"""Share of the files in the folder that may have left the table: they are read and dropped."""
 _MOST_CHUNKS = 32
 _FILE = "_file"
 
@@ -68,7 +70,10 @@ class NarrowColumns:
 
     @staticmethod
     def _save(kept: _Kept) -> None:
-        if kept.place is None or kept.rows is None or len(kept.numbers.keys() ^ kept.saved) <= MOST_UNSAVED:
+        fresh, gone = kept.numbers.keys() - kept.saved, kept.saved - kept.numbers.keys()
+        if kept.place is None or kept.rows is None:
+            return
+        if len(fresh) <= MOST_UNSAVED and len(gone) <= len(kept.saved) * MOST_GONE:
             return
         files = {file: narrow_file.stat_of(file, number) for file, number in kept.numbers.items()}
         there: dict[str, Stat] = {file: stat for file, stat in files.items() if stat is not None}

@@ -21,6 +21,7 @@ class Snapshots:
         """Nothing is open yet."""
         self._lock = threading.Lock()
         self._known: dict[Path, tuple[Stamp, Any]] = {}
+        self._opening: dict[Path, threading.Lock] = {}
 
     def get(self, folder: Path, fresh: Callable[[], Any | None]) -> Any | None:
         """The handle of a table as it is now.
@@ -37,11 +38,17 @@ class Snapshots:
             return fresh()
         with self._lock:
             known = self._known.get(folder)
+            opening = self._opening.setdefault(folder, threading.Lock())
         if known is not None and known[0] == stamp:
             return known[1]
-        handle = fresh()
-        with self._lock:
-            self._known[folder] = stamp, handle
+        with opening:  # who comes second waits for the first one's
+            with self._lock:
+                known = self._known.get(folder)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            handle = fresh()
+            with self._lock:
+                self._known[folder] = stamp, handle
         return handle
 
     def take(self, folder: Path, fresh: Callable[[], Any | None]) -> Any | None:

@@ -224,7 +224,9 @@ def test_a_harmed_file_of_the_folder_counts_as_none(saving, tmp_path, harm):
     {
         "cut": lambda: path.write_bytes(content[: len(content) // 2]),
         "empty": lambda: path.write_bytes(b""),
-        "other": lambda: pl.read_parquet(path).drop("row_id").write_parquet(path, metadata=pl.read_parquet_metadata(path)),
+        "other": lambda: (
+            pl.read_parquet(path).drop("row_id").write_parquet(path, metadata=pl.read_parquet_metadata(path))
+        ),
         "gone": path.unlink,
     }[harm]()
     assert lasting(saving()).equals(scanned(saving()))
