@@ -1,57 +1,23 @@
-"""The command line ``cortex``: puts the commands together, turns errors into three lines and an exit code.
+"""The command line ``cortex``: starts a command, turns errors into three lines and an exit code.
 
-A command is a function in ``apps.commands``; list it in ``_COMMANDS``. Exit codes: 0 all is well; 1 something failed,
+The commands are listed in ``command_line``. Exit codes: 0 all is well; 1 something failed,
 was withheld or was found; 2 the command was used wrongly; 130 Ctrl-C. Nothing heavy is imported before it is needed.
 """
 
 import contextlib
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Final
 
-import typer
-
-from apps.commands import change, demo, look, upkeep
 from apps.errors import FOUND, INTERRUPTED, OK, CommandError, explain, is_expected
 from apps.terminal import console
 from resources.settings import quiet_math_threads
 
-_COMMANDS: tuple[Callable[..., Any], ...] = (
-    change.add,
-    look.plan,
-    change.run,
-    look.search,
-    look.status,
-    upkeep.verify,
-    change.confirm,
-    change.retry,
-    change.remove,
-    upkeep.maintain,
-    demo.demo,
-    upkeep.version,
-)
-
-app = typer.Typer(
-    name="cortex",
-    help="Drop files in; get cited search out. The lake, the index and the sources provably agree.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    epilog="Exit codes: 0 well, 1 something failed, was withheld or was found, 2 used wrongly, 130 Ctrl-C.",
-)
-
-
-@app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False) -> None:
-    """Drop files in; get cited search out. The lake, the index and the sources provably agree."""
-
-
-for _command in _COMMANDS:
-    app.command()(_command)
-app.add_typer(upkeep.models, name="models")
+AT_ONCE: Final = (["run"], ["run", "--json"])
+"""Command lines with nothing to parse, said by schedulers all day: importing the parser takes as long as looking for changes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not is_debug:
         sys.excepthook = _without_trace
     try:
+        if given in AT_ONCE:
+            return _run(as_json)
         return _invoke(["--debug", *(word for word in given if word != "--debug")] if is_debug else given)
     except KeyboardInterrupt:
         return _interrupted()
@@ -79,7 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code if isinstance(error, CommandError) else FOUND
 
 
+def _run(as_json: bool) -> int:
+    """``cortex run`` over all corpora, as typer would start it."""
+    from apps.commands.plain import run
+
+    try:
+        code = run(None, as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+    return code
+
+
 def _invoke(words: list[str]) -> int:
+    import typer
+
+    from apps.command_line import app
+
     command = typer.main.get_command(app)
     try:
         result = command.main(args=words, prog_name="cortex", standalone_mode=True)

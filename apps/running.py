@@ -36,6 +36,8 @@ from cortex_assets.house import House, Registry
 from resources.settings import load_settings
 
 REPAIRS = 2
+COLUMNS = "columns"
+"""Folder of the cache with ids and hashes of the tables; only runs look there, verification reads the tables."""
 
 
 @contextmanager
@@ -67,6 +69,7 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
     """See ``apps.actions.run``."""
     begin = time.perf_counter()
     with opened() as house:
+        house.lake.keep_columns_in(house.settings.cache / COLUMNS)
         registry = house.sync_registry()
         lines: list[StageLine] = []
         busy: list[str] = []
@@ -93,6 +96,7 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
         done = RunReport(tuple(lines), tuple(withheld), tuple(busy), tuple(shown), seconds, errors=tuple(errors))
         if not names:
             resting.remember(house, Registry(tuple(house.registered())), done)
+        house.lake.save_columns()
     return done
 
 

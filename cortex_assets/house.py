@@ -5,6 +5,7 @@ What a run does is the engine's; what people ask for (previews, reports, search 
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,14 +17,18 @@ from typing import Any
 import polars as pl
 
 from cortex_assets.chunks.derive import ChunksCompute, chunks_derivation
+from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.derive import duplicates_stage, statistics_stage
 from cortex_assets.corpora.media import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row, sync
-from cortex_assets.corpora.schema import CORPORA
+from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, FILES, SCANS
 from cortex_assets.corpora.sources import Source, check_places, inbox_sources, nested_below, parse_sources
 from cortex_assets.corpora.take import file_rows
 from cortex_assets.documents.derive import DocumentsCompute, documents_derivation
+from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
+from cortex_assets.engine.ahead import beforehand
 from cortex_assets.engine.chain import Chain
 from cortex_assets.engine.changes import differing
 from cortex_assets.engine.corpus import Corpus, TakenFile
@@ -33,12 +38,14 @@ from cortex_assets.engine.files import FilesStage, looked_at
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import LAKE, LeaseBusy, lake_lease, shard_lease
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.repair import rewrite_points, take_out
 from cortex_assets.engine.report import ProgressSink, ShardReport, silent
 from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
 from cortex_assets.engine.unowned import take_out_unowned, unowned
 from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
+from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.partitions import shard_count
 from cortex_assets.tables import TableSpec
 from inference.errors import InferenceError
@@ -130,6 +137,7 @@ class House:
         self.places = ModelPlaces(settings.models, settings.cache)
         self.embedders = ResidentEmbedders(self.places)
         self._tokenizers: dict[str, IdsTokenizer] = {}
+        self._loading = threading.Lock()
         self._chains: dict[str, tuple[Registered, Chain]] = {}
         self._sandbox: Sandbox | None = None
         self.crew = Crew(settings.workers - 1, settings.cache / "crew")
@@ -253,9 +261,10 @@ class House:
 
     def tokenizer(self, config: EngineConfig) -> IdsTokenizer:
         """The tokenizer of an engine, loaded once."""
-        if config.model not in self._tokenizers:
-            self._tokenizers[config.model] = load_tokenizer(config, self.places)
-        return self._tokenizers[config.model]
+        with self._loading:
+            if config.model not in self._tokenizers:
+                self._tokenizers[config.model] = load_tokenizer(config, self.places)
+            return self._tokenizers[config.model]
 
     def sandbox(self) -> Sandbox:
         """The pool of child processes for isolated parsers, started at first use."""
@@ -406,13 +415,32 @@ class House:
         try:
             with shard_lease(self.settings.locks, shard):
                 chain = self.chain(corpus, known)
-                report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
+                with beforehand(self._readings(corpus, known)):
+                    report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
                 self._follow_space(corpus, known)
                 if corpus.corpus_id in self._not_fetched:
                     report.notes.append(self._not_fetched[corpus.corpus_id])
                 return report
         except LeaseBusy as busy:
             return ShardReport(shard, is_busy=True, notes=[str(busy)])
+
+    def _readings(self, corpus: Registered, registry: Registry) -> list[Callable[[], object]]:
+        """What a run that has something to do will ask for, in order: tables, their narrow columns, the tokenizer."""
+        stages, lake = self.stages(corpus, registry), self.lake
+        documents, chunks = stages.maps
+        config = self.config(corpus)
+        return [
+            partial(narrow, lake, FILES),
+            partial(lake.rows, SCANS),
+            partial(lake.rows, documents.ledger.table),
+            partial(narrow, lake, DOCUMENTS),
+            partial(lake.rows, chunks.ledger.table),
+            partial(narrow, lake, CHUNKS),
+            partial(self.tokenizer, config),
+            partial(narrow, lake, EMBEDDINGS),
+            partial(lake.rows, SNAPSHOTS),
+            partial(lake.rows, CORPUS_STATISTICS),
+        ]
 
     def _follow_space(self, corpus: Registered, registry: Registry) -> None:
         """Where the model's digest moved: searches go to the new space once all the corpus's shards are whole in it."""
@@ -452,7 +480,7 @@ class House:
         if self.state.complete(LAKE, "aggregates") == signature:
             return result
         with shard_lease(self.settings.locks, f"aggregate.{aggregate.name}"):
-            for bucket in BUCKETS:
+            for bucket in aggregate.due(now):
                 report = aggregate.run(bucket, Budget(10**9, 10**18, float("inf")), now)
                 for name in counts:
                     counts[name] += getattr(report, name)

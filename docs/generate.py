@@ -22,7 +22,7 @@ def cli_page() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from apps.cli import app
+    from apps.command_line import app
 
     command = typer.main.get_command(app)
     page = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="cortex"), name="cortex")

@@ -95,7 +95,8 @@ def _holding(handle: Any, where: Mapping[str, str], column: str, values: Sequenc
     ascending = np.sort(np.array(list(values), dtype=np.str_))
     first = ascending.searchsorted(ranges["low"].to_numpy().astype(np.str_), side="left")
     last = ascending.searchsorted(ranges["high"].to_numpy().astype(np.str_), side="right")
-    return [uris[name] for name in ranges.filter(pl.Series(first < last))["path"] if name in uris]
+    others = set(ranges.filter(pl.Series(first >= last))["path"])  # a file that a commit has just removed has no range
+    return [uri for name, uri in uris.items() if name not in others]
 
 
 def _plain(options: Options) -> dict[str, str] | None:

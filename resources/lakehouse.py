@@ -23,12 +23,15 @@ import polars as pl
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
 from resources.delta_reads import rows_near, rows_picked
+from resources.delta_scan import scan_files
 from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.snapshots import Snapshots, latest_version
 
 log = logging.getLogger(__name__)
 
 COMMIT_ATTEMPTS = 6
+OVERWRITTEN_KEYS = 64
+"""Up to so many keys are overwritten by a predicate that names them, more are merged."""
 LAYOUT_BYTES = 32 * 1024 * 1024
 """Compressed bytes of a shard that are held in memory while it is laid out anew."""
 _LITERAL = re.compile(r"^[\w .@:+=-]*$")
@@ -149,6 +152,12 @@ class Lakehouse:
             raise LakeError(f"{table.name} vanished while it was written; run again")
         return handle
 
+    def _to_write(self, table: Table) -> Any | None:
+        """A handle of the latest version to write by, or None where there is no table; readers get another one meanwhile."""
+        if "://" in self.root:
+            return self.open(table)
+        return self._snapshots.take(Path(self.uri(table)), lambda: self.open(table))
+
     def _is_absent_locally(self, table: Table) -> bool:
         return "://" not in self.root and not (Path(self.uri(table)) / "_delta_log").is_dir()
 
@@ -210,30 +219,46 @@ class Lakehouse:
         handle = self._snapshot(table) if version is None else self.open(table, version)
         if handle is None:
             return empty_frame(table.dtypes).lazy()
-        frame = pl.scan_delta(handle)
+        if any(not values for values in (keys or {}).values()):
+            return empty_frame(table.dtypes).lazy()
+        is_local = "://" not in self.root
+        frame = scan_files(handle, table.partition_by, where or {}, keys or {}) if is_local else pl.scan_delta(handle)
         for column, value in (where or {}).items():
             frame = frame.filter(pl.col(column) == value)
         for column, values in (keys or {}).items():
-            if not values:
-                return empty_frame(table.dtypes).lazy()
             frame = frame.filter(pl.col(column).is_between(pl.lit(min(values)), pl.lit(max(values))))
             frame = frame.filter(pl.col(column).is_in(list(values)))
         return frame.select(pl.col(name).cast(dtype) for name, dtype in table.dtypes.items())
 
-    def scan_narrow(self, table: Table, columns: Sequence[str], where: Mapping[str, str] | None = None) -> pl.LazyFrame:
+    def keep_columns_in(self, folder: Path) -> None:
+        """Take narrow columns that last from a folder of the cache, as far as their files are what they were."""
+        self._narrow.keep_in(folder)
+
+    def save_columns(self) -> None:
+        """Leave the narrow columns that were read to the next process, where they are worth it."""
+        self._narrow.save()
+
+    def scan_narrow(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        where: Mapping[str, str] | None = None,
+        is_lasting: bool = False,
+    ) -> pl.LazyFrame:
         """Some columns of a table, kept in memory where the table is local and small: see ``narrow``.
 
         Args:
             table: what to read; a table that does not exist yet reads as an empty frame.
             columns: none of them wide; each set of columns of a table is kept apart.
             where: partition column to literal.
+            is_lasting: whether they may be kept on disk, too (``keep_columns_in``): nothing that tells of a content.
         """
         handle = self._snapshot(table)
         if handle is None or "://" in self.root or handle.count() > KEPT_ROWS:
             self._narrow.forget(table.name)
             return self.scan(table, where=where).select(columns)
         dtypes = {name: table.dtypes[name] for name in columns}
-        frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle).lazy()
+        frame = self._narrow.rows(table.name, dtypes, table.partition_by, handle, is_lasting).lazy()
         for column, value in (where or {}).items():
             frame = frame.filter(pl.col(column) == value)
         return frame
@@ -308,7 +333,7 @@ class Lakehouse:
     ) -> None:
         from deltalake import CommitProperties, Transaction, write_deltalake
 
-        handle = self.open(table)
+        handle = self._to_write(table)
         write_deltalake(
             self.uri(table) if handle is None else handle,
             data,
@@ -325,7 +350,7 @@ class Lakehouse:
 
     def _append_cut(self, table: Table, data: pl.DataFrame) -> None:
         """Append to a table that is edited in place, as files of its size."""
-        handle = self.open(table)
+        handle = self._to_write(table)
         if handle is None:
             self._write(table, data.clear(), "append", None, None)
             handle = self._existing(table)
@@ -366,6 +391,10 @@ class Lakehouse:
         before = self.version(table)
         if before < 0:
             return self.append(table, frame)
+        if data.height and len(input_keys) <= OVERWRITTEN_KEYS:
+            done = self._overwrite_keys(table, shard, data, input_keys, gone)
+            if done is not None:
+                return done
         operations = [data.with_columns(pl.lit("U").alias("op"))]
         if gone:
             tombstones = (
@@ -388,8 +417,31 @@ class Lakehouse:
             metrics["num_target_rows_deleted"],
         )
 
+    def _overwrite_keys(
+        self, table: Table, shard: str, data: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str]
+    ) -> Commit | None:
+        """``replace_keys`` where nothing else of the keys stays: their rows are overwritten, for half of what a MERGE takes.
+
+        None where the keys have rows that are to stay beside these.
+        """
+        (id_column,) = table.key
+        known = self.near(table, {"shard": shard}, "input_key", input_keys, (id_column, "row_hash"))
+        held = dict(known.iter_rows())
+        fresh = dict(data.select(id_column, "row_hash").iter_rows())
+        leaving = held.keys() - fresh.keys()
+        if len(held) != known.height or leaving - set(gone) or data.filter(pl.col("shard") != shard).height:
+            return None
+        updated = sum(held.get(row, number) != number for row, number in fresh.items())
+        inserted = len(fresh.keys() - held.keys())
+        if not (leaving or updated or inserted):
+            return Commit(self.version(table))
+        keys = ", ".join(literal(key) for key in input_keys)
+        predicate = f"shard = {literal(shard)} AND input_key IN ({keys})"
+        self._retry(table, lambda: self._write(table, data, "overwrite", predicate, None))
+        return Commit(self.version(table), inserted, updated, len(leaving))
+
     def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
-        handle = self._existing(table)
+        handle = self._to_write(table) or self._existing(table)
         merger = handle.merge(
             source,
             predicate,
@@ -419,7 +471,7 @@ class Lakehouse:
         return Commit(self.version(table), deleted=deleted)
 
     def _delete(self, table: Table, predicate: str) -> int:
-        handle = self.open(table)
+        handle = self._to_write(table)
         if handle is None:
             return 0
         deleted = int(handle.delete(predicate)["num_deleted_rows"] or 0)

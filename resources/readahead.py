@@ -19,10 +19,7 @@ LIBRARIES: Final = (
     "dataframely/*.so",
     "deltalake/*.so",
     "tokenizers/*.so",
-    "pyarrow/libarrow.so.*",
-    "pyarrow/libparquet.so.*",
-    "pyarrow/libarrow_compute.so.*",
-    "pyarrow/lib.*.so",
+    "arro3/core/*.so",
     "qdrant_edge/*.so",
 )
 """In the order in which a run and a search need them."""

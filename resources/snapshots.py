@@ -21,6 +21,7 @@ class Snapshots:
         """Nothing is open yet."""
         self._lock = threading.Lock()
         self._known: dict[Path, tuple[Stamp, Any]] = {}
+        self._opening: dict[Path, threading.Lock] = {}
 
     def get(self, folder: Path, fresh: Callable[[], Any | None]) -> Any | None:
         """The handle of a table as it is now.
@@ -37,12 +38,25 @@ class Snapshots:
             return fresh()
         with self._lock:
             known = self._known.get(folder)
+            opening = self._opening.setdefault(folder, threading.Lock())
         if known is not None and known[0] == stamp:
             return known[1]
-        handle = fresh()
-        with self._lock:
-            self._known[folder] = stamp, handle
+        with opening:  # who comes second waits for the first one's
+            with self._lock:
+                known = self._known.get(folder)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            handle = fresh()
+            with self._lock:
+                self._known[folder] = stamp, handle
         return handle
+
+    def take(self, folder: Path, fresh: Callable[[], Any | None]) -> Any | None:
+        """``get`` for a commit, which moves the handle: nobody is given it any more until it is ``put`` back."""
+        stamp = _stamp(folder)
+        with self._lock:
+            known = self._known.pop(folder, None)
+        return known[1] if known is not None and stamp is not None and known[0] == stamp else fresh()
 
     def put(self, folder: Path, handle: Any) -> None:
         """Give a handle that a commit was made by, for reading; dropped where another commit came after that one.
@@ -52,7 +66,8 @@ class Snapshots:
             handle: nobody writes by it any more.
         """
         stamp = _stamp(folder)
-        handle.update_incremental()
+        if stamp is not None and int(stamp[0][:20]) != handle.version():
+            handle.update_incremental()
         if stamp is not None and int(stamp[0][:20]) == handle.version():
             with self._lock:
                 self._known[folder] = stamp, handle

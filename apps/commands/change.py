@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from apps import actions
+from apps.commands import plain
 from apps.commands.options import Corpora, Json, Yes
 from apps.errors import FOUND, INTERRUPTED, USAGE, CommandError
 from apps.reports import AddOptions, AddPreview
 from apps.terminal import console, tables
-from apps.terminal.meters import meter
 
 
 def add(
@@ -70,11 +70,9 @@ def run(corpora: Corpora = None, as_json: Json = False) -> None:
     Only what changed is worked on. Ends with 1 when something failed in this run or deletes were withheld.
     A shard that another run holds is queued.
     """
-    with meter() as progress:
-        report = actions.run(corpora, progress)
-    console.show(report, as_json, tables.run_report)
-    if not report.is_clean:
-        raise typer.Exit(FOUND)
+    code = plain.run(corpora, as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 def confirm(

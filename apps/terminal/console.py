@@ -6,13 +6,14 @@ Tables and hits are drawn in ``tables`` and ``hits``, progress in ``meters``.
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
-
-from rich.console import Console, RenderableType
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.errors import Explained
 from apps.reports import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
 _Report = TypeVar("_Report")
 _KEPT = {"\n", "\t"}
@@ -41,23 +42,27 @@ def _visible(letter: str) -> str:
     return letter
 
 
-def safe(text: object, style: str = "") -> Text:
+def safe(text: object, style: str = "") -> "Text":
     """Text from outside as a cell or a line: harmless, and never read as markup."""
+    from rich.text import Text
+
     return Text(harmless(str(text)), style=style)
 
 
 @cache
-def _stream(is_error: bool) -> Console:
+def _stream(is_error: bool) -> "Console":
+    from rich.console import Console
+
     stream = sys.stderr if is_error else sys.stdout
     return Console(file=stream, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 140)
 
 
-def out() -> Console:
+def out() -> "Console":
     """Where results go."""
     return _stream(is_error=False)
 
 
-def err() -> Console:
+def err() -> "Console":
     """Where everything else goes."""
     return _stream(is_error=True)
 
@@ -67,7 +72,7 @@ def forget_streams() -> None:
     _stream.cache_clear()
 
 
-def show(report: _Report, as_json: bool, draw: Callable[[_Report], RenderableType]) -> None:
+def show(report: _Report, as_json: bool, draw: "Callable[[_Report], RenderableType]") -> None:
     """Print a report on stdout: as JSON, or drawn."""
     if as_json:
         write_json(report)
@@ -82,11 +87,16 @@ def write_json(report: Any) -> None:
 
 def notice(text: str, style: str = "") -> None:
     """A line on stderr for the person who waits."""
-    err().print(safe(text, style))
+    if sys.stderr.isatty():
+        err().print(safe(text, style))
+    else:  # a log: nothing to colour or to wrap
+        sys.stderr.write(harmless(text) + "\n")
 
 
 def show_error(error: Explained, as_json: bool) -> None:
     """Say what, where and remedy on stderr, and with ``--json`` as an object on stdout."""
+    from rich.text import Text
+
     if as_json:
         write_json({"error": error.to_dict()})
     console = err()

@@ -16,8 +16,8 @@ from cortex_assets.engine.derivation import Compute, MapDerivation
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.ledger import AssetLedger
 from cortex_assets.engine.narrow import narrow
-from cortex_assets.engine.plan import INPUTS
-from cortex_assets.engine.stage import MapStage
+from cortex_assets.engine.plan import INPUTS, make_plan
+from cortex_assets.engine.stage import MapStage, rows_of_keys
 from cortex_assets.identity import value_hash
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
@@ -103,18 +103,20 @@ class AggregateStage(MapStage):
 
     def inputs(self, shard: str) -> pl.DataFrame:
         """The groups of a bucket: columns ``plan.INPUTS``."""
-        return (
-            self._groups()
-            .filter(pl.col("bucket") == shard)
-            .select(
-                "input_key",
-                pl.col("input_key").alias("source_key"),
-                "input_hash",
-                pl.lit("").alias("route"),
-                pl.lit(1, dtype=pl.Int64).alias("weight"),
-                pl.lit(None, dtype=INPUTS["newest"]).alias("newest"),
-            )
+        return _as_inputs(self._groups().filter(pl.col("bucket") == shard))
+
+    def due(self, now: datetime) -> list[str]:
+        """The buckets in which something is to do, sorted: all are compared at once, for after a small change most are quiet."""
+        output = self._lake.scan(self.aggregate.output).select("shard", "input_key", "row_hash").collect()
+        plan = make_plan(
+            _as_inputs(_placed(self._groups(), "bucket")),
+            _placed(self.ledger.everywhere(), "shard").drop("shard"),
+            rows_of_keys(_placed(output, "shard").lazy()),
+            self.versions,
+            now,
         )
+        places = [*plan.todo.get_column("input_key"), *plan.orphaned]
+        return sorted({place.partition("/")[0] for place in places} & set(BUCKETS))
 
     def unlike_ledger(self, bucket: str) -> list[str]:
         """Groups whose rows are not what the ledger says was written, sorted."""
@@ -131,6 +133,23 @@ class AggregateStage(MapStage):
         columns = list(dict.fromkeys((key, *self.aggregate.compute_columns)))
         frame = self._contributions().filter(pl.col(key).is_in(groups)).select(columns).collect()
         return frame.sort(columns)
+
+
+def _as_inputs(groups: pl.DataFrame) -> pl.DataFrame:
+    """Columns ``plan.INPUTS`` of groups with their hashes."""
+    return groups.select(
+        "input_key",
+        pl.col("input_key").alias("source_key"),
+        "input_hash",
+        pl.lit("").alias("route"),
+        pl.lit(1, dtype=pl.Int64).alias("weight"),
+        pl.lit(None, dtype=INPUTS["newest"]).alias("newest"),
+    )
+
+
+def _placed(rows: pl.DataFrame, bucket: str) -> pl.DataFrame:
+    """Rows whose ``input_key`` begins with their bucket, so that buckets can be compared together."""
+    return rows.with_columns(input_key=pl.concat_str([bucket, "input_key"], separator="/"))
 
 
 class WholeStage:
@@ -167,13 +186,16 @@ class WholeStage:
 
     def _is_stale(self, content: int) -> bool:
         last = self._last()
-        if last is None or self.is_unlike_ledger():
+        if last is None or (last["input_hash"], last["producer_version"]) != (content, self.producer.version()):
             return True
-        return (last["input_hash"], last["producer_version"]) != (content, self.producer.version())
+        return self._is_unlike(last)
 
     def is_unlike_ledger(self) -> bool:
         """Whether the output is not what the last run wrote, or nothing says who wrote it."""
-        last, output = self._last(), self._lake.scan(self.output).collect()
+        return self._is_unlike(self._last())
+
+    def _is_unlike(self, last: Mapping[str, Any] | None) -> bool:
+        output = self._lake.scan(self.output).collect()
         if last is None:
             return not output.is_empty()
         return (last["row_count"], last["row_sum"]) != (output.height, self._rows_hash(output))

@@ -219,8 +219,8 @@ class Writer:
         """Ids that finished keys had and did not produce again."""
         if not ids:
             return []
-        scan = self._lake.scan(self._derivation.output, where={"shard": self._shard}, keys={"input_key": list(ids)})
-        had = scan.select("input_key", self._id).collect()
+        output, here = self._derivation.output, {"shard": self._shard}
+        had = self._lake.near(output, here, "input_key", list(ids), ("input_key", self._id))
         return sorted(i for key, i in had.iter_rows() if i not in ids[key])
 
     def _record(self, commit: _Commit) -> None:

@@ -13,12 +13,13 @@ from cortex_assets.corpora.guard import Decision, PastScan
 from cortex_assets.corpora.schema import FILES, SCANS
 from cortex_assets.corpora.take import known_files
 from cortex_assets.engine.corpus import Corpus, MediaTypes
-from cortex_assets.engine.intake import Intake, is_settled, list_corpus, was_settled
+from cortex_assets.engine.intake import Intake, is_settled, list_corpus, looked, was_settled
 from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
 from cortex_assets.partitions import shard_names
 from resources.lakehouse import Lakehouse, literal
+from resources.listing import Listing
 from resources.raw_store import RawStore
 from resources.state import State
 
@@ -78,12 +79,18 @@ class FilesStage:
         latest = scans.sort("started_at").tail(1).select("withheld", "is_confirmed").collect()
         return bool(latest.height and latest["withheld"][0] and not latest["is_confirmed"][0])
 
-    def listing(self, now: datetime, shard: str | None = None) -> Intake:
-        """Phase 1 only: what a scan would find, for one shard's run or for all. Reads no file and writes nothing."""
+    def listing(self, now: datetime, shard: str | None = None, seen: Listing | None = None) -> Intake:
+        """Phase 1 only: what a scan would find, for one shard's run or for all. Reads no file and writes nothing.
+
+        Args:
+            now: time of the scan.
+            shard: whose run it is; None for all.
+            seen: the folder as it was looked at since ``now``; it is looked at here otherwise.
+        """
         shards = [shard] if shard else shard_names(self.corpus.name, self.corpus.shard_count)
         known = known_files(self.known())
         is_retake = bool(known) and any(self._media_moved(one) for one in shards)
-        return list_corpus(self.corpus, known, self._state, now, is_retake)
+        return list_corpus(self.corpus, known, self._state, now, is_retake, seen)
 
     def foresee(self, intake: Intake) -> tuple[Decision, bool]:
         """What the guard will say about a listing, and whether that is certain; reads no file."""
@@ -97,11 +104,12 @@ class FilesStage:
         begin = time.perf_counter()
         report = StageReport(self.name, shard)
         if self._intake is None:
-            if self.is_settled():
+            is_settled, seen = looked(self.corpus, self._state, self.token())
+            if is_settled:
                 self._state.set_meta(f"looked:{self.corpus.corpus_id}", now.isoformat())
                 report.version = self._lake.version(FILES)
                 return report
-            self._intake = self.listing(now, shard)
+            self._intake = self.listing(now, shard, seen)
             self._intake.decide(self.history(now))
             self._wait_for_stillness(progress, shard)
         intake = self._intake

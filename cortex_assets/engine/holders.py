@@ -44,6 +44,7 @@ HOLDERS = (
     Holder("raw", "bytes of taken files by their hash", "maintain, once no retained version names them for 24 hours"),
     Holder("index", "vectors, terms and payloads with the chunks' text", "the next publish or a purge"),
     Holder("cache/state.sqlite*", "raw paths, stats and hashes of files", "a run or a purge; may be deleted whole"),
+    Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
     Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),
     Holder("models", "weights; no content", "whoever pulled them"),

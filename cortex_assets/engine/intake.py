@@ -48,18 +48,28 @@ def is_settled(corpus: Corpus, state: State, token: str) -> bool:
         token: what the caller's rows were when it settled, such as the version of ``bronze/files`` and of the media
             types' producer.
     """
+    return looked(corpus, state, token)[0]
+
+
+def looked(corpus: Corpus, state: State, token: str) -> tuple[bool, Listing | None]:
+    """``is_settled``, and the listing that told, where the folder was looked at: ``list_corpus`` need not look again."""
     if not was_settled(corpus, state, token):
-        return False
+        return False, None
     if state.racy_count(corpus.corpus_id, scan.STILL_NS):
-        return False
+        return False, None
     with paused_collection():
         listing = _walk(corpus, state)
         is_whole = listing.root_state == RootState.PRESENT and not listing.unreadable
-        return is_whole and listing.entries == state.stats(corpus.corpus_id)
+        return is_whole and listing.entries == state.stats(corpus.corpus_id), listing
 
 
 def list_corpus(
-    corpus: Corpus, known: Mapping[bytes, scan.KnownFile], state: State, now: datetime, is_retake: bool = False
+    corpus: Corpus,
+    known: Mapping[bytes, scan.KnownFile],
+    state: State,
+    now: datetime,
+    is_retake: bool = False,
+    listing: Listing | None = None,
 ) -> "Intake":
     """Phase 1: list the folder and compare; reads no file and writes nothing.
 
@@ -69,9 +79,10 @@ def list_corpus(
         state: the cache.
         now: time of the scan (aware).
         is_retake: take every file again by its cached hash, because media types are found in another way now.
+        listing: what ``looked`` saw since ``now``.
     """
     with paused_collection():
-        return Intake(corpus, known, state, now, is_retake)
+        return Intake(corpus, known, state, now, is_retake, listing)
 
 
 class Intake:
@@ -85,13 +96,19 @@ class Intake:
     """
 
     def __init__(
-        self, corpus: Corpus, known: Mapping[bytes, scan.KnownFile], state: State, now: datetime, is_retake: bool
+        self,
+        corpus: Corpus,
+        known: Mapping[bytes, scan.KnownFile],
+        state: State,
+        now: datetime,
+        is_retake: bool,
+        listing: Listing | None = None,
     ) -> None:
         """See ``list_corpus``."""
         self.corpus = corpus
         self.known = known
         self.now = now
-        self.listing: Listing = _walk(corpus, state)
+        self.listing: Listing = _walk(corpus, state) if listing is None else listing
         self._cached = state.files(corpus.corpus_id)
         self._now_ns = _nanoseconds(now)
         limits = scan.Limits(corpus.max_bytes, corpus.still_ns, corpus.store)

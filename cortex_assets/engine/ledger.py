@@ -37,6 +37,12 @@ class AssetLedger:
         """What the plan compares: columns ``plan.LEDGER``."""
         return self.rows(shard).select(list(LEDGER))
 
+    def everywhere(self) -> pl.DataFrame:
+        """``latest`` of all shards, with their ``shard``; only to be looked at: what is recorded next needs ``rows``."""
+        frame = self._lake.scan(self.table).select("shard", "sequence", "is_deleted", *LEDGER).collect()
+        latest = frame.sort("sequence").unique(["shard", "input_key"], keep="last", maintain_order=False)
+        return latest.filter(~pl.col("is_deleted")).select("shard", *LEDGER)
+
     def _next_sequence(self, shard: str) -> int:
         if shard not in self._sequences:
             self.rows(shard)

@@ -41,6 +41,8 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     EMBEDDINGS.name: ("space_id", "embed_hash"),
 }
+LASTING = frozenset({DOCUMENTS.name, CHUNKS.name, EMBEDDINGS.name})
+"""Tables whose columns above are ids, hashes and counts alone: a run leaves them to the next one (``keep_columns_in``)."""
 
 
 def narrow(lake: Lakehouse, table: TableSpec, where: Mapping[str, str] | None = None) -> pl.LazyFrame:
@@ -52,4 +54,6 @@ def narrow(lake: Lakehouse, table: TableSpec, where: Mapping[str, str] | None = 
         where: partition column to literal.
     """
     columns = COLUMNS.get(table.name)
-    return lake.scan(table, where=where) if columns is None else lake.scan_narrow(table, columns, where)
+    if columns is None:
+        return lake.scan(table, where=where)
+    return lake.scan_narrow(table, columns, where, table.name in LASTING)

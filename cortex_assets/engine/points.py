@@ -13,6 +13,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fresh import fresh_vectors
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.index.points import point_payload
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
 from resources.lakehouse import Lakehouse
@@ -24,6 +25,7 @@ READ_POINTS, PART_POINTS = 11_000, 1_000
 """Read at once, and encoded at once: what a process that writes points has in memory."""
 WHOLE_FROM = 4_000
 """Of so many points all documents of the shard are read; a filter by their ids takes longer."""
+_SHOWN = [name for name in DOCUMENTS.dtypes if name not in ("text", "structure")]
 
 
 def parts_of(
@@ -51,17 +53,16 @@ def _documents(lake: Lakehouse, shard: str, wanted: pl.DataFrame) -> pl.DataFram
     """The documents of some points without their texts; of many points all of the shard, read once while they stay."""
     if wanted.height >= WHOLE_FROM:
         return _all_documents(lake, shard, lake.partition_token(DOCUMENTS, "shard", [shard]))
-    keys = wanted.get_column("document_id").unique().to_list()
-    return _without_texts(lake.scan(DOCUMENTS, where={"shard": shard}, keys={"document_id": keys}))
+    ids = wanted.select("document_id").unique()
+    places = narrow(lake, DOCUMENTS, {"shard": shard}).select("document_id", "input_key")
+    keys = places.collect().join(ids, on="document_id", how="semi").get_column("input_key").unique().to_list()
+    found = lake.near(DOCUMENTS, {"shard": shard}, "input_key", keys, _SHOWN)
+    return found.join(ids, on="document_id", how="semi")
 
 
 @lru_cache(maxsize=1)
 def _all_documents(lake: Lakehouse, shard: str, token: str) -> pl.DataFrame:
-    return _without_texts(lake.scan(DOCUMENTS, where={"shard": shard}))
-
-
-def _without_texts(documents: pl.LazyFrame) -> pl.DataFrame:
-    return documents.drop("text", "structure").collect()
+    return lake.scan(DOCUMENTS, where={"shard": shard}).select(_SHOWN).collect()
 
 
 def _vectors(lake: Lakehouse, space_id: str, wanted: pl.DataFrame, fresh: Sequence[Path]) -> pl.DataFrame:
@@ -142,10 +143,12 @@ def _fields(payload: pl.DataFrame) -> list[Fields]:
 
 
 def _sparse_columns(batch: SparseBatch) -> tuple[pl.Series, pl.Series]:
-    """The batch's flat arrays as list columns, without copying."""
-    import pyarrow as pa
+    """The batch's flat arrays as list columns, without copying; importing pyarrow for it takes .1 s."""
+    from arro3.core import Array, list_array
 
-    offsets = pa.array(batch.offsets, pa.int64())
-    terms = pa.LargeListArray.from_arrays(offsets, pa.array(batch.ids, pa.uint32()))
-    weights = pa.LargeListArray.from_arrays(offsets, pa.array(batch.weights, pa.float32()))
-    return pl.Series("terms", terms), pl.Series("weights", weights)
+    offsets = Array.from_numpy(batch.offsets)
+    columns = {"terms": batch.ids, "weights": batch.weights}
+    terms, weights = (
+        pl.Series(list_array(offsets, Array.from_numpy(values))).alias(name) for name, values in columns.items()
+    )
+    return terms, weights

@@ -100,12 +100,7 @@ class MapStage:
 
     def output(self, shard: str) -> pl.DataFrame:
         """Rows and row-hash sum of each key in the output."""
-        scan = narrow(self._lake, self.derivation.output, {"shard": shard}).select("input_key", "row_hash")
-        return (
-            scan.group_by("input_key")
-            .agg(pl.len().cast(pl.Int64).alias("row_count"), pl.col("row_hash").sum().alias("row_sum"))
-            .collect()
-        )
+        return rows_of_keys(narrow(self._lake, self.derivation.output, {"shard": shard}))
 
     def plan(self, shard: str, now: datetime) -> Plan:
         """What is to do; exact, because inputs, ledger and output are all in Delta."""
@@ -253,6 +248,16 @@ class MapStage:
         rows = self._lake.near(d.upstream, {"shard": shard}, "input_key", keys, columns)
         order = batch.select(pl.col("input_key").alias(d.key), pl.int_range(pl.len()).alias("_order"))
         return rows.join(order, on=d.key, how="inner").sort("_order").drop("_order")
+
+
+def rows_of_keys(output: pl.LazyFrame) -> pl.DataFrame:
+    """Columns ``plan.OUTPUT`` of rows with ``input_key`` and ``row_hash``."""
+    return (
+        output.select("input_key", "row_hash")
+        .group_by("input_key")
+        .agg(pl.len().cast(pl.Int64).alias("row_count"), pl.col("row_hash").sum().alias("row_sum"))
+        .collect()
+    )
 
 
 def _batches(todo: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -63,8 +63,8 @@ def desired_points(
         encoder_version: of the encoder of sparse terms.
 
     Returns:
-        ``chunk_id``, ``point_hash`` (Int64), ``has_vector``, sorted by chunk_id: one row per active chunk whose document
-        exists. Of lazy frames the other columns are never in memory as a whole.
+        ``chunk_id``, ``point_hash`` (Int64), ``has_vector``, in no order: one row per active chunk whose document exists. Of
+        lazy frames the other columns are never in memory as a whole.
     """
     have = vectors.lazy().select("embed_hash").unique().with_columns(has_vector=pl.lit(True))
     joined = (
@@ -75,7 +75,7 @@ def desired_points(
         .join(have, on="embed_hash", how="left")
         .select("chunk_id", "chunk_hash", "document_hash", pl.col("has_vector").fill_null(False))
     )
-    rows = joined.collect(engine="streaming").sort("chunk_id")
+    rows = joined.collect(engine="streaming")
     if rows.is_empty():
         return pl.DataFrame(schema=_POINTS_SCHEMA)
     hashed = _combined(
@@ -98,6 +98,19 @@ def diff(desired: pl.DataFrame, held: pl.DataFrame) -> Difference:
     Returns:
         Sorted ids: to upsert (missing, stale or held twice), to delete (extra or held twice).
     """
+    if held.get_column("chunk_id").n_unique() < held.height:
+        return _diff_of_repeated(desired, held)
+    left, right = desired.select("chunk_id", "point_hash"), held.select("chunk_id", "row_hash")
+    both = left.join(right, on="chunk_id", how="full", coalesce=False)
+    is_extra = pl.col("chunk_id").is_null()
+    differs = ~is_extra & (pl.col("point_hash") == pl.col("row_hash")).fill_null(False).not_()
+    return Difference(
+        both.filter(differs)["chunk_id"].sort().to_list(), both.filter(is_extra)["chunk_id_right"].sort().to_list()
+    )
+
+
+def _diff_of_repeated(desired: pl.DataFrame, held: pl.DataFrame) -> Difference:
+    """``diff`` where an id is held twice."""
     counts = held.group_by("chunk_id").agg(pl.len().alias("copies"), pl.col("row_hash").first())
     right = desired.join(
         counts.filter(pl.col("copies") == 1),

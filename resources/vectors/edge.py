@@ -125,7 +125,7 @@ class EdgeStore:
 
         def read(parts: list[Part]) -> pl.DataFrame:
             frames = [part.sidecar() for part in parts]
-            return pl.concat([pl.DataFrame(schema=SIDECAR_SCHEMA), *frames]).sort("chunk_id")
+            return pl.concat([pl.DataFrame(schema=SIDECAR_SCHEMA), *frames])
 
         return self._reading(space_id, [shard], read)
 

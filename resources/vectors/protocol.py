@@ -179,7 +179,7 @@ class VectorStore(Protocol):
         ...
 
     def sidecar(self, space_id: str, shard: str) -> pl.DataFrame:
-        """What the generation says it holds: ``chunk_id``, ``row_hash``, sorted by chunk_id."""
+        """What the generation says it holds: ``chunk_id``, ``row_hash``, in no order."""
         ...
 
     def real_points(self, space_id: str, shard: str) -> pl.DataFrame:

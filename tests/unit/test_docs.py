@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from apps.cli import app
+from apps.command_line import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -1,7 +1,9 @@
 """The lakehouse on real Delta tables in a temporary folder."""
 
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import timedelta
 from itertools import pairwise
 
@@ -10,6 +12,7 @@ import polars as pl
 import pytest
 
 from cortex_assets.tables import Kind, TableSpec, sharded
+from resources import lakehouse
 from resources.coercion import SchemaMismatch, coerce
 from resources.lakehouse import LakeError, Lakehouse, RepeatedIds
 
@@ -57,6 +60,51 @@ def test_replace_keys_inserts_updates_deletes_and_leaves_other_keys_alone(lake):
     commit = lake.replace_keys(ROWS, "s", rows(("a", 0, 9), ("a", 2, 4)), ["a"], gone=["a-1"])
     assert (commit.inserted, commit.updated, commit.deleted) == (1, 1, 1)
     assert values(lake) == {"a-0": 9, "a-2": 4, "b-0": 3}
+
+
+@pytest.mark.parametrize("few", [0, 64])
+def test_overwriting_keys_gives_what_a_merge_gives(tmp_path, monkeypatch, few):
+    """A hundred random batches, some of keys whose other rows stay, against a dictionary; both ways of writing."""
+    monkeypatch.setattr(lakehouse, "OVERWRITTEN_KEYS", few)
+    chance, lake, there = random.Random(7), Lakehouse(tmp_path / "lake"), {}
+    lake.append(ROWS, rows(("z", 0, 0), shard="t"))
+    for number in range(60):
+        keys = chance.sample(["a", "b", "c", "d", "e"], chance.randint(1, 3))
+        made = {(key, i): chance.randint(0, 2) for key in keys for i in range(4) if chance.random() < 0.5}
+        had = {row for row in there if row[0] in keys} - made.keys()
+        gone = had if chance.random() < 0.7 else set(chance.sample(sorted(had), len(had) // 2))
+        before, then = lake.version(ROWS), dict(there)
+        there = {row: value for row, value in there.items() if row not in gone} | made
+        commit = lake.replace_keys(
+            ROWS, "s", rows(*((k, i, v) for (k, i), v in made.items())), keys, [f"{k}-{i}" for k, i in gone]
+        )
+        assert values(lake, where={"shard": "s"}) == {f"{k}-{i}": v for (k, i), v in there.items()}, number
+        assert (lake.version(ROWS) == before) == (there == then)
+        assert commit.inserted == len(made.keys() - then.keys())
+        assert commit.updated == sum(then.get(row, value) != value for row, value in made.items())
+        assert commit.deleted == len(gone)
+    assert values(lake, where={"shard": "t"}) == {"z-0": 0}
+
+
+def test_keys_whose_other_rows_stay_are_merged(lake, monkeypatch):
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("a", 1, 2)), ["a"])
+    merged = []
+    really = Lakehouse._merge
+    monkeypatch.setattr(Lakehouse, "_merge", lambda self, *args: merged.append(args) or really(self, *args))
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 3)), ["a"], gone=["a-1"])
+    assert not merged
+    lake.replace_keys(ROWS, "s", rows(("a", 1, 4)), ["a"])
+    assert len(merged) == 1
+    assert values(lake) == {"a-0": 3, "a-1": 4}
+
+
+def test_keys_are_overwritten_after_somebody_laid_the_shard_out_anew(tmp_path, lake):
+    """A handle from before an OPTIMIZE must not bring back what it compacted."""
+    for number in range(30):
+        lake.replace_keys(ROWS, "s", rows((f"k{number:02d}", 0, number)), [f"k{number:02d}"])
+    Lakehouse(lake.root, maintenance_lock=nullcontext).optimize(ROWS)
+    lake.replace_keys(ROWS, "s", rows(("k07", 0, 99)), ["k07"])
+    assert values(lake) == {f"k{number:02d}-0": number for number in range(30)} | {"k07-0": 99}
 
 
 def test_an_unchanged_batch_makes_no_commit(lake):

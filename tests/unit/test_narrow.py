@@ -1,6 +1,7 @@
 """Narrow columns that are kept: equal to a fresh scan after every kind of commit, by whomever, and never read twice."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import dataframely as dy
 import polars as pl
@@ -115,7 +116,7 @@ def test_after_a_write_the_table_is_not_opened_again(filled, monkeypatch):
         write()
         kept(filled)
         scanned(filled)
-        assert len(opened) == 1
+        assert not opened
 
 
 def test_the_handle_of_a_write_knows_what_a_fresh_one_does(filled):
@@ -160,3 +161,96 @@ def test_many_commits_do_not_leave_many_pieces(filled, monkeypatch):
         assert kept(filled).equals(scanned(filled))
     (one,) = filled._narrow._known.values()
     assert one.rows.n_chunks() <= 4
+
+
+@pytest.fixture
+def saving(filled, tmp_path, monkeypatch):
+    """Lakes over the same tables, each as a process of its own would have it, that keep their columns in one folder."""
+    monkeypatch.setattr(narrow, "MOST_UNSAVED", 0)
+
+    def opened():
+        lake = Lakehouse(filled.root)
+        lake.keep_columns_in(tmp_path / "columns")
+        return lake
+
+    lake = opened()
+    lasting(lake)
+    lake.save_columns()
+    return opened
+
+
+def lasting(lake):
+    return lake.scan_narrow(ROWS, COLUMNS, is_lasting=True).sort("shard", "row_id").collect()
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Numbers of data files that are read one by one."""
+    counts = []
+    really = narrow._read
+    monkeypatch.setattr(narrow, "_read", lambda numbers, *args: counts.append(len(numbers)) or really(numbers, *args))
+    return counts
+
+
+def test_the_next_process_reads_only_new_files(saving, read):
+    assert lasting(saving()).equals(scanned(saving()))
+    assert read == []
+    saving().append(ROWS, rows(["new"]))
+    assert lasting(saving()).equals(scanned(saving()))
+    assert read == [1]
+
+
+def test_rows_of_files_that_left_the_table_are_not_read_from_the_folder(saving, filled):
+    filled.replace_keys(ROWS, "s", rows(["k001"], version=3), ["k001"])
+    filled.delete_where(ROWS, "input_key", ["k002"])
+    filled.overwrite(ROWS, rows(["z"], shard="with space %"), "shard = 'with space %'")
+    assert lasting(saving()).equals(scanned(saving()))
+    filled.restore(ROWS, 1)
+    assert lasting(saving()).equals(scanned(saving()))
+
+
+def test_a_data_file_that_is_not_what_it_was_is_read_from_the_table(saving, filled, read):
+    path = next(p for p in (Path(filled.root) / ROWS.name).rglob("*.parquet") if "shard=s" in str(p))
+    frame = pl.read_parquet(path)
+    frame.with_columns(pl.col("row_hash") + 7).write_parquet(path)
+    assert lasting(saving()).equals(scanned(saving()))
+    assert read == [1]
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "other", "gone"])
+def test_a_harmed_file_of_the_folder_counts_as_none(saving, tmp_path, harm):
+    (path,) = (tmp_path / "columns").iterdir()
+    content = path.read_bytes()
+    {
+        "cut": lambda: path.write_bytes(content[: len(content) // 2]),
+        "empty": lambda: path.write_bytes(b""),
+        "other": lambda: (
+            pl.read_parquet(path).drop("row_id").write_parquet(path, metadata=pl.read_parquet_metadata(path))
+        ),
+        "gone": path.unlink,
+    }[harm]()
+    assert lasting(saving()).equals(scanned(saving()))
+
+
+def test_little_is_not_worth_a_write_and_a_folder_that_cannot_be_written_is_no_error(saving, tmp_path, monkeypatch):
+    (path,) = (tmp_path / "columns").iterdir()
+    monkeypatch.setattr(narrow, "MOST_UNSAVED", 64)
+    before = path.stat().st_mtime_ns
+    saving().append(ROWS, rows(["new"]))
+    lake = saving()
+    lasting(lake)
+    lake.save_columns()
+    assert path.stat().st_mtime_ns == before
+    monkeypatch.setattr(narrow, "MOST_UNSAVED", 0)
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.write_bytes(b"a file")
+    lake.save_columns()
+    assert kept(lake).equals(scanned(lake))
+
+
+def test_columns_that_do_not_last_are_not_saved(saving, tmp_path, filled):
+    lake = saving()
+    lake.scan_narrow(ROWS, COLUMNS[:3]).collect()
+    lake.save_columns()
+    assert len(list((tmp_path / "columns").iterdir())) == 1

@@ -27,6 +27,7 @@ from apps.reports import (
     VerifyReport,
     Withheld,
 )
+from resources.settings import child_environment
 from tests.unit.apps.examples import HIT
 
 ROOT = Path(__file__).parents[3]
@@ -277,3 +278,48 @@ def test_help_starts_quickly_and_imports_nothing_heavy():
         best = min(best, time.perf_counter() - begin)
         assert done.returncode == 0, done.stderr
     assert best < 2.0, f"cortex --help took {best:.2f} s"  # 0.4 s is the aim; a shared machine gets some air
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+@pytest.mark.parametrize("words", cli.AT_ONCE)
+def test_a_plain_run_says_what_it_says_with_the_parser(engine, capsys, monkeypatch, words, is_clean):
+    report = RunReport((LINE,), () if is_clean else (Withheld("notes", "s1", 30, "many"),), seconds=2.0)
+    calls = engine("run", report)
+    at_once = cli.main(words), capsys.readouterr()
+    monkeypatch.setattr(cli, "AT_ONCE", ())
+    assert (cli.main(words), capsys.readouterr()) == at_once
+    assert at_once[0] == (0 if is_clean else 1)
+    assert [call[0] for call in calls] == [None, None]
+
+
+def test_a_plain_run_needs_no_parser_and_draws_nothing(tmp_path):
+    code = (
+        "import sys, apps.cli; code = apps.cli.main(['run', '--json']); "
+        "heavy = {'typer', 'pydantic.fields', 'rich', 'pyarrow', 'dagster', 'torch'} & set(sys.modules); "
+        "sys.exit(f'imported: {heavy}' if heavy else code)"
+    )
+    note = tmp_path / "data" / "inbox" / "notes" / "a.md"
+    note.parent.mkdir(parents=True)
+    note.write_text("# A\n\nA note about tides.\n")
+    environment = child_environment(
+        CORTEX_DATA=str(tmp_path / "data"), CORTEX_EMBED="hash", PYTHONPATH=str(ROOT), CORTEX_STILL_SECONDS="0"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stages"]
+
+
+def test_a_reader_that_went_away_is_no_error_to_explain(tmp_path):
+    code = (
+        "import sys, apps.cli; from apps.commands import plain; "
+        "plain.run = lambda *given: print('x' * 100_000) or 0; "
+        "sys.exit(apps.cli.main(['run']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -1,0 +1,46 @@
+"""All commands of ``cortex`` with their options, as typer parses them; ``cli.main`` starts them.
+
+A command is a function in ``apps.commands``; list it in ``_COMMANDS``.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from apps.commands import change, demo, look, upkeep
+
+_COMMANDS: tuple[Callable[..., Any], ...] = (
+    change.add,
+    look.plan,
+    change.run,
+    look.search,
+    look.status,
+    upkeep.verify,
+    change.confirm,
+    change.retry,
+    change.remove,
+    upkeep.maintain,
+    demo.demo,
+    upkeep.version,
+)
+
+app = typer.Typer(
+    name="cortex",
+    help="Drop files in; get cited search out. The lake, the index and the sources provably agree.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 well, 1 something failed, was withheld or was found, 2 used wrongly, 130 Ctrl-C.",
+)
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False) -> None:
+    """Drop files in; get cited search out. The lake, the index and the sources provably agree."""
+
+
+for _command in _COMMANDS:
+    app.command()(_command)
+app.add_typer(upkeep.models, name="models")
