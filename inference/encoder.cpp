@@ -352,6 +352,7 @@ AVX2 void narrow_8(Call& call) { Kernel<Eight, EightInts, 1, 8>::encode(call); }
 
 // 2 for AVX-512, 1 for AVX2, 0 where neither is there.
 int level() {
+    __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
     const bool is_wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
