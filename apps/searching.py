@@ -11,9 +11,10 @@ from apps.running import opened
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House, Registry
 from cortex_assets.retrieval.cite import verify_citation
+from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, SearchResult, search_spaces
 from cortex_assets.retrieval.search import Hit as FoundHit
-from cortex_assets.retrieval.search import LiveSpace, SearchResult, search_spaces
 from inference.lanes import EngineConfig
+from inference.protocols import begin
 from resources.vectors.filters import Filter
 
 
@@ -44,10 +45,10 @@ def find(house: House, registry: Registry, question: str, k: int, filters: Searc
     return search_spaces(question, store=house.store, spaces=live, filter=_filter(registry, filters), limit=k)
 
 
-def _embedder(house: House, config: EngineConfig) -> Callable[[str], Sequence[float]]:
-    def embed(text: str) -> Sequence[float]:
-        vector: list[float] = house.embedders.get(config, bulk=False).embed_batch([text])[0].tolist()
-        return vector
+def _embedder(house: House, config: EngineConfig) -> EmbedQuery:
+    def embed(text: str) -> Callable[[], Sequence[float]]:
+        begun = begin(house.embedders.get(config, bulk=False), text)
+        return lambda: begun().tolist()
 
     return embed
 

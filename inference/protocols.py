@@ -3,9 +3,10 @@
 Engines live in ``inference.engines``; which engine serves a lane is resolved in ``inference.lanes``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -100,3 +101,24 @@ class Embedder(Protocol):
         ``progress`` hears the tokens done, batch by batch.
         """
         ...
+
+
+@runtime_checkable
+class EarlyEmbedder(Protocol):
+    """An embedder that works on one text while its caller does something else."""
+
+    def begin(self, text: str) -> Callable[[], Floats]:
+        """Begin to embed a text; what is returned gives its vector, (space.dimensions,), once, and does what is left."""
+        ...
+
+
+def begin(embedder: Embedder, text: str) -> Callable[[], Floats]:
+    """Begin to embed one text where the embedder can (``EarlyEmbedder``), else leave all of it to the call of the result."""
+    if isinstance(embedder, EarlyEmbedder):
+        return embedder.begin(text)
+    return partial(_embedded, embedder, text)
+
+
+def _embedded(embedder: Embedder, text: str) -> Floats:
+    vector: Floats = embedder.embed_batch([text])[0]
+    return vector

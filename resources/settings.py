@@ -158,7 +158,7 @@ def free_space_guard(path: Path, settings: Settings, needed: int = 0) -> None:
 def quiet_math_threads() -> None:
     """Two threads for numpy's BLAS that sleep at once, unless the environment says otherwise; call it before numpy is imported.
 
-    A long text is embedded sooner by two (a short one needs one, see ``bert_numpy``); more have too little to do. By
+    Where numpy embeds (``bert_numpy``) a long text is done sooner by two; more have too little to do. By
     OpenBLAS' own habit they would go on waiting at full speed for 20 ms and fight the index and torch for the cores: a
     search took 24-32 ms instead of 9.7 ms.
     """

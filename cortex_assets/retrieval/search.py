@@ -24,7 +24,8 @@ from cortex_assets.retrieval.sparse import (
 )
 
 FilterT = TypeVar("FilterT")
-EmbedQuery = Callable[[str], Sequence[float]]
+EmbedQuery = Callable[[str], Callable[[], Sequence[float]]]
+"""Begins to embed a question; what it returns is called for the vector (length 1) once the words have been looked for."""
 
 SNIPPET_WIDTH = 240
 MOST_HITS = 1_000
@@ -180,7 +181,7 @@ def search_spaces(
         question: what is asked; of a very long one the beginning is read, and a note says so.
         store: searches the shards.
         spaces: live spaces with their shards (a shard in two spaces is searched in both); the question is embedded
-            once for each.
+            once for each, while words are looked for.
         filter: what is kept, in the store's own terms; None keeps everything.
         limit: most hits, 1..``MOST_HITS``.
         candidates: how many chunks each kind of search contributes per space; at least ``limit`` are taken.
@@ -197,12 +198,14 @@ def search_spaces(
     depth = max(candidates, limit)
     form = question_form(asked)
     found = _Candidates({}, {}, {}, {}, {})
+    vectors = [space.embed_query(asked) if space.embed_query and space.shards else None for space in spaces]
+    watch.lap("embed")
     ids, weights = _global_query(asked, store, spaces)
-    for space in spaces:
+    for space, vector in zip(spaces, vectors, strict=True):
         if len(ids):
             _find_sparse(found, store, space, ids, weights, depth, filter)
         watch.lap("sparse")
-        _find_dense(found, store, space, asked, depth, filter, watch)
+        _find_dense(found, store, space, vector, depth, filter, watch)
     notes += _notes(spaces, found, len(ids) > 0)
     by_term = dict(zip(ids.tolist(), weights.tolist(), strict=True))
     ranked = _ranked(found, form, partial(_sparse_scores, found, store, spaces, by_term), limit + _SPARE)
@@ -270,14 +273,14 @@ def _find_dense(
     found: _Candidates,
     store: ChunkStore[FilterT],
     space: LiveSpace,
-    question: str,
+    begun: Callable[[], Sequence[float]] | None,
     depth: int,
     wanted: FilterT | None,
     watch: _Stopwatch,
 ) -> None:
-    if space.embed_query is None or not space.shards:
+    if begun is None:
         return
-    vector = space.embed_query(question)
+    vector = begun()
     watch.lap("embed")
     scores = found.add(store.search_dense(space.space_id, space.shards, vector, depth, wanted), space.space_id)
     found.dense.update(scores)

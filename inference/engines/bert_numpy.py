@@ -1,30 +1,25 @@
-"""BERT in numpy on memory-mapped weights: one query in a fresh process in a fifth of a second, without torch.
+"""BERT on memory-mapped weights: one query in a fresh process in a fifth of a second, without torch.
 
-The same space as ``bert_torch`` (cosine 1.000000), for a handful of texts; bulk work belongs there.
+The same space as ``bert_torch`` (cosine 1.000000), for a handful of texts; bulk work belongs there. The layers are computed by
+``bert_compiled`` where the processor has AVX2, else by numpy.
 
 A text's states are the columns of an array of shape (hidden, tokens), so that every weight is the left factor as it lies in
 the file: nothing is copied or turned round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from inference.engines import bert_compiled
 from inference.engines.bert_files import BertShape, Weights
-from inference.engines.precision import has_avx512
 from inference.protocols import Floats, IdsTokenizer, Ints, Progress, Space
 
 # Abramowitz and Stegun 7.1.26: erf to 1.5e-7, the precision of float32; numpy has no erf. Here of x / sqrt(2), and halved.
 _ERF: Final = tuple(np.float32(c / 2) for c in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592))
 _ERF_SCALE: Final = np.float32(0.3275911 * 0.5**0.5)
-
-_UNPACKED: Final = 1_000_000
-"""Multiplications in a product up to which OpenBLAS' AVX-512 kernels read a matrix where it lies; of a larger one they make
-a packed copy first, which for a short text costs more than the product. Source: ``sgemm_small_kernel_permit_skylakex.c``."""
-_LEAST_ROWS: Final = 16
-"""Smaller products than of so many rows are no gain."""
 
 
 class _Linear(NamedTuple):
@@ -55,43 +50,61 @@ class _Layer(NamedTuple):
 
 
 class BertNumpy:
-    """``inference.protocols.Embedder`` in numpy, float32.
+    """``inference.protocols.EarlyEmbedder`` in float32, for few texts.
 
     Args:
         space: the space its vectors are of.
         shape: the encoder's numbers.
         weights: its tensors.
         tokenizer: its tokenizer.
-        unpacked: size of a product up to which BLAS makes no copy of the weight; None is this processor's.
+        level: how layers are computed: 2 by AVX-512, 1 by AVX2, 0 by numpy; None is the best of this processor.
     """
 
     precision = "fp32"
 
     def __init__(
-        self, space: Space, shape: BertShape, weights: Weights, tokenizer: IdsTokenizer, unpacked: int | None = None
+        self, space: Space, shape: BertShape, weights: Weights, tokenizer: IdsTokenizer, level: int | None = None
     ) -> None:
         self.space = space
         self.tokenizer = tokenizer
         self._shape = shape
         self._weights = weights
         self._frame = np.asarray(tokenizer.special_ids, dtype=np.int32)
-        self._unpacked = (_UNPACKED if has_avx512() else 0) if unpacked is None else unpacked
+        self._level = bert_compiled.level() if level is None else level
 
     def embed_batch(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
         """Vectors of shape (len(texts), dimensions), float32, of length 1; a longer text is cut at ``max_tokens``."""
         vectors: Floats = np.zeros((len(texts), self.space.dimensions), dtype=np.float32)
         for row, ids in enumerate(self.tokenizer.encode_ids_batch(texts)):
-            kept = ids[: self.space.max_tokens - len(self._frame)]
-            vectors[row] = self._embed(np.concatenate((self._frame[:1], kept, self._frame[1:])))
+            framed = self._framed(ids)
+            vectors[row] = self._begin(framed)()
             if progress is not None:
-                progress(len(kept))
+                progress(len(framed) - len(self._frame))
         return vectors
 
-    def _embed(self, ids: Ints) -> Floats:
+    def begin(self, text: str) -> Callable[[], Floats]:
+        """See ``EarlyEmbedder.begin``."""
+        return self._begin(self._framed(self.tokenizer.encode_ids_batch([text])[0]))
+
+    def _framed(self, ids: Ints) -> Ints:
+        """The ids that the model reads: as many as it can, between its special ones."""
+        kept = ids[: self.space.max_tokens - len(self._frame)]
+        return np.concatenate((self._frame[:1], kept, self._frame[1:]))
+
+    def _begin(self, ids: Ints) -> Callable[[], Floats]:
         words, positions, kinds, norm = self._tables
         states = self._norm(norm, np.ascontiguousarray((words[ids] + positions[: len(ids)] + kinds[0]).T))
+        if self._compiled.are_able(len(ids)):
+            begun = self._compiled.begin(states)
+            return lambda: self._pooled(begun.finish())
+        return lambda: self._pooled(self._encoded(states))
+
+    def _encoded(self, states: Floats) -> Floats:
         for layer in self._layers:
             states = self._layer(layer, states)
+        return states
+
+    def _pooled(self, states: Floats) -> Floats:
         pooled: Floats = states[:, 0] if self.space.pooling == "cls" else states.mean(axis=1)
         vector: Floats = pooled / np.maximum(np.linalg.norm(pooled), np.float32(1e-12))
         return vector
@@ -125,6 +138,17 @@ class BertNumpy:
             )
         return tuple(layers)
 
+    @cached_property
+    def _compiled(self) -> bert_compiled.Layers:
+        """The same layers for ``bert_compiled``, whose order of tensors is that of ``_Layer``."""
+        return bert_compiled.Layers(
+            [[tensor for part in layer for tensor in part] for layer in self._layers],
+            hidden=self._shape.hidden,
+            heads=self._shape.heads,
+            epsilon=self._shape.epsilon,
+            level=self._level,
+        )
+
     def _linear_of(self, name: str) -> _Linear:
         return _Linear(self._weights[name + ".weight"], self._column(name + ".bias"))
 
@@ -157,7 +181,7 @@ class BertNumpy:
         return attended
 
     def _linear(self, linear: _Linear, states: Floats) -> Floats:
-        result = _product(linear.weight, states, self._unpacked)
+        result: Floats = linear.weight @ states
         result += linear.bias
         return result
 
@@ -170,21 +194,6 @@ class BertNumpy:
         states *= norm.scale
         states += norm.shift
         return states
-
-
-def _product(weight: Floats, states: Floats, unpacked: int) -> Floats:
-    """``weight @ states``, in blocks of rows each of which has at most ``unpacked`` multiplications, where that pays."""
-    rows, width = weight.shape
-    length = states.shape[1]
-    most = unpacked // (width * length)
-    if not _LEAST_ROWS <= most < rows:
-        return weight @ states
-    fitting = range(-(-rows // most), rows // _LEAST_ROWS + 1)
-    blocks = next((blocks for blocks in fitting if rows % blocks == 0), 0)
-    if not blocks:
-        return weight @ states
-    result: Floats = (weight.reshape(blocks, -1, width) @ states).reshape(rows, length)
-    return result
 
 
 def _gelu(values: Floats) -> Floats:

@@ -16,7 +16,6 @@ from inference.errors import EngineUnavailable
 from inference.protocols import Floats, Ints
 
 _NATIVE_FLAGS: Final = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
-_AVX512_FLAGS: Final = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
 _TRIAL_TEXTS: Final = 8
 _TRIAL_TOKENS: Final = 126
 LEAST_COSINE: Final = 0.999
@@ -45,11 +44,6 @@ def choose_device(wanted: str = "auto") -> str:
 def has_native_bf16(cpu_flags: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor says it multiplies bf16 (AMX, AVX512-BF16, or ARM's bf16)."""
     return not _NATIVE_FLAGS.isdisjoint(_flags(cpu_flags))
-
-
-def has_avx512(cpu_flags: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor has the parts of AVX-512 for which OpenBLAS has kernels of their own."""
-    return _flags(cpu_flags) >= _AVX512_FLAGS
 
 
 def _flags(cpu_flags: Path) -> set[str]:

@@ -161,9 +161,9 @@ class Payloads:
             return {}
         self.fields()
         columns = [column[rows].tolist() for column in (places.ids, places.row_hash, places.group)]
-        lines = ",".join(self._bodies(rows))
+        lines = b",".join(self._lines(rows))
         try:
-            bodies: list[Payload] = json.loads(f"[{lines}]")  # one call costs less than one a line
+            bodies: list[Payload] = json.loads(f"[{lines.decode()}]")  # one call costs less than one a line
             return {
                 chunk.decode(): {"row_hash": row_hash, **self._groups[group], **body}
                 for chunk, row_hash, group, body in zip(*columns, bodies, strict=True)
@@ -180,19 +180,23 @@ class Payloads:
             return self._places
 
     def _bodies(self, rows: list[int]) -> list[str]:
-        places = self._opened()
-        spans = zip(places.start[rows].tolist(), places.length[rows].tolist(), strict=True)
         try:
-            with open(self._folder / LINES, "rb") as lines:
-                return [_line(lines.fileno(), length, start) for start, length in spans]
-        except FileNotFoundError as error:
-            raise SegmentVanishedError(str(self._folder)) from error
+            return [line.decode() for line in self._lines(rows)]
         except ValueError as error:
             raise unreadable(self._folder / LINES, error) from error
 
-
-def _line(handle: int, length: int, start: int) -> str:
-    raw = os.pread(handle, length, start)
-    if len(raw) < length:
-        raise ValueError(f"it ends before byte {start + length}")
-    return raw.decode()
+    def _lines(self, rows: list[int]) -> list[bytes]:
+        """The lines of some rows, as they lie in the file."""
+        places = self._opened()
+        starts, lengths = places.start[rows].tolist(), places.length[rows].tolist()
+        read = os.pread
+        try:
+            with open(self._folder / LINES, "rb", buffering=0) as file:
+                handle = file.fileno()
+                lines = [read(handle, length, start) for length, start in zip(lengths, starts, strict=True)]
+        except FileNotFoundError as error:
+            raise SegmentVanishedError(str(self._folder)) from error
+        if list(map(len, lines)) != lengths:
+            end = next(s + n for s, n, line in zip(starts, lengths, lines, strict=True) if len(line) != n)
+            raise unreadable(self._folder / LINES, ValueError(f"it ends before byte {end}"))
+        return lines

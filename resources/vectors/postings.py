@@ -8,7 +8,7 @@ qdrant-edge gives the same ones, takes three times as long, and making its spars
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +46,9 @@ class Postings:
     rows: Rows
     weights: Floats
     size: int
+    _kept: list[tuple[tuple[tuple[int, ...], tuple[float, ...]], npt.NDArray[np.float64]]] = field(
+        default_factory=list, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, terms: pl.Series, weights: pl.Series) -> "Postings":
@@ -95,26 +98,17 @@ class Postings:
             limit: how many at most.
             floor: the least score.
         """
-        lists = list(self._lists(query))
-        if not lists:
+        scores = self._sums(query)
+        if scores is None:
             return np.zeros(0, np.int64), np.zeros(0)
-        products = [weights * weight for _, weights, weight in lists]
-        products_of_rows = np.bincount(
-            np.concatenate([rows for rows, _, _ in lists]), np.concatenate(products), minlength=self.size
-        )
-        scores = products_of_rows.astype(np.float64, copy=False)
         if allowed is not None:
-            scores *= allowed
+            scores = scores * allowed
         return top(scores, limit, max(floor or 0.0, np.finfo(np.float64).tiny))
 
     def scores(self, query: SparseQuery, rows: Sequence[int]) -> npt.NDArray[np.float64]:
         """The dot product of each of ``rows``, 0 where a point holds no term of the query."""
-        wanted = np.asarray(rows, dtype=np.uint32)
-        scores = np.zeros(wanted.size)
-        for held, weights, weight in self._lists(query):
-            places = np.minimum(np.searchsorted(held, wanted), held.size - 1)
-            scores += np.where(held[places] == wanted, weights[places] * weight, 0)
-        return scores
+        sums = self._sums(query)
+        return np.zeros(len(rows)) if sums is None else sums[np.asarray(rows, dtype=np.int64)]
 
     def counts_of(self, rows: Sequence[int]) -> Counts:
         """Sorted terms of some points and in how many of them each occurs."""
@@ -133,6 +127,24 @@ class Postings:
         empty = pl.lit([], dtype=pl.List(pl.UInt32)), pl.lit([], dtype=pl.List(pl.Float32))
         filled = every.select(pl.col("terms").fill_null(empty[0]), pl.col("weights").fill_null(empty[1]))
         return filled["terms"], filled["weights"]
+
+    def _sums(self, query: SparseQuery) -> npt.NDArray[np.float64] | None:
+        """The dot product of every row, None where no term of the query occurs; the last query's are kept.
+
+        A search asks for the best first and then for some by name, with the same query.
+        """
+        asked = (tuple(query.indices), tuple(query.weights))
+        for known, sums in self._kept[:]:
+            if known == asked:
+                return sums
+        lists = list(self._lists(query))
+        if not lists:
+            return None
+        rows, products = [rows for rows, _, _ in lists], [weights * weight for _, weights, weight in lists]
+        counted = np.bincount(np.concatenate(rows), np.concatenate(products), minlength=self.size)
+        sums = counted.astype(np.float64, copy=False)
+        self._kept[:] = [(asked, sums)]
+        return sums
 
     def _lists(self, query: SparseQuery) -> Iterator[tuple[Rows, Floats, np.float32]]:
         """Of each term of the query that occurs: rows, weights, and the query's weight."""

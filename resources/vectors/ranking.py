@@ -79,8 +79,12 @@ def exact_top(
 def ranked(candidates: Iterable[tuple[Candidate, T]], limit: int) -> list[tuple[Candidate, T]]:
     """The first ``limit`` places over all segments; an id that is held twice keeps its better score."""
     best: dict[str, tuple[Candidate, T]] = {}
-    for candidate, origin in candidates:
-        known = best.get(candidate.chunk_id)
-        if known is None or candidate.score > known[0].score:
-            best[candidate.chunk_id] = (candidate, origin)
+    for pair in candidates:
+        chunk_id, score = pair[0]
+        known = best.get(chunk_id)
+        if known is None or score > known[0].score:
+            best[chunk_id] = pair
+    if len(best) > limit:  # sorting by score alone costs a fifth; few are left to be sorted by both
+        least = sorted((pair[0].score for pair in best.values()), reverse=True)[limit - 1]
+        best = {chunk_id: pair for chunk_id, pair in best.items() if pair[0].score >= least}
     return sorted(best.values(), key=lambda pair: (-pair[0].score, pair[0].chunk_id))[:limit]

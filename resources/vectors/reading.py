@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -130,11 +129,14 @@ def open_generation(folder: Path, shard: str, stamp: Stamp, known: OpenGeneratio
 
 def payloads_of(pairs: Sequence[tuple[Candidate, Part]]) -> dict[str, Payload]:
     """Payloads of ranked candidates, asked once of each segment."""
+    wanted: dict[int, set[str]] = {}
+    parts: dict[int, Part] = {}
+    for candidate, part in pairs:
+        parts[id(part)] = part
+        wanted.setdefault(id(part), set()).add(candidate.chunk_id)
     found: dict[str, Payload] = {}
-    by_part = sorted(pairs, key=lambda pair: id(pair[1]))
-    for _, group in groupby(by_part, key=lambda pair: id(pair[1])):
-        members = list(group)
-        found |= members[0][1].segment.payloads({candidate.chunk_id for candidate, _ in members})
+    for key, part in parts.items():
+        found |= part.segment.payloads(wanted[key])
     return found
 
 

@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench.corpus import unpack
@@ -65,6 +66,7 @@ def main(folder: Path, index: Path, chunks: int) -> None:
     from cortex_assets.retrieval.search import search
     from inference.lanes import EngineConfig, load_embedder
     from inference.models import ModelPlaces
+    from inference.protocols import begin as begin_to_embed
     from resources.vectors.edge import EdgeStore
 
     texts = _texts(folder, chunks)
@@ -77,13 +79,17 @@ def main(folder: Path, index: Path, chunks: int) -> None:
     pick = random.Random(5)
     asked = [" ".join(pick.choice(texts).split()[:9]) or QUESTION for _ in range(QUESTIONS + WARM_UP)]
 
+    def embed(text: str) -> Callable[[], Sequence[float]]:
+        begun = begin_to_embed(embedder, text)
+        return lambda: begun().tolist()
+
     def ask() -> tuple[dict[str, dict[str, float]], list[set[str]]]:
         """Milliseconds by stage, and the ten nearest by meaning of each question."""
         results = [
             search(
                 question,
                 store=store,
-                embed_query=lambda text: embedder.embed_batch([text])[0].tolist(),
+                embed_query=embed,
                 space_id=space,
                 shards=[SHARD],
                 limit=10,

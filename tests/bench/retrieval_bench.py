@@ -139,7 +139,7 @@ def measure(tested: TestSet, embedder: Embedder, folder: Path) -> dict[str, obje
             answer = ids[question.answer]
             dense = [hit.chunk_id for hit in store.search_dense(space, [SHARD], vector, DEPTH)]
             ranks["dense"].append(rank_of(dense, answer))
-            for name, embed in (("sparse", None), ("hybrid", lambda _, vector=vector: vector)):
+            for name, embed in (("sparse", None), ("hybrid", lambda _, vector=vector: lambda: vector)):
                 ask = partial(search, question.text, store=store, embed_query=embed, space_id=space, shards=[SHARD])
                 result = ask(limit=DEPTH)
                 ranks[name].append(rank_of([hit.chunk_id for hit in result.hits], answer))

@@ -47,6 +47,18 @@ def test_every_point_has_its_score(points: list[Point], query: Point) -> None:
     assert scores.tolist() == [sum(w * query.get(term, 0) for term, w in point.items()) for point in points]
 
 
+def test_one_query_after_the_other_gets_its_own_scores() -> None:
+    points = Postings.of(pl.Series([[1, 2], [2], [3]]), pl.Series([[1.0, 2.0], [4.0], [8.0]]))
+    first, second = SparseQuery([2], [1.0]), SparseQuery([2], [0.5])
+    only_first_row = np.array([True, False, False])
+    for _ in range(2):
+        assert points.best(first, only_first_row, 9, None)[0].tolist() == [0]
+        assert points.scores(first, [0, 1, 2]).tolist() == [2.0, 4.0, 0.0]
+        assert points.scores(second, [2, 1]).tolist() == [0.0, 2.0]
+        assert points.best(second, None, 9, None)[1].tolist() == [2.0, 1.0]
+        assert points.scores(SparseQuery([7], [1.0]), [0, 1]).tolist() == [0.0, 0.0]
+
+
 @given(some_points, st.data())
 def test_points_come_back_out(points: list[Point], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(points) - 1), unique=True)) if points else []

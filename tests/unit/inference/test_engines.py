@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.engines import bert_compiled
 from inference.engines.bert_files import Weights, bert_shape, open_weights
 from inference.engines.bert_numpy import BertNumpy
 from inference.engines.bert_torch import BertTorch
 from inference.engines.hash_embedder import HashEmbedder
-from inference.engines.precision import has_avx512, has_native_bf16, is_worth_bf16
+from inference.engines.precision import has_native_bf16, is_worth_bf16
 from inference.errors import ModelUnsupported, OutOfMemory
 from inference.lanes import EngineConfig, ResidentEmbedders, load_embedder, load_tokenizer
 from inference.models import ModelFiles, ModelPlaces, packaged_model, space_of_model
-from inference.protocols import Floats, Ints
+from inference.protocols import Floats, Ints, begin
 
 TEXTS = [
     "How do I cancel a subscription and get my money back?",
@@ -63,13 +64,20 @@ def test_torch_agrees_with_numpy(
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
 
 
-@pytest.mark.parametrize("unpacked", [0, 50_000, 1_000_000])
-def test_blocks_of_a_weight_do_not_matter(places: ModelPlaces, numpy_engine: BertNumpy, unpacked: int) -> None:
+@pytest.mark.parametrize("level", range(bert_compiled.level() + 1))
+def test_compiled_layers_are_those_of_numpy(places: ModelPlaces, numpy_engine: BertNumpy, level: int) -> None:
     files = packaged_model()
     parts = (space_of_model(files), bert_shape(files), open_weights(files), numpy_engine.tokenizer)
     texts = [*TEXTS, *(" ".join(["token"] * length) for length in range(1, 64, 3))]
-    vectors = BertNumpy(*parts, unpacked=unpacked).embed_batch(texts)
+    vectors = BertNumpy(*parts, level=level).embed_batch(texts)
     assert cosines(vectors, torch_engine(places, "fp32").embed_batch(texts)).min() >= 0.999999
+
+
+def test_begun_early_it_is_the_same_vector(places: ModelPlaces, numpy_engine: BertNumpy) -> None:
+    hashed = load_embedder(EngineConfig(model="hash"), places, bulk=True)
+    for engine in (numpy_engine, hashed):
+        begun = [begin(engine, text) for text in TEXTS]
+        assert np.array_equal([finish() for finish in begun], engine.embed_batch(TEXTS))
 
 
 def test_batching_does_not_matter(places: ModelPlaces, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +165,6 @@ def test_cpu_flags(tmp_path: Path) -> None:
     flags.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f\n")
     assert not has_native_bf16(flags)
     assert not has_native_bf16(tmp_path / "absent")
-    assert not has_avx512(flags)
-    flags.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f avx512dq avx512cd avx512bw avx512vl\n")
-    assert has_avx512(flags)
-    assert not has_avx512(tmp_path / "absent")
 
 
 def test_bf16_must_agree_to_be_chosen() -> None:

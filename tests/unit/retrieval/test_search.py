@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -21,6 +23,11 @@ def embed(text: str) -> list[float]:
         vector[MEANINGS.get(word, 3)] += 1.0
     length = math.sqrt(sum(x * x for x in vector))
     return [x / length for x in vector]
+
+
+def asked(text: str) -> Callable[[], list[float]]:
+    """``embed`` as a search takes it: begun, then finished."""
+    return partial(embed, text)
 
 
 def store(texts: dict[str, str], shards: int = 1, **columns: str) -> ExactStore:
@@ -43,7 +50,7 @@ TEXTS = {
 
 def ask(question: str, made: ExactStore, shards: int = 1, **settings: object) -> SearchResult:
     names = [f"s{n}" for n in range(shards)]
-    options = {"embed_query": embed, "space_id": "v", "shards": names, **settings}
+    options = {"embed_query": asked, "space_id": "v", "shards": names, **settings}
     return search(question, store=made, **options)  # type: ignore[arg-type]
 
 
@@ -103,9 +110,9 @@ def test_bad_questions() -> None:
 def test_a_very_long_question_is_cut_and_says_so() -> None:
     heard: list[int] = []
 
-    def listen(text: str) -> list[float]:
+    def listen(text: str) -> Callable[[], list[float]]:
         heard.append(len(text))
-        return embed(text)
+        return asked(text)
 
     found = ask("kitten " * 100_000, store(TEXTS), embed_query=listen)
     assert heard == [QUERY_CHARACTERS]
@@ -156,11 +163,11 @@ def test_two_spaces_embed_once_each_and_merge() -> None:
     made.add("w", payload("kitten elsewhere", document_id="w"), [1.0, 0.0], "t0", "other")
     heard: list[str] = []
 
-    def other(text: str) -> list[float]:
+    def other(text: str) -> Callable[[], list[float]]:
         heard.append(text)
-        return [1.0, 0.0]
+        return lambda: [1.0, 0.0]
 
-    spaces = [LiveSpace("v", ("s0",), embed), LiveSpace("other", ("t0",), other)]
+    spaces = [LiveSpace("v", ("s0",), asked), LiveSpace("other", ("t0",), other)]
     found = search_spaces("kitten", store=made, spaces=spaces)
     assert heard == ["kitten"]
     assert {hit.chunk_id: hit.space_id for hit in found.hits}["w"] == "other"
@@ -188,6 +195,22 @@ def test_hostile_names_are_safe_to_print() -> None:
     made.add("k", payload("kitten", path="a\x1b[2Jb\n.md", title="\u202etitle"), embed("kitten"), "s0")
     hit = ask("kitten", made).hits[0]
     assert (hit.path, hit.title) == ("ab .md", "title")
+
+
+def test_words_are_looked_for_while_the_question_is_embedded() -> None:
+    made = store(TEXTS)
+
+    def listen(text: str) -> Callable[[], list[float]]:
+        made.calls.append("begun")
+        return lambda: made.calls.append("asked for") or embed(text)  # type: ignore[func-returns-value]
+
+    ask("kitten", made, embed_query=listen)
+    assert [call for call in made.calls if call in ("begun", "sparse", "asked for", "dense")] == [
+        "begun",
+        "sparse",
+        "asked for",
+        "dense",
+    ]
 
 
 def test_timings_use_the_clock_that_is_given() -> None:
