@@ -425,10 +425,12 @@ class House:
             return ShardReport(shard, is_busy=True, notes=[str(busy)])
 
     def _readings(self, corpus: Registered, registry: Registry) -> list[Callable[[], object]]:
-        """What a run that has something to do will ask for, in order: tables, their narrow columns, the tokenizer."""
+        """What a run that has something to do will ask for, in order: tables and narrow columns, read without Python's lock.
+
+        The tokenizer is not among them: it is made under that lock, and a delete needs none.
+        """
         stages, lake = self.stages(corpus, registry), self.lake
         documents, chunks = stages.maps
-        config = self.config(corpus)
         return [
             partial(narrow, lake, FILES),
             partial(lake.rows, SCANS),
@@ -436,7 +438,6 @@ class House:
             partial(narrow, lake, DOCUMENTS),
             partial(lake.rows, chunks.ledger.table),
             partial(narrow, lake, CHUNKS),
-            partial(self.tokenizer, config),
             partial(narrow, lake, EMBEDDINGS),
             partial(lake.rows, SNAPSHOTS),
             partial(lake.rows, CORPUS_STATISTICS),
