@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -22,8 +23,10 @@
 #include <vector>
 
 #if defined(__linux__)
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 #endif
 
 namespace {
@@ -302,7 +305,21 @@ struct Kernel {
 
 using Task = std::function<void()>;
 
-// Runs a task in a thread of its own that is not waited for; where none is to be had, not at all.
+#if defined(__linux__)
+// Whether a processor has nothing to do, as far as the system tells. On a busy one a helper only takes from the caller what it
+// gives, and a block that it holds while others run is waited for.
+bool one_is_idle() {
+    const int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    char text[128] = {};
+    const auto size = read(file, text, sizeof text - 1);
+    close(file);
+    int running = 0;  // such as "0.52 0.58 0.59 1/105 4242": the caller runs, of 105 tasks
+    return size > 0 && std::sscanf(text, "%*s %*s %*s %d/", &running) == 1 && running < sysconf(_SC_NPROCESSORS_ONLN);
+}
+#endif
+
+// Runs a task in a thread of its own that is not waited for; where none is to be had or no processor is idle, not at all.
 //
 // Linux may leave a new thread on its maker's processor for some milliseconds, though another is idle; until then a question
 // is embedded. So it is told to run on the others.
@@ -310,7 +327,7 @@ void start_elsewhere(Task task) {
 #if defined(__linux__)
     cpu_set_t others;
     const int here = sched_getcpu();
-    if (here < 0 || sched_getaffinity(0, sizeof others, &others) != 0) return;
+    if (!one_is_idle() || here < 0 || sched_getaffinity(0, sizeof others, &others) != 0) return;
     CPU_CLR(here, &others);
     pthread_attr_t asked;
     if (CPU_COUNT(&others) == 0 || pthread_attr_init(&asked) != 0) return;

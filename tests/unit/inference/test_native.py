@@ -14,7 +14,7 @@ from inference.native import library
 
 ROOT = Path(__file__).parents[3]
 COMPILED = {
-    "inference/encoder.cpp": ("inference.engines.bert_compiled", "64d64feee956"),
+    "inference/encoder.cpp": ("inference.engines.bert_compiled", "7b3948f0dd32"),
     "inference/wordpiece.cpp": ("inference.wordpiece", "29fcb17a9ee3"),
     "cortex_assets/retrieval/terms.cpp": ("cortex_assets.retrieval.word_batches", "27fdaa6b73c4"),
 }
