@@ -1,5 +1,7 @@
 import itertools
+import math
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -45,22 +47,32 @@ def test_priorities_without_a_maximum_still_give_full_pieces(priorities: str) ->
     assert len(pieces) <= 3 * 10 * count / 238
 
 
-def test_one_changed_unit_touches_few_pieces() -> None:
-    """The figures of the module: paragraphs of 5 to 115 tokens, one inserted, changed or deleted."""
+def even(rng: random.Random) -> int:
+    return rng.randint(5, 115)
+
+
+def real(rng: random.Random) -> int:
+    """As long as paragraphs of real documents: median 47 tokens, mean 69, a tenth of them stand alone."""
+    return min(238, max(1, round(rng.lognormvariate(math.log(47), 0.876))))
+
+
+@pytest.mark.parametrize(("size", "rate"), [(even, 0.002), (real, 0.006)])
+def test_one_changed_unit_touches_few_pieces(size: Callable[[random.Random], int], rate: float) -> None:
+    """The figures of the module: one unit inserted, changed or deleted; three pieces are exceeded rarely, not never."""
     rng = random.Random(7)
     touched: list[int] = []
-    for _ in range(40):
-        document = [(rng.randint(5, 115), rng.getrandbits(40)) for _ in range(240)]
+    for _ in range(60):
+        document = [(size(rng), rng.getrandbits(40)) for _ in range(240)]
         old = spans(document)
         for _ in range(50):
             edited = list(document)
             place = rng.randrange(len(edited))
-            edited[place : place + rng.randint(0, 1)] = [(rng.randint(5, 115), rng.getrandbits(40))] * rng.randint(0, 1)
+            edited[place : place + rng.randint(0, 1)] = [(size(rng), rng.getrandbits(40))] * rng.randint(0, 1)
             new = spans(edited)
             touched.append(max(len(old - new), len(new - old)))
     assert sum(touched) / len(touched) < 1.7
-    assert sum(count > 3 for count in touched) / len(touched) < 0.002
-    assert max(touched) <= 4
+    assert sum(count > 3 for count in touched) / len(touched) < rate
+    assert max(touched) <= 5
 
 
 def spans(document: list[tuple[int, int]]) -> set[tuple[tuple[int, int], ...]]:
