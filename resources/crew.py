@@ -56,11 +56,12 @@ class Crew:
 
     def folder(self) -> Path:
         """For what children leave behind for this process; gone with ``close``."""
-        if self._mine is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(self._folder)
-            self._mine = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._folder))
-        return self._mine
+        with self.changed:
+            if self._mine is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _remove_abandoned(self._folder)
+                self._mine = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._folder))
+            return self._mine
 
     def map(
         self,
