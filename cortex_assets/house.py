@@ -465,12 +465,21 @@ class House:
             return [ShardReport(corpus.name, error=str(error))]
         known = registry.with_corpus(prepared)
         reports = []
-        for shard in prepared.shards:
-            try:
-                reports.append(self.run_shard(shard, progress, registry=known))
-            except RUN_ERRORS as error:
-                reports.append(ShardReport(shard, error=str(error)))
+        with self._looking_once(prepared, known):
+            for shard in prepared.shards:
+                try:
+                    reports.append(self.run_shard(shard, progress, registry=known))
+                except RUN_ERRORS as error:
+                    reports.append(ShardReport(shard, error=str(error)))
         return reports
+
+    def _looking_once(self, corpus: Registered, registry: Registry) -> AbstractContextManager[None]:
+        """``FilesStage.looking_once``; a chain that cannot be made is told by the run of each shard."""
+        try:
+            files = self.chain(corpus, registry).stages[0]
+        except RUN_ERRORS:
+            return nullcontext()
+        return files.looking_once() if isinstance(files, FilesStage) else nullcontext()
 
     def run_lake(self, now: datetime) -> dict[str, dict[str, int]]:
         """Aggregates and globals, each under its own lease: counts by asset name. Where nothing moved, nothing is read."""

@@ -4,7 +4,8 @@ Listing, guard and taking are ``engine.intake``'s; here their results are commit
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -46,7 +47,8 @@ class FilesStage:
         self._lake, self._state, self._store = lake, state, store
         self._media_types, self._media_version = media_types, media_version
         self._intake: Intake | None = None
-        self._token_at_listing = ""
+        self._is_looking_once = False
+        self._settled_token = ""
 
     def token(self) -> str:
         """What the corpus's rows are: changes when they or the finding of media types moved."""
@@ -88,9 +90,10 @@ class FilesStage:
             seen: the folder as it was looked at since ``now``; it is looked at here otherwise.
         """
         shards = [shard] if shard else shard_names(self.corpus.name, self.corpus.shard_count)
-        known = known_files(self.known())
-        is_retake = bool(known) and any(self._media_moved(one) for one in shards)
-        return list_corpus(self.corpus, known, self._state, now, is_retake, seen)
+        rows = self.known()
+        there = set(rows.get_column("shard").unique())
+        is_retake = any(self._media_moved(one) for one in shards if one in there)
+        return list_corpus(self.corpus, known_files(rows), self._state, now, is_retake, seen)
 
     def foresee(self, intake: Intake) -> tuple[Decision, bool]:
         """What the guard will say about a listing, and whether that is certain; reads no file."""
@@ -104,7 +107,7 @@ class FilesStage:
         begin = time.perf_counter()
         report = StageReport(self.name, shard)
         if self._intake is None:
-            is_settled, seen = looked(self.corpus, self._state, self.token())
+            is_settled, seen = self._looked()
             if is_settled:
                 self._state.set_meta(f"looked:{self.corpus.corpus_id}", now.isoformat())
                 report.version = self._lake.version(FILES)
@@ -134,6 +137,24 @@ class FilesStage:
         report.seconds = time.perf_counter() - begin
         report.version = self._lake.version(FILES)
         return report
+
+    @contextmanager
+    def looking_once(self) -> Iterator[None]:
+        """Within, a folder found as it was is not looked at again for the next shard: one look is of all of them."""
+        self._is_looking_once = True
+        try:
+            yield
+        finally:
+            self._is_looking_once, self._settled_token = False, ""
+
+    def _looked(self) -> tuple[bool, Listing | None]:
+        """``intake.looked``, once where that is enough."""
+        token = self.token()
+        if self._settled_token == token:
+            return True, None
+        is_settled, seen = looked(self.corpus, self._state, token)
+        self._settled_token = token if is_settled and self._is_looking_once else ""
+        return is_settled, seen
 
     def _wait_for_stillness(self, progress: ProgressSink, shard: str) -> None:
         """Files written within the last two seconds are waited for once, so that drop-and-run takes them."""

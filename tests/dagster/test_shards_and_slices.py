@@ -8,6 +8,7 @@ from apps import actions, registering
 from cortex_assets import partitions
 from cortex_assets.corpora.schema import CORPORA, FILES
 from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.engine import intake
 from tests.dagster.lake import Lake, notes
 
 
@@ -27,6 +28,29 @@ def test_a_shard_run_from_outside_is_prepared_first(sharded: Lake) -> None:
             house.run_shard(shard)
     assert set(sharded.table(FILES)["shard"]) == {"notes.00", "notes.01", "notes.02", "notes.03"}
     assert sharded.table(FILES).height == 30
+    sharded.assert_sound()
+
+
+def test_a_folder_found_as_it_was_is_looked_at_once_for_all_shards(
+    sharded: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharded.run()
+    looks: list[bytes] = []
+    walk = intake._walk
+
+    def walked(corpus, state):  # type: ignore[no-untyped-def]
+        looks.append(corpus.name)
+        return walk(corpus, state)
+
+    monkeypatch.setattr(intake, "_walk", walked)
+    with sharded.house() as house:
+        registry = house.sync_registry()
+        (corpus,) = registry.corpora
+        house.run_corpus(corpus, registry)
+        assert looks == ["notes"]
+        sharded.drop("notes/another.md", "the bittern booms in the reeds")
+        house.run_corpus(corpus, registry)
+    assert "notes/another.md" in sharded.cited("bittern in the reeds")
     sharded.assert_sound()
 
 
