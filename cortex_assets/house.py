@@ -19,7 +19,6 @@ import polars as pl
 from cortex_assets.chunks.derive import ChunksCompute, chunks_derivation
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.derive import duplicates_stage, statistics_stage
-from cortex_assets.corpora.media import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row, sync
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, FILES, SCANS
 from cortex_assets.corpora.sources import Source, check_places, inbox_sources, nested_below, parse_sources
@@ -45,6 +44,7 @@ from cortex_assets.engine.report import ProgressSink, ShardReport, silent
 from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
 from cortex_assets.engine.unowned import take_out_unowned, unowned
 from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
+from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.partitions import shard_count
 from cortex_assets.tables import TableSpec
@@ -300,9 +300,7 @@ class House:
             return known[1]
         config, space = self.config(corpus), self.space(corpus)
         listed = self.corpus_to_list(corpus, registry)
-        documents = DocumentsCompute(
-            self._raw_path(listed), lambda name, *args: self.sandbox().call(name, *args), corpus.source.keep_last_good
-        )
+        documents = DocumentsCompute(self._raw_path(listed), self.sandbox, corpus.source.keep_last_good)
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
         chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)

@@ -88,9 +88,9 @@ Outcome = Ok | Failed | Crashed | TimedOut | OutOfMemory | Unreadable
 class SandboxCall:
     """One call: iterate over its results, then read ``outcome``. Leaving the loop early kills the call by ``close``."""
 
-    def __init__(self, sandbox: "Sandbox", request: bytes) -> None:
+    def __init__(self, sandbox: "Sandbox", request: bytes, is_apart: bool = False) -> None:
         self._outcome: Outcome | None = None
-        self._results = sandbox._results(self, request)
+        self._results = sandbox._results(self, request, is_apart)
 
     def __iter__(self) -> Iterator[Any]:
         return self._results
@@ -168,6 +168,14 @@ class Sandbox:
             raise RuntimeError("the sandbox is closed")
         return SandboxCall(self, pickle.dumps((function, args, self._memory_mb), pickle.HIGHEST_PROTOCOL))
 
+    def call_apart(self, function: str, *args: Any) -> SandboxCall:
+        """``call`` in a child that is started for it: nothing that ran before has touched it."""
+        if self._is_closed:
+            raise RuntimeError("the sandbox is closed")
+        return SandboxCall(
+            self, pickle.dumps((function, args, self._memory_mb), pickle.HIGHEST_PROTOCOL), is_apart=True
+        )
+
     def close(self) -> None:
         """Kill all children; a call that runs ends as crashed."""
         self._is_closed = True
@@ -181,13 +189,16 @@ class Sandbox:
         for child in children:
             child.kill()
 
-    def _results(self, call: SandboxCall, request: bytes) -> Iterator[Any]:
+    def _results(self, call: SandboxCall, request: bytes, is_apart: bool) -> Iterator[Any]:
         """Take a child, send the request, yield its values, set the outcome, and give the child or its slot back."""
         child = self._slots.get()
         is_reusable = False
         try:
             if self._is_closed:
                 raise RuntimeError("the sandbox is closed")
+            if child is not None and is_apart:
+                self._discard(child)
+                child = None
             if child is None:
                 child = self._starter.submit(self._start).result()
             for kind, value in child.exchange(request, self._timeout_s):
@@ -198,10 +209,13 @@ class Sandbox:
                 is_reusable = isinstance(value, Ok | Failed) and child.calls < self._calls_per_child
         finally:
             if child is not None and not is_reusable:
-                child.kill()
-                with self._lock:
-                    self._children.discard(child)
+                self._discard(child)
             self._slots.put(child if is_reusable else None)
+
+    def _discard(self, child: "_Child") -> None:
+        child.kill()
+        with self._lock:
+            self._children.discard(child)
 
     def _start(self) -> "_Child":
         child = _Child(self._memory_mb, self._file_mb)

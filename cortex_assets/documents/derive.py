@@ -14,9 +14,11 @@ import polars as pl
 
 from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.gather import RowGatherer
-from cortex_assets.documents.model import ParsedDocument
-from cortex_assets.documents.parse import PARSE_ERRORS, FileInput, failed_document, parse_file, parse_path
-from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, Route, parser_for
+from cortex_assets.documents.members import member_of
+from cortex_assets.documents.model import ParsedDocument, ParseOptions
+from cortex_assets.documents.parse import FileInput, failed_document, parse_file, parse_path
+from cortex_assets.documents.recovery import Call, Recovery
+from cortex_assets.documents.registry import PARSE_ERRORS, ROUTES, UNSUPPORTED, Route, parser_for
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.derivation import Failure, MapDerivation, Output
 from cortex_assets.engine.fingerprint import Producer
@@ -24,33 +26,30 @@ from cortex_assets.identity import with_row_hash
 from cortex_assets.tables import Status, short_reason
 
 PARSE_PATH = "cortex_assets.documents.parse.parse_path"
+PAGE_TEXT = "cortex_assets.documents.parse.page_text"
 _FAILED = (Status.FAILED.value, Status.QUARANTINED.value)
 
 
-class Call(Protocol):
-    """A call in the sandbox: iterate over what it gives, then ask how it ended."""
+class InSandbox(Protocol):
+    """Runs functions in child processes."""
 
-    def __iter__(self) -> Iterator[Any]: ...
+    def call(self, function: str, *args: Any) -> Call:
+        """Call the function of a dotted name in a warm child."""
+        ...
 
-    @property
-    def outcome(self) -> Any:
-        """Ends with ``reason`` (empty where all went well) and ``is_permanent``."""
+    def call_apart(self, function: str, *args: Any) -> Call:
+        """The same in a child that is started for it."""
         ...
 
 
 RawPath = Callable[[Mapping[str, Any]], AbstractContextManager[Path]]
 """Where the bytes of a row of ``bronze/files`` are to be read; an ``OSError`` where they are not those of the row."""
-InSandbox = Callable[[str, str, str, str, int], Call]
-"""Calls the function of a dotted name on (path, display path, media type, size) in a child process."""
 
 
 @cache
 def documents_derivation() -> MapDerivation:
     """The declaration that the engine plans and applies."""
-    producers = {
-        route.name: Producer((route.parser, parse_file, RowGatherer), route.packages)
-        for route in (*ROUTES, UNSUPPORTED)
-    }
+    producers = {route.name: _producer(route) for route in (*ROUTES, UNSUPPORTED)}
     return MapDerivation(
         name="documents",
         upstream=FILES,
@@ -76,6 +75,15 @@ def documents_derivation() -> MapDerivation:
         where=pl.col("status") == Status.OK.value,
         mark_kept=mark_kept,
     )
+
+
+def _producer(route: Route) -> Producer:
+    """What a route's rows depend on; a container's on every parser, as its members may be anything."""
+    if not route.is_container:
+        return Producer((route.parser, parse_file, RowGatherer), route.packages)
+    inner = [other for other in ROUTES if other is not route]
+    packages = sorted({package for other in (route, *inner) for package in other.packages})
+    return Producer((route.parser, *(other.parser for other in inner), parse_file, RowGatherer), tuple(packages))
 
 
 def mark_kept(rows: pl.DataFrame, failures: Mapping[str, Failure]) -> pl.DataFrame:
@@ -111,18 +119,26 @@ class DocumentsCompute:
 
     Args:
         raw_path: where a file's bytes are.
-        in_sandbox: runs an isolated parser.
+        sandbox: gives what runs isolated parsers; asked at the first of them.
         keep_last_good: a file that no longer parses keeps its rows from before, marked stale.
+        options: gives the corpus's passwords and limits; asked once a batch.
     """
 
-    def __init__(self, raw_path: RawPath, in_sandbox: InSandbox, keep_last_good: bool = False) -> None:
-        self._raw_path, self._in_sandbox, self._keeps = raw_path, in_sandbox, keep_last_good
+    def __init__(
+        self,
+        raw_path: RawPath,
+        sandbox: Callable[[], InSandbox],
+        keep_last_good: bool = False,
+        options: Callable[[], ParseOptions] = ParseOptions,
+    ) -> None:
+        self._raw_path, self._sandbox, self._keeps, self._options = raw_path, sandbox, keep_last_good, options
 
     def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
         """Yield outputs; small files share a frame, a large one has frames of its own."""
         gatherer = RowGatherer()
         finished: list[str] = []
         failures: dict[str, Failure] = {}
+        options = self._options()
         for row in rows.iter_rows(named=True):
             route = parser_for(row["media_type"])
             file = FileInput(
@@ -136,7 +152,7 @@ class DocumentsCompute:
                 _label(route.name),
             )
             failure: list[Failure] = []
-            for document in self._parsed(row, route, failure):
+            for document in self._parsed(row, route, options, failure):
                 gatherer.add(file, document)
                 if gatherer.is_full:
                     yield self._output(gatherer, finished, failures)
@@ -151,17 +167,19 @@ class DocumentsCompute:
         kept = frozenset(failures) if self._keeps else frozenset()
         return Output(gatherer.frame(), tuple(finished), failures, kept)
 
-    def _parsed(self, row: Mapping[str, Any], route: Route, failure: list[Failure]) -> Iterator[ParsedDocument]:
+    def _parsed(
+        self, row: Mapping[str, Any], route: Route, options: ParseOptions, failure: list[Failure]
+    ) -> Iterator[ParsedDocument]:
         """What the parser gives; where it ends badly, a row that says so, and the failure."""
         try:
             with self._raw_path(row) as path:
                 if route.isolated:
-                    yield from self._isolated(path, row, failure)
+                    yield from self._isolated(path, row, route, options, failure)
                     return
-                for document in parse_path(str(path), row["path"], row["media_type"], row["size"]):
-                    if document.status.value in _FAILED:
-                        failure.append(Failure(document.reason or document.status.value))
-                    yield document
+                for document in parse_path(str(path), row["path"], row["media_type"], row["size"], options):
+                    if isinstance(document, ParsedDocument):
+                        _note(document, failure)
+                        yield document
         except OSError as error:
             reason = short_reason(f"the bytes cannot be read: {error.strerror or type(error).__name__}")
             failure.append(Failure(reason, is_transient=True))
@@ -175,14 +193,31 @@ class DocumentsCompute:
             failure.append(Failure(reason))
             yield failed_document(reason)
 
-    def _isolated(self, path: Path, row: Mapping[str, Any], failure: list[Failure]) -> Iterator[ParsedDocument]:
-        call = self._in_sandbox(PARSE_PATH, str(path), row["path"], row["media_type"], row["size"])
-        for document in call:
-            if document.status.value in _FAILED:
-                failure.append(Failure(document.reason or document.status.value))
+    def _isolated(
+        self, path: Path, row: Mapping[str, Any], route: Route, options: ParseOptions, failure: list[Failure]
+    ) -> Iterator[ParsedDocument]:
+        """In child processes, over again without what ended one; then how that went."""
+        media, sandbox = row["media_type"], self._sandbox()
+
+        def parse(attempt: ParseOptions) -> Call:
+            return sandbox.call(PARSE_PATH, str(path), row["path"], media, row["size"], attempt)
+
+        def read_page(number: int, attempt: ParseOptions) -> Call:
+            return sandbox.call_apart(PAGE_TEXT, str(path), media, number, attempt)
+
+        recovery = Recovery(parse, read_page if route.page_function else None, options)
+        for document in recovery.documents():
+            _note(document, failure)
             yield document
-        outcome = call.outcome
-        if outcome.reason:
-            failure.append(Failure(outcome.reason, is_transient=not outcome.is_permanent))
-            is_raised = type(outcome).__name__ in ("Failed", "Unreadable")
-            yield failed_document(outcome.reason, Status.FAILED if is_raised else Status.QUARANTINED)
+        ending = recovery.ending
+        if ending is None:
+            return
+        failure.append(Failure(ending.reason, is_transient=ending.is_transient))
+        if ending.is_whole:
+            yield failed_document(ending.reason, Status.FAILED if ending.is_raised else Status.QUARANTINED)
+
+
+def _note(document: ParsedDocument, failure: list[Failure]) -> None:
+    """Record that a file failed; a member that did has its row, and its file goes on."""
+    if document.status.value in _FAILED and not member_of(document.inner):
+        failure.append(Failure(document.reason or document.status.value))

@@ -7,31 +7,20 @@ any parser gave into frames. Calling the sandbox and writing the table is the de
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from pathlib import PurePosixPath
 
 import polars as pl
 
-from cortex_assets.documents.model import ParsedDocument, ParseInput, Parser
-from cortex_assets.documents.registry import parser_for
+from cortex_assets.documents.members import member_title
+from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput, ParseOptions, Parser
+from cortex_assets.documents.registry import PARSE_ERRORS, parser_for
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.identity import content_id, document_id, text_hash, with_row_hash
 from cortex_assets.tables import Status, short_reason
 
 FRAME_CHARS = 4 * 1024 * 1024
 FRAME_ROWS = 512
-PARSE_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What a parser may raise because of the bytes it read: permanent. Memory and I/O errors pass on, as transient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +37,9 @@ class FileInput:
     parser: str
 
 
-def parse_path(raw_path: str, display_path: str, media_type: str, size: int) -> Iterator[ParsedDocument]:
+def parse_path(
+    raw_path: str, display_path: str, media_type: str, size: int, options: ParseOptions | None = None
+) -> Iterator[Parsed]:
     """Open stored bytes and parse them by their media type's route.
 
     Args:
@@ -56,23 +47,36 @@ def parse_path(raw_path: str, display_path: str, media_type: str, size: int) -> 
         display_path: the file's path in its corpus, for its suffix and name.
         media_type: as found by content.
         size: number of bytes.
+        options: passwords, limits, and what is to be left out.
 
     Raises:
         OSError: the bytes cannot be read (transient).
     """
-    yield from parse_file(parser_for(media_type).parser, raw_path, display_path, media_type, size)
+    yield from parse_file(parser_for(media_type).parser, raw_path, display_path, media_type, size, options)
 
 
 def parse_file(
-    parser: Parser, raw_path: str, display_path: str, media_type: str, size: int
-) -> Iterator[ParsedDocument]:
+    parser: Parser, raw_path: str, display_path: str, media_type: str, size: int, options: ParseOptions | None = None
+) -> Iterator[Parsed]:
     """Open stored bytes and parse them; what of ``parse_path`` counts in a producer's version (the table of routes does not).
 
     Raises:
         OSError: the bytes cannot be read (transient).
     """
     with open(raw_path, "rb") as stream:
-        yield from parser(ParseInput(stream, size, display_path, media_type))
+        yield from parser(ParseInput(stream, size, display_path, media_type, options or ParseOptions()))
+
+
+def page_text(raw_path: str, media_type: str, number: int, options: ParseOptions) -> Iterator[str]:
+    """The text of one page (from 1) by itself; what runs in a fresh process for a page that failed among others.
+
+    Raises:
+        OSError: the bytes cannot be read.
+        ValueError: the page cannot be read.
+    """
+    module, _, function = parser_for(media_type).page_function.partition(":")
+    with open(raw_path, "rb") as stream:
+        yield getattr(import_module(module), function)(stream, number, options)
 
 
 def failed_document(reason: str, status: Status = Status.FAILED) -> ParsedDocument:
@@ -147,7 +151,7 @@ def document_row(file: FileInput, document: ParsedDocument, inner: str) -> dict[
         "corpus_id": file.corpus_id,
         "inner": _storable(inner),
         "path": file.path,
-        "title": title or PurePosixPath(file.path).stem,
+        "title": title or member_title(inner) or PurePosixPath(file.path).stem,
         "kind": document.kind,
         "language": document.language,
         "text": text,

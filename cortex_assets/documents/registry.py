@@ -1,7 +1,7 @@
 """Which parser reads which media type: one table.
 
 To add a format: write one module in ``parsers/`` and one ``Route`` in ``ROUTES``. Nothing else names formats.
-Finding a file's media type is ``corpora.media``'s; running isolated parsers in a child process is the derivation's.
+Finding a file's media type is ``media.detect``'s; running isolated parsers in a child process is the derivation's.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,20 @@ from importlib import import_module, metadata
 from cortex_assets.documents.model import ParsedDocument, ParseInput, Parser
 from cortex_assets.documents.parsers.code import LANGUAGES
 from cortex_assets.tables import Status
+
+PARSE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a parser may raise because of the bytes it read: permanent. Memory and I/O errors pass on, as transient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +38,8 @@ class Route:
         media_types: what it reads.
         isolated: whether it runs in a child process, because its library may crash, hang or eat memory.
         packages: distributions whose version counts as the parser's version.
+        page_function: dotted name of what reads the text of one page by itself; empty for formats without pages.
+        is_container: whether its members are parsed by other routes, so that their versions count as its own.
     """
 
     name: str
@@ -31,6 +47,8 @@ class Route:
     media_types: tuple[str, ...]
     isolated: bool = False
     packages: tuple[str, ...] = ()
+    page_function: str = ""
+    is_container: bool = False
 
     @property
     def parser(self) -> Parser:

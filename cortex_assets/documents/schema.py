@@ -2,6 +2,7 @@
 
 import dataframely as dy
 
+from cortex_assets.documents.model import KINDS
 from cortex_assets.tables import STATUSES, sharded
 
 
@@ -16,7 +17,7 @@ class Documents(dy.Schema):
     inner = dy.String(metadata={"doc": "empty for the whole file; part, member or message otherwise"})
     path = dy.String()
     title = dy.String()
-    kind = dy.String(regex="^(text|markdown|code|html|pdf|docx|data|table|none)$")
+    kind = dy.String(regex=f"^({'|'.join(KINDS)})$")
     language = dy.String(nullable=True, metadata={"doc": "programming language of code, else null"})
     text = dy.String()
     text_hash = dy.String()

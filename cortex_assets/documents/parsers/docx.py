@@ -49,18 +49,18 @@ def parse_docx(source: ParseInput) -> Iterator[ParsedDocument]:
     source.stream.seek(0)
     if head == _OLE:
         reason = "encrypted: a password is needed (or an old .doc file); save it as .docx without a password"
-        yield ParsedDocument("", "docx", status=Status.FAILED, reason=reason)
+        yield ParsedDocument("", "word", status=Status.FAILED, reason=reason)
         return
     try:
         with zipfile.ZipFile(source.stream) as package:
             yield _document(_Package(package))
     except DamagedPackageError as error:
-        yield ParsedDocument("", "docx", status=Status.FAILED, reason=str(error))
+        yield ParsedDocument("", "word", status=Status.FAILED, reason=str(error))
     except _ERRORS as error:
         reason = f"damaged DOCX: {type(error).__name__}: {error}; open and save it again"
-        yield ParsedDocument("", "docx", status=Status.FAILED, reason=reason)
+        yield ParsedDocument("", "word", status=Status.FAILED, reason=reason)
     except RuntimeError as error:
-        yield ParsedDocument("", "docx", status=Status.FAILED, reason=f"encrypted: {error}; save it without a password")
+        yield ParsedDocument("", "word", status=Status.FAILED, reason=f"encrypted: {error}; save it without a password")
 
 
 def _document(package: "_Package") -> ParsedDocument:
@@ -77,8 +77,8 @@ def _document(package: "_Package") -> ParsedDocument:
     title = package.title() or walk.title or (structure.headings[0].title if structure.headings else "")
     if not text:
         reason = "the document has no text" + (" (only pictures)" if package.has_media else "")
-        return ParsedDocument("", "docx", title, status=Status.EMPTY, reason=reason)
-    return ParsedDocument(text, "docx", title, structure=structure)
+        return ParsedDocument("", "word", title, status=Status.EMPTY, reason=reason)
+    return ParsedDocument(text, "word", title, structure=structure)
 
 
 class _Package:

@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cortex_assets.corpora.media import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.documents.model import Heading, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parse import FileInput, document_rows, failed_document, parse_path
 from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, parser_for
 from cortex_assets.documents.schema import Documents
 from cortex_assets.identity import document_id, text_hash
+from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.tables import Status
 from resources.sandbox import Ok, Sandbox
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from cortex_assets.corpora.media_types import (
+from cortex_assets.media.types import (
     BINARY,
     EMPTY,
     MAGIC,

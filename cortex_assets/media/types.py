@@ -1,6 +1,6 @@
 """Tables of media types: by magic number, suffix, file name, interpreter, and what magika calls them.
 
-Add a suffix, a name or a magic number here; how they are weighed is ``corpora.media``'s.
+Add a suffix, a name or a magic number here; how they are weighed is ``media.detect``'s.
 """
 
 BINARY = "application/octet-stream"

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from cortex_assets.corpora.media import media_type
-from cortex_assets.corpora.media_types import TYPES
 from cortex_assets.documents.parsers.code import LANGUAGES
+from cortex_assets.media.detect import media_type
+from cortex_assets.media.types import TYPES
 
 
 def found(head: bytes, path: str) -> str:
