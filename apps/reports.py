@@ -305,6 +305,8 @@ class Hit:
         highlights: spans to stress, in characters of ``snippet``.
         citation: ``exact``, ``fuzzy`` or ``unverified``: how the chunk compares with the stored document.
         also_in: other places with exactly this text, as ``corpus/path:line``.
+        inner: the member of an archive or a mail that it is in, with a leading slash; else empty.
+        place: what people call its place beyond lines and pages: ``slide 3``, ``Budget!A2:D9``, ``§ Install``.
     """
 
     rank: int
@@ -327,6 +329,8 @@ class Hit:
     document_id: str
     chunk_id: str
     also_in: tuple[str, ...] = ()
+    inner: str = ""
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,4 +107,6 @@ def _hit(rank: int, hit: FoundHit, texts: dict[str, str], names: dict[str, str])
         citation.document_id,
         hit.chunk_id,
         tuple(f"{names.get(p.corpus_id, p.corpus_id)}/{p.path}:{p.start_line}" for p in hit.also_in),
+        hit.inner,
+        hit.place,
     )

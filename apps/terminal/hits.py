@@ -13,11 +13,13 @@ MOST_PLACES = 3
 
 
 def place(hit: Hit) -> str:
-    """Where a hit stands: ``notes/gauge.md:12-18``, or a page."""
-    path = f"{hit.corpus}/{hit.path}"
+    """Where a hit stands: ``notes/gauge.md:12-18``, a page, a slide, cells; ``a.zip!/b.md:3`` for a member."""
+    path = f"{hit.corpus}/{hit.path}" + (f"!{hit.inner}" if hit.inner else "")
     if hit.start_page is not None:
         last = hit.end_page or hit.start_page
         return f"{path} page {hit.start_page}" if last == hit.start_page else f"{path} pages {hit.start_page}-{last}"
+    if hit.place and not hit.place.startswith("§"):
+        return f"{path} {hit.place}"
     if hit.end_line == hit.start_line:
         return f"{path}:{hit.start_line}"
     return f"{path}:{hit.start_line}-{hit.end_line}"

@@ -16,7 +16,7 @@ from cortex_assets.chunks.pack import WALL, Sizes, borders
 from cortex_assets.chunks.refine import LINE_LEVELS, PROSE_LEVELS, Level, blank_lines, refine
 from cortex_assets.chunks.source import Source
 from cortex_assets.chunks.tables import table_cuts
-from cortex_assets.documents.model import Block, Page, Structure
+from cortex_assets.documents.model import Block, Structure
 from inference.hashing import Positions
 
 _HASH_BITS = 40
@@ -91,7 +91,8 @@ def _places(
     headings = np.array([h.start for h in structure.headings], dtype=np.int64)
     levels = np.array([_HEADING_BASE - min(max(h.level, 1), 6) for h in structure.headings], dtype=np.int64)
     edges = np.array([edge for block in blocks for edge in (block.start, block.end)], dtype=np.int64)
-    pages, page_strengths = _page_starts(source, structure.pages, sizes.most // 8)
+    paged = sorted([page.start for page in structure.pages] + [place.start for place in structure.places])
+    pages, page_strengths = _page_starts(source, paged, sizes.most // 8)
     places = np.concatenate((np.zeros(1, np.int64), paragraphs, headings, edges, pages))
     strengths = np.concatenate(
         (np.full(1 + len(paragraphs), _PARAGRAPH), levels, np.full(len(edges), _PARAGRAPH), page_strengths)
@@ -114,9 +115,9 @@ def _places(
     return places, np.append(tokens, len(source.starts)), strengths
 
 
-def _page_starts(source: Source, pages: Sequence[Page], least: int) -> tuple[Positions, Positions]:
-    """Starts of the pages; a wall where the pages on both sides have ``least`` tokens, so that no chunk crosses it."""
-    starts = np.array([page.start for page in pages], dtype=np.int64)
+def _page_starts(source: Source, pages: Sequence[int], least: int) -> tuple[Positions, Positions]:
+    """Starts of pages and places; a wall where those on both sides have ``least`` tokens, so that no chunk crosses it."""
+    starts = np.array(pages, dtype=np.int64)
     if not len(starts):
         return starts, starts
     tokens = np.append(source.token_at(starts), len(source.starts))

@@ -23,6 +23,7 @@ class Chunks(dy.Schema):
     end_line = dy.Int64(min=1)
     start_page = dy.Int64(nullable=True)
     end_page = dy.Int64(nullable=True)
+    place = dy.String(nullable=True, metadata={"doc": "cells, slide, message or section: what people call its place"})
     symbol = dy.String(nullable=True, metadata={"doc": "qualified name of the code symbol, such as Signer.sign"})
     kind = dy.String(regex="^(prose|table|code|data)$")
     token_count = dy.Int64(min=0, metadata={"doc": "tokens of context + text, special tokens not counted"})

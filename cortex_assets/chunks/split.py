@@ -14,6 +14,7 @@ import numpy as np
 
 from cortex_assets.chunks.code import DATA_LEVELS, CodeOutline
 from cortex_assets.chunks.context import RESERVED_TOKENS, HeadingPaths, fitted
+from cortex_assets.chunks.labels import labels
 from cortex_assets.chunks.prose import Span, prose_spans
 from cortex_assets.chunks.refine import refine
 from cortex_assets.chunks.source import WEIGHT_SHIFT, Source
@@ -37,6 +38,7 @@ class Piece(NamedTuple):
         end_line: line of the last character, from 1.
         start_page: page of the first character, where the document has pages.
         end_page: page of the last character, where the document has pages.
+        place: what people call where it is, beyond lines and pages (``chunks.labels``).
     """
 
     start_char: int
@@ -49,6 +51,7 @@ class Piece(NamedTuple):
     end_line: int
     start_page: int | None
     end_page: int | None
+    place: str | None = None
 
 
 def split(
@@ -59,7 +62,7 @@ def split(
     Args:
         text: the document's text.
         structure: its headings, pages and blocks, in characters of ``text``.
-        kind: the document's kind (``text``, ``markdown``, ``code``, ``html``, ``pdf``, ``docx``, ``data``, ``table``).
+        kind: the document's kind (one of ``documents.model.KINDS``).
         language: programming language of a document of kind ``code``.
         tokenizer: of the model that will embed the pieces. Its counts add up over white space.
         limit: what the model reads at most, in tokens, special tokens included.
@@ -182,6 +185,7 @@ def _pieces(
     last_lines = (line_at(np.array([span.end - 1 for span in spans])) + 1).tolist()
     first_pages = _pages(structure.pages, begins)
     last_pages = _pages(structure.pages, [span.end - 1 for span in spans])
+    places = labels(source, structure, [(begin, span.end) for begin, span in zip(begins, spans, strict=True)])
     return [
         Piece(
             span.start,
@@ -194,9 +198,10 @@ def _pieces(
             last_line,
             first_page,
             last_page,
+            place,
         )
-        for span, count, (context, extra), symbol, first_line, last_line, first_page, last_page in zip(
-            spans, counts, contexts, symbols, first_lines, last_lines, first_pages, last_pages, strict=True
+        for span, count, (context, extra), symbol, first_line, last_line, first_page, last_page, place in zip(
+            spans, counts, contexts, symbols, first_lines, last_lines, first_pages, last_pages, places, strict=True
         )
     ]
 

@@ -32,10 +32,12 @@ PAYLOAD_COLUMNS = (
     "end_line",
     "start_page",
     "end_page",
+    "place",
+    "inner",
     "modified_at",
     "row_hash",
 )
-_DOCUMENT_COLUMNS = ("document_id", "file_id", "path", "title", "kind", "language", "modified_at")
+_DOCUMENT_COLUMNS = ("document_id", "file_id", "inner", "path", "title", "kind", "language", "modified_at")
 _POINTS_SCHEMA = {"chunk_id": pl.String, "point_hash": pl.Int64, "has_vector": pl.Boolean}
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)

@@ -69,6 +69,8 @@ class Hit:
         corpus_id: its corpus.
         document_id: its document.
         path: display path, safe to print.
+        inner: which member of the file, with a leading slash; empty for a whole file and for a part of one.
+        place: what people call its place beyond lines and pages, such as ``slide 3``; None for nothing.
         title: the document's, safe to print.
         kind: the document's, such as ``markdown``.
         language: of text or code, where known.
@@ -100,6 +102,8 @@ class Hit:
     shard: str
     space_id: str
     also_in: tuple[Place, ...] = ()
+    inner: str = ""
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +370,15 @@ def _hit(group: Sequence[Fused], found: _Candidates, by_term: Mapping[int, float
         shard=point.shard,
         space_id=found.spaces[best.chunk_id],
         also_in=tuple(_place(found.points[one.chunk_id].payload, one.chunk_id) for one in group[1:]),
+        inner=_member(payload),
+        place=_safe(payload.get("place")) or None,
     )
+
+
+def _member(payload: Mapping[str, Any]) -> str:
+    """The member that a point's document is, without the number of its part; empty for none."""
+    inner = _safe(payload.get("inner"))
+    return inner.partition("#part-")[0] if inner.startswith("/") else ""
 
 
 def _safe(value: object) -> str:
@@ -378,7 +390,7 @@ def _place(payload: Mapping[str, Any], chunk_id: str) -> Place:
         chunk_id,
         str(payload["document_id"]),
         str(payload["corpus_id"]),
-        _safe(payload["path"]),
+        _safe(payload["path"]) + (f"!{_member(payload)}" if _member(payload) else ""),
         int(payload["start_line"]),
     )
 

@@ -1,0 +1,92 @@
+"""What people call the place of a chunk where page and line numbers do not say it: cells, slides, messages, sections."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from cortex_assets.chunks.source import Source
+from cortex_assets.documents.model import Block, Structure
+
+MAX_LABEL = 120
+_CELLS = re.compile(r"(?P<sheet>.*)!(?P<left>[A-Z]+)(?P<top>\d+):(?P<right>[A-Z]+)(?P<bottom>\d+)", re.DOTALL)
+
+
+class PlaceLabels:
+    """Labels of spans of one document."""
+
+    def __init__(self, source: Source, structure: Structure) -> None:
+        self._source = source
+        self._tables = [block for block in structure.blocks if block.cells]
+        self._table_ends = [block.end for block in self._tables]
+        self._places = structure.places
+        self._place_starts = [place.start for place in structure.places]
+        self._has_pages = bool(structure.pages)
+        self._headings = [heading for heading in structure.headings if heading.title.strip()]
+        self._heading_starts = [heading.start for heading in self._headings]
+
+    def of(self, start: int, end: int) -> str | None:
+        """The label of ``[start, end)``: its cells, else its places, else the section it begins in; None for none.
+
+        A document with pages has no sections here: its page numbers are the place.
+        """
+        names = self._cells(start, end) or self._named(start, end)
+        if names:
+            label = names[0] if names[0] == names[-1] else f"{names[0]} – {names[-1]}"
+        elif self._has_pages or not self._headings:
+            return None
+        else:
+            index = bisect_right(self._heading_starts, start) - 1
+            if index < 0:
+                return None
+            label = "§ " + " ".join(self._headings[index].title.split())
+        return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
+
+    def _cells(self, start: int, end: int) -> list[str]:
+        """Cell ranges of the tables that the span touches: the first and the last."""
+        first = bisect_right(self._table_ends, start)
+        last = first
+        while last < len(self._tables) and self._tables[last].start < end:
+            last += 1
+        touched = self._tables[first:last]
+        return [self._range(block, start, end) for block in (touched[:1] + touched[1:][-1:])]
+
+    def _range(self, block: Block, start: int, end: int) -> str:
+        """The rows of a table that a span covers, as ``Budget!A3:D9``."""
+        match = _CELLS.fullmatch(block.cells or "")
+        if match is None:
+            return block.cells or ""
+        top = self._row(block, max(start, block.start))
+        bottom = self._row(block, max(min(end, block.end) - 1, block.start))
+        first = int(match["top"])
+        return (
+            f"{match['sheet']}!{match['left']}{first + top}:{match['right']}{min(first + bottom, int(match['bottom']))}"
+        )
+
+    def _row(self, block: Block, position: int) -> int:
+        """Number of the row, from 0, that a position in a table stands on; the line of dashes is no row."""
+        line_at = self._source.newlines.searchsorted
+        origin = int(line_at(block.start))
+        line = int(line_at(position)) - origin
+        if block.head_end is None:
+            return line
+        dashes = int(line_at(block.head_end - 1)) - origin
+        return line if line < dashes else max(line - 1, 0)
+
+    def _named(self, start: int, end: int) -> list[str]:
+        """Labels of the first and the last place that the span touches."""
+        places = self._places
+        if not places:
+            return []
+        last = bisect_left(self._place_starts, end) - 1
+        first = max(bisect_right(self._place_starts, start) - 1, 0)
+        if first <= last and places[first].end <= start:
+            first += 1
+        return [places[index].label for index in dict.fromkeys((first, last))] if first <= last else []
+
+
+def labels(source: Source, structure: Structure, spans: Sequence[tuple[int, int]]) -> list[str | None]:
+    """The label of each span; see ``PlaceLabels.of``."""
+    if not (structure.places or structure.headings or structure.blocks):
+        return [None] * len(spans)
+    known = PlaceLabels(source, structure)
+    return [known.of(start, end) for start, end in spans]
