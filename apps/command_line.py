@@ -16,6 +16,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.run,
     look.search,
     look.status,
+    look.explain,
     upkeep.verify,
     change.confirm,
     change.retry,

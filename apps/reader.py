@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from apps.errors import USAGE, CommandError
-from apps.reports import ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
+from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
 
 MOST_HITS = 100
 
@@ -29,6 +29,22 @@ def status(corpus: str | None = None, failed: bool = False) -> StatusReport:
     from apps import looking
 
     return looking.status(corpus, failed)
+
+
+def explain(file: str, member: str | None = None, most: int = 10) -> FileExplained:
+    """What was found in a file, which parser read it, its pages and its chunks.
+
+    Args:
+        file: ``corpus/path``, or a path on the disk.
+        member: only documents whose member's path contains this.
+        most: how many documents, and chunks of each, are shown.
+
+    Raises:
+        CommandError: nothing is known of such a file.
+    """
+    from apps import explaining
+
+    return explaining.explain(file, member, most)
 
 
 def tables() -> list[TableLine]:

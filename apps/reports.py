@@ -275,6 +275,58 @@ class StatusReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkExplained:
+    """One chunk: where it is, how many tokens it has and how it begins."""
+
+    ordinal: int
+    place: str
+    kind: str
+    tokens: int
+    has_vector: bool
+    begins: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentExplained:
+    """What a parser made of a file, or of one member or part of it.
+
+    Attributes:
+        inner: which member or part; empty for the whole file.
+        facts: name to value of what else is known, for people: title, encoding, pages, quality and so on.
+        chunk_count: how many chunks it has; ``chunks`` shows the first of them.
+    """
+
+    inner: str
+    kind: str
+    parser: str
+    status: str
+    reason: str
+    facts: Mapping[str, str]
+    chunk_count: int
+    chunks: tuple[ChunkExplained, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileExplained:
+    """All that is known of one file, from the disk to the chunks.
+
+    Attributes:
+        facts: name to value: size, media type, hash, where the bytes are read, times.
+        waits: what is to come: stages whose next attempt has a time, or that wait for a change.
+        document_count: how many documents were made of it; ``documents`` shows the first of them.
+    """
+
+    corpus: str
+    path: str
+    status: str
+    reason: str
+    facts: Mapping[str, str]
+    waits: tuple[str, ...] = ()
+    document_count: int = 0
+    documents: tuple[DocumentExplained, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TableLine:
     """A table of the lake with its number of rows and its Delta version."""
 

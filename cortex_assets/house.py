@@ -24,6 +24,7 @@ from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, FILES, SCAN
 from cortex_assets.corpora.sources import Source, check_places, inbox_sources, nested_below, parse_sources
 from cortex_assets.corpora.take import file_rows
 from cortex_assets.documents.derive import DocumentsCompute, documents_derivation
+from cortex_assets.documents.model import ParseOptions
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
@@ -65,6 +66,7 @@ from resources.crew import Crew
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
 from resources.lakehouse import LakeError, Lakehouse, literal
 from resources.listing import open_inside
+from resources.passwords import read_passwords
 from resources.raw_store import RawStore, StoreWriteError, checked_file
 from resources.sandbox import Sandbox
 from resources.settings import DiskFullError, Settings, free_space_guard
@@ -300,7 +302,12 @@ class House:
             return known[1]
         config, space = self.config(corpus), self.space(corpus)
         listed = self.corpus_to_list(corpus, registry)
-        documents = DocumentsCompute(self._raw_path(listed), self.sandbox, corpus.source.keep_last_good)
+        documents = DocumentsCompute(
+            self._raw_path(listed),
+            self.sandbox,
+            corpus.source.keep_last_good,
+            lambda: ParseOptions(read_passwords(self.settings.passwords, corpus.name)),
+        )
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
         chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)

@@ -156,6 +156,29 @@ def walk(root: Path, scope: Scope, known_device: int | None = None, is_flat: boo
     return listing
 
 
+def left_out(root: Path, path: bytes, scope: Scope) -> str | None:
+    """Why a walk of ``root`` does not list ``path`` (relative); None where it does, or would once it is there."""
+    listing = Listing()
+    base = os.fsencode(root)
+    directories = path.split(b"/")[:-1]
+    prefix = b""
+    for name in [b"", *directories]:
+        if name:
+            prefix += name + b"/"
+            reason = scope.ignored_directory(prefix[:-1], name)
+            if reason is not None:
+                return f"{os.fsdecode(prefix)} is left out: {reason}"
+        rules = _read_directory(base, prefix, scope.rule_files, listing)[3]
+        scope = scope.enter(prefix, _rule_texts(base, prefix, rules))
+        if prefix in listing.unreadable:
+            return f"{os.fsdecode(prefix) or 'the root'} cannot be read: {listing.unreadable[prefix]}"
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(os.lstat(os.path.join(base, path)).st_mode):
+            return "it is a folder"
+    name = path.rpartition(b"/")[2]
+    return scope.ignored_file(path, name)
+
+
 def open_inside(real_root: bytes, raw_path: bytes) -> int:
     """Open a listed file for reading and return its descriptor (closed on exec; never blocks on a fifo).
 

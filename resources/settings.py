@@ -94,6 +94,11 @@ class Settings:
         return self.data_dir / "locks"
 
     @property
+    def passwords(self) -> Path:
+        """Password files of corpora with encrypted documents, written by people only."""
+        return self.data_dir / "passwords"
+
+    @property
     def models(self) -> Path:
         """Downloaded model weights."""
         return self.data_dir / "models"

@@ -1,4 +1,4 @@
-"""Commands that only read: plan, status, search. What they do is in ``apps.reader``."""
+"""Commands that only read: plan, status, explain, search. What they do is in ``apps.reader``."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -9,7 +9,7 @@ from apps import reader
 from apps.commands.options import Corpora, Json
 from apps.errors import FOUND
 from apps.reports import SearchFilters
-from apps.terminal import console, hits, tables
+from apps.terminal import console, explained, hits, tables
 
 _DATE = ["%Y-%m-%d"]
 
@@ -32,6 +32,23 @@ def status(
     Files, documents, chunks, vectors, points, last scan and run, what is withheld.
     """
     console.show(reader.status(corpus, failed), as_json, tables.status_report)
+
+
+def explain(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="CORPUS/PATH as a search shows it, or a path on the disk.")
+    ],
+    member: Annotated[
+        str | None, typer.Option(help="Only members (of an archive, a mail) whose path contains this.")
+    ] = None,
+    most: Annotated[int, typer.Option("--limit", "-k", min=1, help="How many documents and chunks are shown.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show what became of one file.
+
+    What was found in it, which parser read it, what is missing and why, its pages and its chunks.
+    """
+    console.show(reader.explain(file, member, most), as_json, explained.file_report)
 
 
 def search(

@@ -9,7 +9,7 @@ import pytest
 
 from cortex_assets.corpora.ignore import corpus_scope
 from resources import listing
-from resources.listing import OutsideRootError, RootState, open_inside, walk
+from resources.listing import OutsideRootError, RootState, left_out, open_inside, walk
 
 
 def names(root: Path) -> set[bytes]:
@@ -117,6 +117,21 @@ def test_rule_files_prune_during_the_walk(tmp_path: Path) -> None:
     seen = walk(tmp_path, corpus_scope())
     assert set(seen.entries) == {b".gitignore", b"src/.cortexignore", b"src/keep.log", b"src/y.md"}
     assert seen.ignored == {".gitignore: drafts/": 1, ".gitignore: *.log": 1, "built-in rule: node_modules/": 1}
+
+
+def test_why_a_file_is_left_out_agrees_with_the_walk(tmp_path: Path) -> None:
+    for name in ("a.md", "drafts/b.md", "drafts/keep.md", "node_modules/c.js", "x.tmp", "sub/deep/d.md", "other/e.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".gitignore").write_text("drafts/*\n!drafts/keep.md\n")
+    (tmp_path / "sub" / ".cortexignore").write_text("deep/\n")
+    scope = corpus_scope(exclude=["other/"])
+    listed = set(walk(tmp_path, scope).entries)
+    everything = {os.fsencode(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert {path for path in everything if left_out(tmp_path, path, scope) is None} == listed
+    assert left_out(tmp_path, b"sub/deep/d.md", scope) == "sub/deep/ is left out: .cortexignore: deep/"
+    assert left_out(tmp_path, b"node_modules/c.js", scope) == "node_modules/ is left out: built-in rule: node_modules/"
+    assert left_out(tmp_path, b"sub", scope) == "it is a folder"
 
 
 def test_opening_refuses_what_now_leads_out(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""`cortex explain`: one file from the disk to its chunks, whatever became of it."""
+
+import pytest
+
+from apps import reader
+from apps.cli import main
+from apps.errors import CommandError
+from tests.dagster.lake import Lake, note
+
+
+@pytest.fixture
+def explained(lake: Lake) -> Lake:
+    lake.drop("notes/gauge.md", "# Gauge\n\nThe north gauge reads low.\n\n## Repair\n\nTurn it left.\n")
+    lake.drop("notes/broken.json", '{"a": ')
+    lake.drop("notes/broken.pdf", b"%PDF-1.4\nnothing\n")
+    lake.drop("notes/node_modules/x.js", "1")
+    lake.run()
+    return lake
+
+
+def test_a_good_file_is_shown_with_its_sections_and_chunks(explained: Lake) -> None:
+    report = reader.explain("notes/gauge.md")
+    assert (report.corpus, report.path, report.status, report.waits) == ("notes", "gauge.md", "ok", ())
+    assert report.facts["media type"] == "text/markdown"
+    (document,) = report.documents
+    assert document.facts["title"] == "Gauge" and document.facts["structure"] == "2 headings"
+    assert document.chunk_count == len(document.chunks) >= 1
+    assert document.chunks[0].place.startswith("§ Gauge")
+    assert all(chunk.has_vector for chunk in document.chunks)
+
+
+def test_the_path_on_the_disk_names_the_same_file(explained: Lake) -> None:
+    assert reader.explain(str(explained.path("notes/gauge.md"))) == reader.explain("notes/gauge.md")
+
+
+def test_what_failed_says_why_and_what_comes_next(explained: Lake) -> None:
+    report = reader.explain("notes/broken.pdf")
+    (document,) = report.documents
+    assert document.status == "failed" and "damaged" in document.reason
+    assert len(report.waits) == 1 and "cortex retry notes/broken.pdf" in report.waits[0]
+    partial = reader.explain("notes/broken.json").documents[0]
+    assert partial.status == "partial" and "not valid JSON" in partial.reason
+
+
+def test_what_is_not_taken_says_why(explained: Lake) -> None:
+    ignored = reader.explain("notes/node_modules/x.js")
+    assert (ignored.status, ignored.documents) == ("ignored", ())
+    assert "node_modules" in ignored.reason
+    explained.drop("notes/later.md", note(1))
+    assert reader.explain("notes/later.md").status == "new"
+
+
+@pytest.mark.parametrize("name", ["notes/nothing.md", "nowhere/x.md", "x"])
+def test_an_unknown_file_is_an_error_with_a_remedy(explained: Lake, name: str) -> None:
+    with pytest.raises(CommandError) as raised:
+        reader.explain(name)
+    assert raised.value.remedy
+
+
+def test_the_command_draws_it(explained: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "notes/gauge.md"]) == 0
+    out = capsys.readouterr().out
+    assert "Gauge" in out and "parser markdown" in out
+    assert main(["explain", "notes/gauge.md", "--json", "-k", "1"]) == 0
+    assert '"document_count": 1' in capsys.readouterr().out
+    assert main(["explain", "notes/none.md"]) == 2
+    assert "remedy" in capsys.readouterr().err
