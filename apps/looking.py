@@ -117,9 +117,11 @@ def _file_statuses(lake: Lakehouse, mine: pl.Expr) -> Mapping[str, int]:
 def _failures(house: House, corpus: Registered) -> list[FailureGroup]:
     """Files and documents that are not ok, grouped by status and reason."""
     mine = pl.col("corpus_id") == corpus.corpus_id
+    inner = pl.col("inner").str.split("#part-").list.first()
+    shown = pl.col("path") + pl.when(inner.str.starts_with("/")).then("!" + inner).otherwise(pl.lit(""))
     bad = [
-        house.lake.scan(table).filter(mine & (pl.col("status") != "ok")).select("status", "reason", "path").collect()
-        for table in (FILES, DOCUMENTS)
+        house.lake.scan(table).filter(mine & (pl.col("status") != "ok")).select("status", "reason", path).collect()
+        for table, path in ((FILES, pl.col("path")), (DOCUMENTS, shown.alias("path")))
     ]
     grouped = (
         pl.concat(bad)

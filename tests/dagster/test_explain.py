@@ -65,3 +65,12 @@ def test_the_command_draws_it(explained: Lake, capsys: pytest.CaptureFixture[str
     assert '"document_count": 1' in capsys.readouterr().out
     assert main(["explain", "notes/none.md"]) == 2
     assert "remedy" in capsys.readouterr().err
+
+
+def test_statuses_are_grouped_by_reason(explained: Lake) -> None:
+    explained.drop("notes/broken2.json", '{"a": ')
+    explained.run()
+    groups = {(group.status, group.rows): group for group in reader.status(failed=True).failures}
+    assert groups["partial", 2].examples == ("broken.json", "broken2.json")
+    assert "not valid JSON" in groups["partial", 2].reason
+    assert groups["failed", 1].examples == ("broken.pdf",)
