@@ -75,9 +75,7 @@ def produce(path: Path, sandbox: Sandbox, name: str = "", passwords: tuple[str, 
         stream.seek(max(len(head), size - TAIL_BYTES))
         media = media_type(head, stream.read(TAIL_BYTES), name, size)
     counted = _Counted(sandbox)
-    compute = _Kept(
-        lambda row: nullcontext(path), lambda: counted, options=lambda: ParseOptions(passwords=passwords)
-    )
+    compute = _Kept(lambda row: nullcontext(path), lambda: counted, options=lambda: ParseOptions(passwords=passwords))
     begin = time.monotonic()
     outputs = list(compute(_row(name, media, size)))
     seconds = time.monotonic() - begin

@@ -63,22 +63,22 @@ def packed(pick: random.Random) -> bytes:
 def pdf(pick: random.Random) -> bytes:
     """One to three pages of Helvetica, content streams packed, and an outline."""
     pages = pick.randint(1, 3)
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>".encode()]
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>"]
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(pages))
     objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {pages} >>".encode())
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
     for number in range(pages):
         lines = [phrase(pick), *(paragraph(pick)[:90] for _ in range(pick.randint(2, 20)))]
         shown = b"".join(
-            b"(" + line.encode("cp1252", "replace").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)") + b")'\n"
+            b"("
+            + line.encode("cp1252", "replace").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+            + b")'\n"
             for line in lines
         )
         stream = zlib.compress(b"BT /F1 11 Tf 14 TL 60 780 Td\n" + shown + b"ET")
         page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * number} 0 R "
         objects.append((page + "/Resources << /Font << /F1 3 0 R >> >> >>").encode())
-        objects.append(
-            f"<< /Length {len(stream)} /Filter /FlateDecode >>\nstream\n".encode() + stream + b"\nendstream"
-        )
+        objects.append(f"<< /Length {len(stream)} /Filter /FlateDecode >>\nstream\n".encode() + stream + b"\nendstream")
     out = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
     offsets = []
     for number, content in enumerate(objects, 1):

@@ -100,7 +100,9 @@ def xml(pick: random.Random) -> bytes:
 
 def yaml(pick: random.Random) -> bytes:
     """Keys, a list, a block of text."""
-    return f"name: {word(pick)}\nitems:\n  - {phrase(pick)}\n  - {phrase(pick)}\ntext: |\n  {paragraph(pick)}\n".encode()
+    return (
+        f"name: {word(pick)}\nitems:\n  - {phrase(pick)}\n  - {phrase(pick)}\ntext: |\n  {paragraph(pick)}\n".encode()
+    )
 
 
 def toml(pick: random.Random) -> bytes:
@@ -147,7 +149,9 @@ def latex(pick: random.Random) -> bytes:
 def rst(pick: random.Random) -> bytes:
     """Headings and a code directive."""
     title = phrase(pick)
-    return f"{title}\n{'=' * len(title)}\n\n{paragraph(pick)}\n\n.. code-block:: python\n\n   x = 1\n\nEnd\n---\n".encode()
+    return (
+        f"{title}\n{'=' * len(title)}\n\n{paragraph(pick)}\n\n.. code-block:: python\n\n   x = 1\n\nEnd\n---\n".encode()
+    )
 
 
 def asciidoc(pick: random.Random) -> bytes:
@@ -210,7 +214,7 @@ MAKERS: dict[str, Maker] = {
     ".py": python,
     ".js": source("//", "export function {name}() {{ return '{text}' }}"),
     ".go": source("//", "package main\nfunc {name}() string {{ return `{text}` }}"),
-    ".java": source("//", "class {name} {{ String s = \"{text}\"; }}"),
+    ".java": source("//", 'class {name} {{ String s = "{text}"; }}'),
     ".sql": source("--", "CREATE TABLE {name} (note TEXT DEFAULT '{text}');"),
     ".sh": source("#", "{name}() {{ echo '{text}'; }}"),
     ".json": json_data,

@@ -33,7 +33,9 @@ def zipped(members: Mapping[str, str | bytes], stored: str = "") -> bytes:
 
 def _office(parts: Mapping[str, tuple[str, str]], main: str, relations: Mapping[str, str] | None = None) -> bytes:
     """An Office package: part name to (content type, XML); the main part; and relations of parts."""
-    overrides = "".join(f'<Override PartName="/{name}" ContentType="{_ML}{kind}"/>' for name, (kind, _) in parts.items())
+    overrides = "".join(
+        f'<Override PartName="/{name}" ContentType="{_ML}{kind}"/>' for name, (kind, _) in parts.items()
+    )
     types = (
         f'{_XML}<Types xmlns="{_TYPES}"><Default Extension="xml" ContentType="application/xml"/><Default Extension="rels" '
         f'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>{overrides}</Types>'
@@ -47,7 +49,8 @@ def _office(parts: Mapping[str, tuple[str, str]], main: str, relations: Mapping[
 def _relations(targets: Mapping[str, tuple[str, str]]) -> str:
     """A part with relations: id to (kind, target)."""
     items = "".join(
-        f'<Relationship Id="{name}" Type="{_OFFICE}/{kind}" Target="{target}"/>' for name, (kind, target) in targets.items()
+        f'<Relationship Id="{name}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
+        for name, (kind, target) in targets.items()
     )
     return f'{_XML}<Relationships xmlns="{_RELATIONS}">{items}</Relationships>'
 

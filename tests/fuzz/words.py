@@ -2,11 +2,26 @@
 
 import random
 
-WORDS = (
+_PLAIN = (
     "river stone paper window garden market silver copper engine letter number answer question winter summer bridge "
     "station library harbour mountain signal pattern budget contract invoice release schedule meeting decision"
-).split()
-ODD = ("naïve", "Straße", "日本語", "мир", "שלום", "👩‍👩‍👧", "e\u0301", "ﬁ", "a\u00adb", "\u202eabc", "1,234.50", "-", "x" * 60)
+)
+WORDS = tuple(_PLAIN.split())
+ODD = (
+    "naïve",
+    "Straße",
+    "日本語",
+    "мир",
+    "שלום",
+    "👩‍👩‍👧",
+    "e\u0301",
+    "ﬁ",
+    "a\u00adb",
+    "\u202eabc",
+    "1,234.50",
+    "-",
+    "x" * 60,
+)
 
 
 def word(pick: random.Random) -> str:
@@ -31,5 +46,7 @@ def table(pick: random.Random) -> list[list[str]]:
     """A header and rows of words and numbers."""
     width = pick.randint(2, 5)
     head = [f"{word(pick)}{column}" for column in range(width)]
-    rows = [[phrase(pick), *(f"{pick.uniform(0, 1000):.2f}" for _ in range(width - 1))] for _ in range(pick.randint(1, 8))]
+    rows = [
+        [phrase(pick), *(f"{pick.uniform(0, 1000):.2f}" for _ in range(width - 1))] for _ in range(pick.randint(1, 8))
+    ]
     return [head, *rows]
