@@ -201,8 +201,13 @@ def _bad_bytes(data: bytes, name: str) -> int:
     """How many byte runs ``name`` cannot decode, as U+FFFD that replacing makes (0 where it decodes strictly)."""
     if _decodes(data, name):
         return 0
-    genuine = "\ufffd".encode(name)
-    return max(1, data.decode(name, "replace").count("\ufffd") - data.count(genuine))
+    genuine = "\ufffd".encode(name, "ignore")  # most 8-bit encodings have no such character
+    return max(1, data.decode(name, "replace").count("\ufffd") - (data.count(genuine) if genuine else 0))
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to see: white space, controls and characters without width only."""
+    return not text or text.isspace() or not any(char.isprintable() and not char.isspace() for char in text)
 
 
 def _has_controls(data: bytes) -> bool:

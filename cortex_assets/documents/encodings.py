@@ -78,7 +78,12 @@ def _line_sample(data: bytes) -> bytes:
     if len(data) <= _SAMPLE:
         return data
     lines = re.findall(rb"[^\n]*[\x80-\xff][^\n]*\n?", data[: 64 * _SAMPLE])
-    return b"".join(lines)[:_SAMPLE].rpartition(b"\n")[0] or data[:_SAMPLE]
+    whole = b"".join(lines)[:_SAMPLE].rpartition(b"\n")[0]
+    if whole:
+        return whole
+    first = re.search(rb"[\x80-\xff]", data)
+    window = data[max(0, first.start() - _SAMPLE // 2) :][:_SAMPLE] if first is not None else data[:_SAMPLE]
+    return window[: window.rfind(b" ") + 1] or window
 
 
 def _strict(data: bytes, name: str) -> str | None:

@@ -7,7 +7,7 @@ A family brings an ``Analyse``: text of one part to its structure. What all of t
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from cortex_assets.documents.decode import Encoding, NotTextError, text_parts
+from cortex_assets.documents.decode import Encoding, NotTextError, is_blank, text_parts
 from cortex_assets.documents.model import ParsedDocument, ParseInput, Structure
 from cortex_assets.tables import Status
 
@@ -30,15 +30,15 @@ def verbatim(source: ParseInput, kind: str, analyse: Analyse) -> Iterator[Parsed
     """Yield a text file as one document, or as parts ``part-0001``... where it is above 4 MiB characters.
 
     The texts joined are the decoded file, character for character. A binary file gives one document of kind ``none``,
-    status ``unsupported``; a file without visible characters one of status ``empty``.
+    status ``unsupported``; a file without visible characters one of status ``empty``, and so for each part.
     """
     try:
         parts = text_parts(source.stream, source.size)
         first = next(parts, None)
-        if first is None or not first[0].strip("\ufeff\0 \t\r\n\f\v"):
+        second = next(parts, None)
+        if first is None or (second is None and is_blank(first[0])):
             yield _empty(source, kind, first)
             return
-        second = next(parts, None)
         if second is None:
             yield _document(first, kind, analyse(first[0], True))
             return
@@ -70,6 +70,9 @@ def _parts(
 def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> ParsedDocument:
     """One part as a document; bytes that could not be read and a family's problem make it partial."""
     text, encoding = part
+    if is_blank(text):
+        reason = "this part of the file has nothing to see in it; the other parts may"
+        return ParsedDocument(text, kind, status=Status.EMPTY, reason=reason, encoding=encoding.name)
     problems = [problem for problem in (analysis.problem, encoding.reason) if problem]
     is_partial = analysis.problem is not None or encoding.bad_bytes > 0
     return ParsedDocument(
@@ -86,6 +89,6 @@ def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> Pars
 
 def _empty(source: ParseInput, kind: str, first: tuple[str, Encoding] | None) -> ParsedDocument:
     """The document of a file with nothing to read in it."""
-    reason = "the file has no bytes" if source.size == 0 else "the file has only white space"
+    reason = "the file has no bytes" if source.size == 0 else "the file has nothing in it that can be seen"
     text, encoding = first if first is not None else ("", Encoding("utf-8"))
     return ParsedDocument(text, kind, status=Status.EMPTY, reason=reason, encoding=encoding.name)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 16 * 1024
 TAIL_BYTES = 4 * 1024
-_ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]+?)(?=PK|[^\w.+-])", re.DOTALL)
+_ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]{1,100}?)(?=PK|[^\w.+-])", re.DOTALL)
 
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")
 _PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")

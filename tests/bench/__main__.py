@@ -1,8 +1,8 @@
 """``python -m tests.bench [PART ...]``: measure, print JSON (figures with target, value and whether it is met).
 
 Without parts: the daily round, search latency and retrieval quality on a small scale of the slow ones. ``all`` adds those
-that take long (an import of 10,000 files, a gigabyte of text, 100,000 tiny files, the real model). ``--quick`` takes 200
-files and small numbers everywhere: a check that the benchmarks work, not a measurement.
+that take long (an import of 10,000 files, a gigabyte of text, 100,000 tiny files, the real model, formats with a large
+log and mailbox). ``--quick`` takes 200 files and small numbers everywhere: a check that the benchmarks work, not a measurement.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import large, latency, models, quality, scenario
+from tests.bench import formats, large, latency, models, quality, scenario
 from tests.bench.corpus import DATA
 from tests.bench.figures import Figure, Part, machine
 from tests.bench.process import CommandFailed
@@ -29,6 +29,8 @@ PARTS: dict[str, Run] = {
     "command": latency.command,
     "model": models.run,
     "quality": quality.run,
+    "formats": formats.run,
+    "formats_whole": formats.whole,
 }
 USUAL = (*scenario.STEPS, "latency", "command", "quality")
 

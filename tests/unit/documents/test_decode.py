@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortex_assets.documents import decode as module
-from cortex_assets.documents.decode import NotTextError, decode, decode_as, text_parts
+from cortex_assets.documents.decode import NotTextError, decode, decode_as, is_blank, text_parts
 
 TEXTS = {
     "english": "Hello world, this is a text.\nSecond line, quite plain.\n",
@@ -159,3 +159,22 @@ def test_memory_does_not_grow_with_the_file() -> None:
     tracemalloc.stop()
     assert total == size
     assert peak < 30 * 1024 * 1024
+
+
+def test_a_legacy_byte_that_the_sample_does_not_show_is_counted_not_fatal() -> None:
+    western = "Où êtes-vous à la plage. ".encode("cp1252") * 30_000
+    decoded = decode(western + b"\x81" + b" end")
+    assert decoded.encoding.name == "cp1252"
+    assert decoded.encoding.bad_bytes == 1
+    assert decoded.text.endswith("\ufffd end")
+
+
+def test_a_high_byte_far_into_one_long_line_is_found() -> None:
+    decoded = decode(b"plain words " * 60_000 + "Straße und Öl".encode("cp1252"))
+    assert decoded.text.endswith("Straße und Öl")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\ufeff", "\u200b\u200b", "\x80", "\x1f\0", "\u00a0\u3000"])
+def test_what_cannot_be_seen_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert not is_blank(text + "a")

@@ -82,7 +82,7 @@ def test_text_is_the_decoded_source(media_type: str, lines: list[str], newline: 
 
 @pytest.mark.parametrize("media_type", FAMILIES)
 def test_empty_and_blank_files_are_said_to_be_empty(media_type: str, parse) -> None:  # type: ignore[no-untyped-def]
-    for raw in (b"", b"\xef\xbb\xbf", b" \r\n\t\n"):
+    for raw in (b"", b"\xef\xbb\xbf", b" \r\n\t\n", "\u200b\u2060".encode(), b"\x1f"):
         document = only(parse(raw, media_type))
         assert document.status is Status.EMPTY and document.reason
 
@@ -103,6 +103,15 @@ def test_large_files_come_in_parts(parse, monkeypatch: pytest.MonkeyPatch) -> No
     assert [document.inner for document in documents[:2]] == ["part-0001", "part-0002"]
     assert documents[1].title == "Book (part 2)"
     assert sum(len(document.structure.headings) for document in documents) == 201
+
+
+def test_what_follows_a_blank_first_part_is_not_lost(parse, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(verbatim, "text_parts", lambda stream, size: text_parts(stream, size, 100))
+    text = "\n" * 250 + "Words at last.\n"
+    documents = parse(text, "text/plain")
+    assert "".join(document.text for document in documents) == text
+    statuses = [document.status for document in documents]
+    assert statuses[:2] == [Status.EMPTY, Status.EMPTY] and statuses[-1] is Status.OK
 
 
 def test_a_fence_goes_on_in_the_next_part(parse, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

@@ -85,3 +85,10 @@ def test_common_text_is_fast() -> None:
     for number in range(1000):
         media_type(head, b"", f"folder/note-{number}.md", 1_000_000)
     assert time.perf_counter() - start < 1.0
+
+
+def test_an_overlong_stated_type_is_not_believed() -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as package:
+        package.writestr("mimetype", "application/" + "x" * 300)
+    assert found(made.getvalue(), "a.odt") == "application/zip"
