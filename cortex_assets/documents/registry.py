@@ -88,6 +88,43 @@ ROUTES = (
             "application/vnd.ms-word.document.macroenabled.12",
         ),
         True,
+        is_container=True,
+    ),
+    Route(
+        "pptx",
+        f"{_PARSERS}.slides:parse_pptx",
+        (
+            "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            "application/vnd.ms-powerpoint.presentation.macroenabled.12",
+        ),
+        True,
+        is_container=True,
+    ),
+    Route(
+        "xlsx",
+        f"{_PARSERS}.sheets:parse_xlsx",
+        (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "application/vnd.ms-excel.sheet.macroenabled.12",
+        ),
+        True,
+        is_container=True,
+    ),
+    Route("xls", f"{_PARSERS}.sheets_binary:parse_xls", ("application/vnd.ms-excel",), True, ("python-calamine",)),
+    Route(
+        "xlsb",
+        f"{_PARSERS}.sheets_binary:parse_xlsb",
+        ("application/vnd.ms-excel.sheet.binary.macroenabled.12",),
+        True,
+        ("python-calamine",),
+    ),
+    Route(
+        "ole",
+        f"{_PARSERS}.ole:parse_ole",
+        ("application/x-ole-storage", "application/msword", "application/vnd.ms-powerpoint"),
+        True,
+        ("msoffcrypto-tool", "olefile"),
+        is_container=True,
     ),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
