@@ -64,6 +64,7 @@ class Route:
 
 
 _PARSERS = "cortex_assets.documents.parsers"
+_ODF = "application/vnd.oasis.opendocument"
 
 ROUTES = (
     Route(
@@ -118,6 +119,16 @@ ROUTES = (
         True,
         ("python-calamine",),
     ),
+    Route("ods", f"{_PARSERS}.sheets_ods:parse_ods", (f"{_ODF}.spreadsheet", f"{_ODF}.spreadsheet-template"), True),
+    Route(
+        "odt",
+        f"{_PARSERS}.opendocument:parse_odt",
+        (f"{_ODF}.text", f"{_ODF}.text-template", f"{_ODF}.text-master", f"{_ODF}.text-web"),
+        True,
+    ),
+    Route("odp", f"{_PARSERS}.opendocument:parse_odp", (f"{_ODF}.presentation", f"{_ODF}.presentation-template"), True),
+    Route("rtf", f"{_PARSERS}.rtf:parse_rtf", ("application/rtf",), True),
+    Route("epub", f"{_PARSERS}.epub:parse_epub", ("application/epub+zip",), True, ("selectolax",)),
     Route(
         "ole",
         f"{_PARSERS}.ole:parse_ole",

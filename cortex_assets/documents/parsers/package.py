@@ -31,6 +31,8 @@ _STRICT = re.compile(
     rb"http://purl\.oclc\.org/ooxml/(officeDocument|wordprocessingml|spreadsheetml|presentationml|drawingml)/"
 )
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_.:-]{1,40})")
+_BARE_DOCTYPE = re.compile(rb"<!DOCTYPE[^\[\]<>]{0,500}>")
+"""One that only names its kind; nothing is loaded from there."""
 _PLAIN_ENCODING = re.compile(rb"(?i)utf-?8|us-ascii|ascii|iso-8859-\d{1,2}|windows-125\d|cp125\d|latin-?1")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -247,6 +249,8 @@ def checked_xml(name: str, raw: bytes) -> bytes:
     declared = _DECLARED.match(raw.removeprefix(b"\xef\xbb\xbf"))
     if declared is not None and not _PLAIN_ENCODING.fullmatch(declared[1]):
         raise PackageError(f"{_short(name)} is in an encoding that office programs do not write: not read")
+    if b"<!DOCTYPE" in raw:
+        raw = _BARE_DOCTYPE.sub(b"", raw, count=1)
     if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
         raise PackageError(f"{_short(name)} declares a document type or entities, which it has no need of: not read")
     if b"purl.oclc.org/ooxml" in raw:
