@@ -192,9 +192,7 @@ class MarkupText:
 
     def structure(self) -> Structure:
         """Headings, blocks, links and places so far."""
-        return Structure(
-            tuple(self._headings), (), tuple(self._blocks), tuple(self._links), tuple(self._places)
-        )
+        return Structure(tuple(self._headings), (), tuple(self._blocks), tuple(self._links), tuple(self._places))
 
     def _taken(self) -> str:
         line = _SPACES.sub(" ", _CONTROL.sub("", "".join(self._line))).strip()

@@ -141,9 +141,11 @@ def _by_magic(head: bytes, tail: bytes, path: str, size: int) -> str | None:
 def _zip_kind(head: bytes, tail: bytes, path: str, size: int) -> str:
     """What a ZIP archive holds, by its member names: Office, OpenDocument, EPUB, Java, else a plain archive."""
     stated = _ZIP_MIMETYPE.match(head)
-    if stated is not None:
-        return stated[1].decode("ascii")
     suffix = PurePosixPath(path).suffix.lower()
+    if stated is not None:
+        media = stated[1].decode("ascii")
+        if suffix not in ODF_SUFFIXES or media in ODF_SUFFIXES.values():
+            return media
     names = _zip_names(head, tail, size)
     if any(name == b"[Content_Types].xml" for name in names) or b"[Content_Types].xml" in head:
         if b"xl/workbook.bin" in names:
@@ -152,6 +154,8 @@ def _zip_kind(head: bytes, tail: bytes, path: str, size: int) -> str:
             if any(name.startswith(folder) for name in names):
                 return media
         return OOXML_SUFFIXES.get(suffix, "application/zip")
+    if suffix in OOXML_SUFFIXES and any(name.startswith(folder) for folder, _ in OOXML_FOLDERS for name in names):
+        return OOXML_SUFFIXES[suffix]
     if suffix in ODF_SUFFIXES and not _ODF_MEMBERS.isdisjoint(names):
         return ODF_SUFFIXES[suffix]
     if any(name == b"META-INF/MANIFEST.MF" for name in names):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from cortex_assets.documents.markup_text import Cell, MarkupText
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
-from cortex_assets.documents.parsers.drawing import C, DGM, write_graphic
+from cortex_assets.documents.parsers.drawing import DGM, C, write_graphic
 from cortex_assets.documents.parsers.ooxml import (
     FALLBACK,
     R,

@@ -47,7 +47,9 @@ def write_table(out: MarkupText, table: ElementTree.Element) -> None:
                 continue
             text = " ".join(one_line(paragraph) for paragraph in cell.iter(A + "p")).strip()
             columns = min(max(1, whole_number(cell.get("gridSpan"))), 100)
-            cells.append(Cell(text, is_header and not rows, columns, min(max(1, whole_number(cell.get("rowSpan"))), 100)))
+            cells.append(
+                Cell(text, is_header and not rows, columns, min(max(1, whole_number(cell.get("rowSpan"))), 100))
+            )
         rows.append(cells)
     while rows and not rows[0]:
         rows.pop(0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from cortex_assets.documents.decode import NotTextError, decode_as
 from cortex_assets.documents.model import Heading, Parsed, ParsedDocument, ParseInput, Place, Structure
 from cortex_assets.documents.parsers.html import html_document
-from cortex_assets.documents.parsers.ooxml import judged, one_line, parse_package
+from cortex_assets.documents.parsers.ooxml import attribute, judged, one_line, parse_package
 from cortex_assets.documents.parsers.package import Package, PackageError, resolved
 from cortex_assets.documents.parts import in_parts, shifted
 
@@ -56,7 +56,9 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
     book = _book(package)
     protected = _protected(package)
     if protected and any(chapter in protected for chapter in book.chapters):
-        reason = "encrypted EPUB (DRM): its chapters are protected; get a copy without protection from where it was bought"
+        reason = (
+            "encrypted EPUB (DRM): its chapters are protected; get a copy without protection from where it was bought"
+        )
         raise PackageError(reason)
     texts: list[str] = []
     structures: list[Structure] = []
@@ -106,7 +108,7 @@ def _book(package: Package) -> _Book:
     ]
     if not chapters:
         chapters = [target for target, media, _ in items.values() if "html" in media]
-    ncx = items.get(spine.get("toc", "") if spine is not None else "", ("", "", ""))[0]
+    ncx = items.get(attribute(spine, "toc"), ("", "", ""))[0]
     ncx = ncx or next((target for target, media, _ in items.values() if media == "application/x-dtbncx+xml"), "")
     titles = _navigation_titles(package, navigation) or _ncx_titles(package, ncx)
     title = one_line(root.find(f"{_OPF}metadata/{_DC}title"))
@@ -149,7 +151,7 @@ def _navigation_titles(package: Package, part: str) -> dict[str, str]:
     if not part or part not in package:
         return {}
     try:
-        text = _markup(package.bytes(part, MAX_CHAPTER_BYTES))
+        text = _markup(package.content(part, MAX_CHAPTER_BYTES))
     except (PackageError, NotTextError):
         return {}
     folder = posixpath.dirname(part)
@@ -181,7 +183,7 @@ def _chapter(package: Package, part: str, title: str) -> ParsedDocument:
     """
     if posixpath.splitext(part)[1].lower() in (".svg", ".jpg", ".jpeg", ".png", ".gif"):
         return ParsedDocument("", "book")
-    document = html_document(_markup(package.bytes(part, MAX_CHAPTER_BYTES)))
+    document = html_document(_markup(package.content(part, MAX_CHAPTER_BYTES)))
     structure = replace(document.structure, links=tuple(filter(_is_outside, document.structure.links)))
     if not document.text or structure.headings or not title:
         return replace(document, structure=structure)

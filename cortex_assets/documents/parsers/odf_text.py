@@ -24,7 +24,19 @@ MAX_REPEATED = 100
 _MAX_PARENTS = 20
 _SHAPES = frozenset(
     DRAW + name
-    for name in ("frame", "custom-shape", "rect", "ellipse", "circle", "polygon", "path", "line", "connector", "g", "caption")
+    for name in (
+        "frame",
+        "custom-shape",
+        "rect",
+        "ellipse",
+        "circle",
+        "polygon",
+        "path",
+        "line",
+        "connector",
+        "g",
+        "caption",
+    )
 )
 _LEFT_OUT = frozenset(
     {

@@ -17,6 +17,8 @@ from cortex_assets.tables import Status
 
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_PROBLEM_CHARS = 75
+"""Of each of two problems: with a remedy they are the 200 characters of a reason."""
 _EMBEDDED = re.compile(r"(?:^|/)embeddings/[^/]+$", re.IGNORECASE)
 
 Read = Callable[[Package, ParseInput], Iterator[Parsed]]
@@ -56,15 +58,20 @@ def judged(document: ParsedDocument, package: Package, empty: str) -> ParsedDocu
         package: with what could not be read.
         empty: why there is no text, where nothing was wrong.
     """
-    problems = [problem for problem in (document.reason, *package.problems) if problem]
-    said = "; ".join(dict.fromkeys(problems[:4]))
+    problems = list(dict.fromkeys(problem for problem in (document.reason, *package.problems) if problem))
+    more = f" (and {len(problems) - 2} more problems)" if len(problems) > 2 else ""
+    said = "; ".join(_short(problem) for problem in problems[:2]) + more
     if not document.text:
         status = Status.FAILED if problems else Status.EMPTY
-        reason = f"{said}; no text could be read: restore it from a copy" if problems else empty
+        reason = f"{said}; no text: restore it from a copy" if problems else empty
         return replace(document, text="", structure=Structure(), status=status, reason=reason)
     if problems:
-        return replace(document, status=Status.PARTIAL, reason=f"{said}; restore it from a copy, or open and save it")
+        return replace(document, status=Status.PARTIAL, reason=f"{said}; restore it from a copy")
     return document
+
+
+def _short(problem: str) -> str:
+    return problem if len(problem) <= _PROBLEM_CHARS else problem[: _PROBLEM_CHARS - 1] + "…"
 
 
 def embedded_documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
@@ -79,7 +86,7 @@ def embedded_documents(package: Package, source: ParseInput) -> Iterator[Parsed]
             yield members.refused(name, refusal)
             continue
         try:
-            raw = package.bytes(name, source.options.limits.member_bytes)
+            raw = package.content(name, source.options.limits.member_bytes)
         except PackageError as error:
             yield members.refused(name, str(error), error.status)
             continue

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -129,7 +129,7 @@ class Package:
                 raise PackageError(f"{_short(name)} unpacks to more than {limit:,} bytes: not read", Status.TOO_LARGE)
             yield block
 
-    def bytes(self, name: str, limit: int = MAX_TREE_BYTES) -> bytes:
+    def content(self, name: str, limit: int = MAX_TREE_BYTES) -> bytes:
         """All bytes of a part; see ``blocks``."""
         return b"".join(self.blocks(name, limit))
 
@@ -139,7 +139,7 @@ class Package:
         Raises:
             PackageError: there is no such part, it is too large, has a document type, or is no XML.
         """
-        raw = self.bytes(name)
+        raw = self.content(name)
         if raw.count(b"<") > MAX_TREE_TAGS:
             raise PackageError(f"{_short(name)} has more than {MAX_TREE_TAGS:,} tags: split the file", Status.TOO_LARGE)
         return self._parsed(name, checked_xml(name, raw))
@@ -151,7 +151,7 @@ class Package:
         try:
             return self.tree(name)
         except PackageError as error:
-            self.problems.append(str(error))
+            self._note(str(error), name)
             return None
 
     def relations(self, name: str) -> dict[str, Relation]:
@@ -218,7 +218,7 @@ class Package:
             if passed > done:
                 yield block[max(0, len(block) - (passed - done)) :]
         if self._zip is not None or not loose.is_whole(actual):
-            self._note(f"{_short(actual)} is damaged")
+            self._note(f"{_short(actual)} is damaged", actual)
 
     def _parsed(self, name: str, raw: bytes) -> ElementTree.Element:
         try:
@@ -228,11 +228,12 @@ class Package:
             if root is None:
                 place = f"line {error.position[0]}"
                 raise PackageError(f"damaged {self.what}: {_short(name)} is no XML at {place}") from error
-            self._note(f"{_short(name)} is damaged at line {error.position[0]}, what follows is missing")
+            self._note(f"{_short(name)} is damaged at line {error.position[0]}, the rest is missing", name)
             return root
 
-    def _note(self, problem: str) -> None:
-        if problem not in self.problems:
+    def _note(self, problem: str, part: str) -> None:
+        """Note what is wrong with a part, once."""
+        if not any(_short(part) in noted for noted in self.problems):
             self.problems.append(problem)
 
 
@@ -267,12 +268,12 @@ def resolved(folder: str, target: str) -> str:
 
 def _beginning(raw: bytes) -> ElementTree.Element | None:
     """The tree of XML that breaks off, as far as it goes; None where not even its first element begins."""
-    parser = ElementTree.XMLPullParser(("start",))
+    parser: ElementTree.XMLPullParser[Any] = ElementTree.XMLPullParser(("start",))
     root: ElementTree.Element | None = None
     for start in range(0, len(raw), _BLOCK):
         try:
             parser.feed(raw[start : start + _BLOCK])
-            for _, element in parser.read_events():
+            for _, element in cast("Iterator[tuple[str, ElementTree.Element]]", parser.read_events()):
                 root = element if root is None else root
         except ElementTree.ParseError:
             break

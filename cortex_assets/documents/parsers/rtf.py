@@ -63,12 +63,12 @@ def parse_rtf(source: ParseInput) -> Iterator[ParsedDocument]:
 
 @dataclass(slots=True)
 class _State:
-    """What a group inherits, and gives back when it ends.
+    r"""What a group inherits, and gives back when it ends.
 
     Attributes:
         destination: what its text is for; empty for the document's text.
         codec: of its bytes.
-        unicode_skip: how many characters stand in for a ``\\u`` one.
+        unicode_skip: how many characters stand in for a ``\u`` one.
         is_unseen: whether it is hidden or deleted.
         in_table, level, style, is_item: of its paragraph.
     """

@@ -56,7 +56,9 @@ KEPT = frozenset({"title", "fldinst", "footnote", "annotation", "atnauthor", "li
 RUNNING = frozenset({"header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf"})
 TABLES = frozenset({"fonttbl", "stylesheet", "info"})
 """Destinations that are looked into, but whose text is none of the document's."""
-WITHIN = frozenset({"shpinst", "shptxt", "ud", "fldrslt", "result", "shp", "field", "do", "dptxbxtext", "nesttableprops"})
+WITHIN = frozenset(
+    {"shpinst", "shptxt", "ud", "fldrslt", "result", "shp", "field", "do", "dptxbxtext", "nesttableprops"}
+)
 """Destinations that stand in the text though they may be marked as ones that a reader can ignore."""
 IGNORED = frozenset(
     {

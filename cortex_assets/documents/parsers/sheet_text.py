@@ -133,9 +133,7 @@ class WorkbookText:
     def _part(self, is_last: bool = False) -> ParsedDocument:
         """Give off the text so far."""
         self._close_sheet()
-        structure = Structure(
-            tuple(self._headings), (), tuple(self._blocks), tuple(self._links), tuple(self._places)
-        )
+        structure = Structure(tuple(self._headings), (), tuple(self._blocks), tuple(self._links), tuple(self._places))
         title, inner = self._title, ""
         if self._parts or not is_last:
             self._parts += 1

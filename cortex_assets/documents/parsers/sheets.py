@@ -35,6 +35,7 @@ MAX_LINKS = 5000
 _MERGES_BYTES = 64 * 1024 * 1024
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _THREADED = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
+_SHEET_PART = re.compile(r"xl/worksheets/sheet\d{1,6}\.xml")
 _CELL = re.compile(r"[A-Z]{1,3}\d{1,7}")
 
 
@@ -53,13 +54,13 @@ class _SheetPart:
 
 
 def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
-    main = package.main_part("xl/workbook.xml")
+    main = _main_part(package)
     if main.lower().endswith(".bin"):
         yield from binary_documents(source, "XLSB")
         return
-    root = package.tree(main)
+    root = package.tree(main) if main in package else ElementTree.Element("none")
     relations = package.relations(main)
-    sheets = _sheets(root, relations)
+    sheets = _sheets(root, relations) or _loose_sheets(package)
     book = _book(package, relations, posixpath.dirname(main), root)
     out = WorkbookText(package.title())
     reading = _Reading(package, book, out)
@@ -70,6 +71,31 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
     last = replace(out.last(), page_count=len(sheets))
     yield judged(reading.told(last), package, "the sheets have no cells with values")
     yield from embedded_documents(package, source)
+
+
+def _main_part(package: Package) -> str:
+    """The workbook part; the name of a missing one, where sheets can be read without it.
+
+    Raises:
+        PackageError: there is neither.
+    """
+    try:
+        return package.main_part("xl/workbook.xml")
+    except PackageError as error:
+        if not _loose_sheets(package):
+            raise
+        package.problems.append(f"{error}: names of sheets are missing")
+        return "xl/workbook.xml"
+
+
+def _loose_sheets(package: Package) -> list[_SheetPart]:
+    """The sheets that are there, by file name, for a workbook that does not name them."""
+    names = [name for name in package.names if _SHEET_PART.fullmatch(name)]
+    names.sort(key=lambda name: (len(name), name))
+    return [
+        _SheetPart(Sheet(number, posixpath.basename(name)[:-4], False), name, "worksheet")
+        for number, name in enumerate(names, 1)
+    ]
 
 
 class _Reading:
@@ -91,6 +117,8 @@ class _Reading:
         except (SheetError, PackageError) as error:
             self._package.problems.append(f"sheet {sheet.sheet.number}: {error}")
         self._formulas += rows.formulas_without_value
+        if rows.strings_missing:
+            self._package.problems.append(f"sheet {sheet.sheet.number}: {rows.strings_missing:,} texts are missing")
         lines = list(_attached(self._package, relations))
         self._has_cells = self._has_cells or bool(lines)
         self._out.lines(lines)
@@ -129,12 +157,18 @@ class _Reading:
         """The blocks of a sheet's part, and its merged cells where the part is not too large to look for them first."""
         if sheet.kind != "worksheet":
             return iter((b"<none/>",)), self._book, []
-        if not sheet.part or sheet.part not in self._package:
-            return self._package.blocks(sheet.part), self._book, []
+        if sheet.part not in self._package:
+            return _missing(), self._book, []
         if self._package.size(sheet.part)[0] > _MERGES_BYTES:
             return self._package.blocks(sheet.part), self._book, []
         blocks = list(self._package.blocks(sheet.part))
         return iter(blocks), self._book, merges_in(b"".join(blocks)[-_MERGES_BYTES:])
+
+
+def _missing() -> Iterator[bytes]:
+    """The bytes of a part that is not there."""
+    yield from ()
+    raise SheetError("its cells are missing from the file")
 
 
 def _sheets(root: ElementTree.Element, relations: dict[str, Relation]) -> list[_SheetPart]:

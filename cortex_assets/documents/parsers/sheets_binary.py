@@ -12,9 +12,12 @@ from typing import Any
 
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parsers.number_format import plain_number
-from cortex_assets.documents.parsers.ole import MAGIC, decrypted, stream_names
+from cortex_assets.documents.parsers.ole import MAGIC, decrypted, parse_ole, stream_names
 from cortex_assets.documents.parsers.sheet_text import TEXT, VALUE, CellValue, Row, Sheet, WorkbookText, clean_cell
 from cortex_assets.tables import Status
+
+_OPENING = "workbook"
+"""The unit that opening is: the library reads all cells of an XLS file then."""
 
 
 def parse_xls(source: ParseInput) -> Iterator[Parsed]:
@@ -23,8 +26,6 @@ def parse_xls(source: ParseInput) -> Iterator[Parsed]:
     if source.stream.read(8) == MAGIC:
         names = stream_names(source.stream) or set()
         if "encryptedpackage" in names:
-            from cortex_assets.documents.parsers.ole import parse_ole
-
             yield from parse_ole(source)
             return
     source.stream.seek(0)
@@ -40,6 +41,11 @@ def binary_documents(source: ParseInput, what: str) -> Iterator[Parsed]:
     """The documents of a workbook that calamine reads."""
     import python_calamine as calamine
 
+    if _OPENING in source.options.avoid:
+        reason = f"the {what} cannot be opened ({source.options.avoid[_OPENING]}): open it and save it as .xlsx"
+        yield ParsedDocument("", "sheet", status=Status.QUARANTINED, reason=reason)
+        return
+    yield Mark(_OPENING)
     source.stream.seek(0)
     raw = source.stream.read()
     try:

@@ -9,8 +9,8 @@ from itertools import groupby
 from xml.parsers import expat
 
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
-from cortex_assets.documents.parsers.opendocument import meta_title, refuse_encrypted
 from cortex_assets.documents.parsers.ooxml import judged, parse_package, whole_number
+from cortex_assets.documents.parsers.opendocument import meta_title, refuse_encrypted
 from cortex_assets.documents.parsers.package import Package, PackageError
 from cortex_assets.documents.parsers.sheet_text import (
     TEXT,
@@ -55,7 +55,9 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
         package.problems.append(f"content.xml: {error}")
     has_cells = reader.cells > 0 or out.has_parts()
     if out.rows_left_out:
-        package.problems.append(f"{out.rows_left_out:,} rows are left out: the text is at its limit; split the workbook")
+        package.problems.append(
+            f"{out.rows_left_out:,} rows are left out: the text is at its limit; split the workbook"
+        )
     if reader.repeats_left_out:
         package.problems.append(f"{reader.repeats_left_out:,} rows that repeat the one above are left out")
     last: ParsedDocument = replace(out.last(), page_count=reader.sheets)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from cortex_assets.documents.markup_text import MarkupText
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
-from cortex_assets.documents.parsers.drawing import A, C, DGM, write_graphic, write_runs
+from cortex_assets.documents.parsers.drawing import DGM, A, C, write_graphic, write_runs
 from cortex_assets.documents.parsers.ooxml import (
     FALLBACK,
     R,
@@ -29,6 +29,7 @@ MAX_COMMENTS = 5000
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _P188 = "{http://schemas.microsoft.com/office/powerpoint/2018/8/main}"
 _TITLES = ("title", "ctrTitle")
+_SLIDE_PART = re.compile(r"ppt/slides/slide\d{1,6}\.xml")
 _DULL_TITLE = re.compile(r"(?i)(?:power ?point|microsoft).{0,40}|(?:slide|folie|diapositiv[ae]) ?1|untitled")
 _SAME_EVERYWHERE = frozenset({"sldNum", "dt", "ftr", "hdr", "sldImg"})
 _GRAPHICS = frozenset({A + "tbl", C + "chart", DGM + "relIds"})
@@ -40,7 +41,7 @@ def parse_pptx(source: ParseInput) -> Iterator[Parsed]:
 
 
 def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
-    main = package.main_part("ppt/presentation.xml")
+    main = _main_part(package)
     slides = _slide_parts(package, main)
     authors = _authors(package, main)
     out = MarkupText()
@@ -80,6 +81,26 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
     yield from embedded_documents(package, source)
 
 
+def _main_part(package: Package) -> str:
+    """The presentation part; the name of a missing one, where slides can be read without it.
+
+    Raises:
+        PackageError: there is neither.
+    """
+    try:
+        return package.main_part("ppt/presentation.xml")
+    except PackageError:
+        if not _loose_slides(package):
+            raise
+        return "ppt/presentation.xml"
+
+
+def _loose_slides(package: Package) -> list[str]:
+    """The slides that are there, by file name, for a presentation that does not list them."""
+    names = [name for name in package.names if _SLIDE_PART.fullmatch(name)]
+    return sorted(names, key=lambda name: (len(name), name))
+
+
 def _slide_parts(package: Package, main: str) -> list[str | None]:
     """Parts of the slides in show order; None for one that is missing. Without a list, the slides that are there."""
     relations = package.relations(main)
@@ -89,9 +110,9 @@ def _slide_parts(package: Package, main: str) -> list[str | None]:
         relation = relations.get(node.get(R + "id", ""))
         found.append(relation.target if relation is not None and relation.target in package else None)
     if not any(found):
-        names = [name for name in package.names if name.lower().startswith("ppt/slides/slide")]
-        found = list(sorted(names, key=lambda name: (len(name), name))) or found
-        if found and package.problems == []:
+        loose = _loose_slides(package)
+        found = [*loose] or found
+        if loose:
             package.problems.append("the list of slides is missing: their order is by file name")
     if len(found) > MAX_SLIDES:
         package.problems.append(f"{len(found) - MAX_SLIDES} slides are left out, the limit is {MAX_SLIDES}")

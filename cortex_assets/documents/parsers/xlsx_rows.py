@@ -77,7 +77,11 @@ def merges_in(raw: bytes) -> list[Merge]:
 
 
 class XlsxRows:
-    """Reads one worksheet; iterate over ``rows()`` once, then look at ``formulas_without_value``.
+    """Reads one worksheet; iterate over ``rows()`` once, then look at what was missing.
+
+    Attributes:
+        formulas_without_value: cells that show their formula.
+        strings_missing: cells whose text is not in the workbook.
 
     Args:
         blocks: the part's bytes.
@@ -86,7 +90,7 @@ class XlsxRows:
     """
 
     def __init__(self, blocks: Iterable[bytes], book: Book, merges: list[Merge]) -> None:
-        self.formulas_without_value = 0
+        self.formulas_without_value = self.strings_missing = 0
         self._blocks = blocks
         self._book = book
         self._merges = deque(merges)
@@ -189,7 +193,9 @@ class XlsxRows:
             return (self._column, clean_cell(f"={self._formula}"), VALUE)
         book = self._book
         if kind == "s":
-            text = book.strings[int(raw)] if raw.isdigit() and int(raw) < len(book.strings) else ""
+            known = raw.isdigit() and len(raw) < 10 and int(raw) < len(book.strings)
+            self.strings_missing += not known
+            text = book.strings[int(raw)] if known else ""
         elif kind in ("str", "inlineStr"):
             text = clean_cell(unescaped(raw))
         elif kind == "b":
