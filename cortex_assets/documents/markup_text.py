@@ -7,7 +7,7 @@ Characters are never escaped: what the document says is what is stored. Walking 
 import re
 from dataclasses import dataclass
 
-from cortex_assets.documents.model import Block, Heading, Structure
+from cortex_assets.documents.model import Block, Heading, Place, Structure
 
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\ufeff\ud800-\udfff]")
@@ -34,6 +34,8 @@ class MarkupText:
         self._headings: list[Heading] = []
         self._blocks: list[Block] = []
         self._links: dict[str, None] = {}
+        self._places: list[Place] = []
+        self._place: tuple[str, int] | None = None
         self._heading_level: int | None = None
         self._code: list[str] | None = None
         self._code_language: str | None = None
@@ -52,6 +54,25 @@ class MarkupText:
     def link(self, target: str) -> None:
         """Note a link's target; its words come as ``words``."""
         self._links[target[:2000]] = None
+
+    def open_place(self, label: str) -> None:
+        """Begin a span with a name of its own (a slide, a chapter); it ends the one before."""
+        self.close_place()
+        self._place = (label, self._size)
+
+    def close_place(self) -> None:
+        """End the open span; one without text leaves nothing."""
+        self.end_block()
+        if self._place is None:
+            return
+        (label, before), self._place = self._place, None
+        if self._size > before:
+            self._places.append(Place(label, before + 2 if before else 0, self._size))
+
+    def has_place_text(self) -> bool:
+        """Whether there is text in the open span so far."""
+        self.end_block()
+        return self._place is not None and self._size > self._place[1]
 
     def line_break(self) -> None:
         """End a line within a paragraph."""
@@ -170,8 +191,8 @@ class MarkupText:
         return " ".join(self.text().split())
 
     def structure(self) -> Structure:
-        """Headings, blocks and links so far."""
-        return Structure(tuple(self._headings), (), tuple(self._blocks), tuple(self._links))
+        """Headings, blocks, links and places so far."""
+        return Structure(tuple(self._headings), (), tuple(self._blocks), tuple(self._links), tuple(self._places))
 
     def _taken(self) -> str:
         line = _SPACES.sub(" ", _CONTROL.sub("", "".join(self._line))).strip()

@@ -64,6 +64,7 @@ class Route:
 
 
 _PARSERS = "cortex_assets.documents.parsers"
+_ODF = "application/vnd.oasis.opendocument"
 
 ROUTES = (
     Route(
@@ -88,6 +89,53 @@ ROUTES = (
             "application/vnd.ms-word.document.macroenabled.12",
         ),
         True,
+        is_container=True,
+    ),
+    Route(
+        "pptx",
+        f"{_PARSERS}.slides:parse_pptx",
+        (
+            "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            "application/vnd.ms-powerpoint.presentation.macroenabled.12",
+        ),
+        True,
+        is_container=True,
+    ),
+    Route(
+        "xlsx",
+        f"{_PARSERS}.sheets:parse_xlsx",
+        (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "application/vnd.ms-excel.sheet.macroenabled.12",
+        ),
+        True,
+        is_container=True,
+    ),
+    Route("xls", f"{_PARSERS}.sheets_binary:parse_xls", ("application/vnd.ms-excel",), True, ("python-calamine",)),
+    Route(
+        "xlsb",
+        f"{_PARSERS}.sheets_binary:parse_xlsb",
+        ("application/vnd.ms-excel.sheet.binary.macroenabled.12",),
+        True,
+        ("python-calamine",),
+    ),
+    Route("ods", f"{_PARSERS}.sheets_ods:parse_ods", (f"{_ODF}.spreadsheet", f"{_ODF}.spreadsheet-template"), True),
+    Route(
+        "odt",
+        f"{_PARSERS}.opendocument:parse_odt",
+        (f"{_ODF}.text", f"{_ODF}.text-template", f"{_ODF}.text-master", f"{_ODF}.text-web"),
+        True,
+    ),
+    Route("odp", f"{_PARSERS}.opendocument:parse_odp", (f"{_ODF}.presentation", f"{_ODF}.presentation-template"), True),
+    Route("rtf", f"{_PARSERS}.rtf:parse_rtf", ("application/rtf",), True),
+    Route("epub", f"{_PARSERS}.epub:parse_epub", ("application/epub+zip",), True, ("selectolax",)),
+    Route(
+        "ole",
+        f"{_PARSERS}.ole:parse_ole",
+        ("application/x-ole-storage", "application/msword", "application/vnd.ms-powerpoint"),
+        True,
+        ("msoffcrypto-tool", "olefile"),
+        is_container=True,
     ),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())

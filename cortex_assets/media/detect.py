@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from cortex_assets.media.types import (
     BINARY,
+    BINARY_WORKBOOK,
+    DAMAGED_SUFFIXES,
     EMPTY,
     MAGIC,
     MAGIKA_TYPES,
     NAMES,
+    ODF_SUFFIXES,
     OLE_SUFFIXES,
     OOXML_FOLDERS,
     OOXML_SUFFIXES,
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 16 * 1024
 TAIL_BYTES = 4 * 1024
-_ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]{1,100}?)(?=PK|[^\w.+-])", re.DOTALL)
+_ZIP_MIMETYPE = re.compile(
+    rb"PK\x03\x04.{26}mimetype.{0,40}?(application/[\w.+-]{1,100}?)(?=PK|[^\w.+-]|$)", re.DOTALL
+)
 
+_ODF_MEMBERS = frozenset({b"META-INF/manifest.xml", b"META-INF/container.xml", b"content.xml", b"mimetype"})
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")
 _PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")
 _GENERIC = frozenset({TEXT, "text/x-log"})
@@ -62,7 +68,7 @@ def media_type(head: bytes, tail: bytes, path: str, size: int) -> str:
     if magic is not None:
         return magic
     if not is_text(head):
-        return _by_magika(head, tail, is_binary=True)
+        return DAMAGED_SUFFIXES.get(PurePosixPath(path).suffix.lower()) or _by_magika(head, tail, is_binary=True)
     if by_name is None or by_name in _GENERIC:
         content = _by_text(head)
         if content is not None:
@@ -137,15 +143,23 @@ def _by_magic(head: bytes, tail: bytes, path: str, size: int) -> str | None:
 def _zip_kind(head: bytes, tail: bytes, path: str, size: int) -> str:
     """What a ZIP archive holds, by its member names: Office, OpenDocument, EPUB, Java, else a plain archive."""
     stated = _ZIP_MIMETYPE.match(head)
-    if stated is not None:
-        return stated[1].decode("ascii")
     suffix = PurePosixPath(path).suffix.lower()
+    if stated is not None:
+        media = stated[1].decode("ascii")
+        if suffix not in ODF_SUFFIXES or media in ODF_SUFFIXES.values():
+            return media
     names = _zip_names(head, tail, size)
     if any(name == b"[Content_Types].xml" for name in names) or b"[Content_Types].xml" in head:
+        if b"xl/workbook.bin" in names:
+            return BINARY_WORKBOOK
         for folder, media in OOXML_FOLDERS:
             if any(name.startswith(folder) for name in names):
                 return media
         return OOXML_SUFFIXES.get(suffix, "application/zip")
+    if suffix in OOXML_SUFFIXES and any(name.startswith(folder) for folder, _ in OOXML_FOLDERS for name in names):
+        return OOXML_SUFFIXES[suffix]
+    if suffix in ODF_SUFFIXES and not _ODF_MEMBERS.isdisjoint(names):
+        return ODF_SUFFIXES[suffix]
     if any(name == b"META-INF/MANIFEST.MF" for name in names):
         return "application/java-archive"
     return "application/zip"

@@ -49,20 +49,37 @@ MAGIC = (
 )
 OLE_SUFFIXES = {
     ".doc": "application/msword",
+    ".dot": "application/msword",
     ".xls": "application/vnd.ms-excel",
+    ".xlt": "application/vnd.ms-excel",
     ".ppt": "application/vnd.ms-powerpoint",
+    ".pps": "application/vnd.ms-powerpoint",
+    ".pot": "application/vnd.ms-powerpoint",
     ".msg": "application/vnd.ms-outlook",
 }
+_WORD = f"{_OOXML}.wordprocessingml.document"
+_SHEET = f"{_OOXML}.spreadsheetml.sheet"
+_SLIDES = f"{_OOXML}.presentationml.presentation"
+BINARY_WORKBOOK = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
 OOXML_SUFFIXES = {
-    ".docx": f"{_OOXML}.wordprocessingml.document",
-    ".xlsx": f"{_OOXML}.spreadsheetml.sheet",
-    ".pptx": f"{_OOXML}.presentationml.presentation",
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), _WORD),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), _SHEET),
+    **dict.fromkeys((".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), _SLIDES),
+    ".xlsb": BINARY_WORKBOOK,
 }
-OOXML_FOLDERS = (
-    (b"word/", OOXML_SUFFIXES[".docx"]),
-    (b"xl/", OOXML_SUFFIXES[".xlsx"]),
-    (b"ppt/", OOXML_SUFFIXES[".pptx"]),
-)
+OOXML_FOLDERS = ((b"word/", _WORD), (b"xl/", _SHEET), (b"ppt/", _SLIDES))
+ODF_SUFFIXES = {
+    ".odt": "application/vnd.oasis.opendocument.text",
+    ".ott": "application/vnd.oasis.opendocument.text-template",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".ots": "application/vnd.oasis.opendocument.spreadsheet-template",
+    ".odp": "application/vnd.oasis.opendocument.presentation",
+    ".otp": "application/vnd.oasis.opendocument.presentation-template",
+    ".epub": "application/epub+zip",
+}
+"""Zip files that say in their first member what they are; told by suffix where that member is missing."""
+DAMAGED_SUFFIXES = {**OOXML_SUFFIXES, **ODF_SUFFIXES, **OLE_SUFFIXES}
+"""Binary files of no known kind under one of these names: their parser says what is wrong with them."""
 TYPES = {
     "text/plain": (
         ".txt .text .asc .srt .vtt .po .pot .gitignore .gitattributes .dockerignore "

@@ -1,0 +1,130 @@
+"""Tables of RTF: character sets, destinations, and control words that stand for a character.
+
+How they are read is ``rtf``'s.
+"""
+
+CHARSETS = {
+    0: "cp1252",
+    2: "cp1252",
+    77: "mac_roman",
+    78: "cp932",
+    79: "cp949",
+    80: "cp936",
+    81: "cp950",
+    83: "cp1255",
+    84: "cp1256",
+    85: "cp1253",
+    86: "cp1254",
+    87: "cp874",
+    88: "cp1250",
+    89: "mac_cyrillic",
+    128: "cp932",
+    129: "cp949",
+    130: "johab",
+    134: "gbk",
+    136: "cp950",
+    161: "cp1253",
+    162: "cp1254",
+    163: "cp1258",
+    177: "cp1255",
+    178: "cp1256",
+    186: "cp1257",
+    204: "cp1251",
+    222: "cp874",
+    238: "cp1250",
+    254: "cp437",
+    255: "cp850",
+}
+"""Codecs by ``\\fcharset`` of a font."""
+CODE_PAGES = {"ansi": "cp1252", "mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
+CHARACTERS = {
+    "tab": "\t",
+    "emdash": "—",
+    "endash": "–",
+    "emspace": "\u2003",
+    "enspace": "\u2002",
+    "qmspace": "\u2005",
+    "bullet": "•",
+    "lquote": "‘",
+    "rquote": "’",
+    "ldblquote": "“",
+    "rdblquote": "”",
+}
+SYMBOLS = {"~": "\u00a0", "_": "\u2011", "{": "{", "}": "}", "\\": "\\", "\t": "\t"}
+KEPT = frozenset({"title", "fldinst", "footnote", "annotation", "atnauthor", "listtext", "pntext"})
+"""Destinations whose text is needed, each for something of its own."""
+RUNNING = frozenset({"header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf"})
+TABLES = frozenset({"fonttbl", "stylesheet", "info"})
+"""Destinations that are looked into, but whose text is none of the document's."""
+WITHIN = frozenset(
+    {"shpinst", "shptxt", "ud", "fldrslt", "result", "shp", "field", "do", "dptxbxtext", "nesttableprops"}
+)
+"""Destinations that stand in the text though they may be marked as ones that a reader can ignore."""
+IGNORED = frozenset(
+    {
+        "atnid",
+        "atnref",
+        "atntime",
+        "atndate",
+        "atnicn",
+        "atnparent",
+        "author",
+        "background",
+        "bkmkend",
+        "bkmkstart",
+        "buptim",
+        "colortbl",
+        "comment",
+        "company",
+        "creatim",
+        "datastore",
+        "doccomm",
+        "falt",
+        "filetbl",
+        "ftncn",
+        "ftnsep",
+        "ftnsepc",
+        "aftncn",
+        "aftnsep",
+        "aftnsepc",
+        "generator",
+        "keywords",
+        "listlevel",
+        "listoverridetable",
+        "listpicture",
+        "listtable",
+        "manager",
+        "nonesttables",
+        "nonshppict",
+        "objalias",
+        "objclass",
+        "objdata",
+        "objname",
+        "objsect",
+        "operator",
+        "panose",
+        "pict",
+        "picprop",
+        "pn",
+        "pntxta",
+        "pntxtb",
+        "printim",
+        "private1",
+        "propname",
+        "revtbl",
+        "revtim",
+        "rxe",
+        "sn",
+        "sp",
+        "staticval",
+        "subject",
+        "sv",
+        "tc",
+        "template",
+        "themedata",
+        "txe",
+        "upr",
+        "userprops",
+        "xe",
+    }
+)
