@@ -89,6 +89,16 @@ ROUTES = (
         ),
         True,
     ),
+    Route("zip", f"{_PARSERS}.zip_archive:parse_zip", ("application/zip",), True, is_container=True),
+    Route("tar", f"{_PARSERS}.tar_archive:parse_tar", ("application/x-tar",), True, is_container=True),
+    Route(
+        "packed",
+        f"{_PARSERS}.tar_archive:parse_packed",
+        ("application/gzip", "application/x-bzip2", "application/x-xz", "application/zstd"),
+        True,
+        ("backports.zstd",),
+        is_container=True,
+    ),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
 
