@@ -99,8 +99,18 @@ ROUTES = (
         ("backports.zstd",),
         is_container=True,
     ),
+    Route("sqlite", f"{_PARSERS}.sqlite:parse_sqlite", ("application/vnd.sqlite3",), True),
+    Route("parquet", f"{_PARSERS}.columnar:parse_parquet", ("application/vnd.apache.parquet",), True, ("pyarrow",)),
+    Route("arrow", f"{_PARSERS}.columnar:parse_arrow", ("application/vnd.apache.arrow.file",), True, ("pyarrow",)),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
+
+REMEDIES = {
+    "application/vnd.rar": "unpack it (unrar, 7-Zip) and drop the folder",
+    "application/x-7z-compressed": "unpack it (7-Zip) and drop the folder",
+    "application/vnd.duckdb": "export its tables (EXPORT DATABASE 'folder' (FORMAT parquet))",
+}
+"""What to do with files that no parser reads, where something can be done."""
 
 
 def parse_unsupported(source: ParseInput) -> Iterator[ParsedDocument]:
@@ -108,7 +118,9 @@ def parse_unsupported(source: ParseInput) -> Iterator[ParsedDocument]:
     if source.size == 0:
         yield ParsedDocument("", "none", status=Status.EMPTY, reason="the file has no bytes")
         return
-    yield ParsedDocument("", "none", status=Status.UNSUPPORTED, reason=f"no parser for {source.media_type}")
+    remedy = REMEDIES.get(source.media_type)
+    reason = f"no parser for {source.media_type}" + (f": {remedy}" if remedy else "")
+    yield ParsedDocument("", "none", status=Status.UNSUPPORTED, reason=reason)
 
 
 @cache

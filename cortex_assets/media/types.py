@@ -37,6 +37,7 @@ MAGIC = (
     (0, b"\xca\xfe\xba\xbe", "application/java-vm"),
     (0, b"\0asm", "application/wasm"),
     (0, b"SQLite format 3\0", "application/vnd.sqlite3"),
+    (8, b"DUCK", "application/vnd.duckdb"),
     (0, b"PAR1", "application/vnd.apache.parquet"),
     (0, b"ARROW1", "application/vnd.apache.arrow.file"),
     (0, b"\x93NUMPY", "application/x-npy"),
