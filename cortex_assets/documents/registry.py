@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
+from importlib.util import find_spec
 
 from cortex_assets.documents.model import ParsedDocument, ParseInput, Parser
 from cortex_assets.documents.parsers.code import LANGUAGES
@@ -64,6 +65,7 @@ class Route:
 
 
 _PARSERS = "cortex_assets.documents.parsers"
+_OCR = ("rapidocr",) if find_spec("rapidocr") is not None else ()
 
 ROUTES = (
     Route(
@@ -102,6 +104,23 @@ ROUTES = (
     Route("sqlite", f"{_PARSERS}.sqlite:parse_sqlite", ("application/vnd.sqlite3",), True),
     Route("parquet", f"{_PARSERS}.columnar:parse_parquet", ("application/vnd.apache.parquet",), True, ("pyarrow",)),
     Route("arrow", f"{_PARSERS}.columnar:parse_arrow", ("application/vnd.apache.arrow.file",), True, ("pyarrow",)),
+    Route(
+        "image",
+        f"{_PARSERS}.image:parse_image",
+        (
+            "image/png",
+            "image/jpeg",
+            "image/gif",
+            "image/webp",
+            "image/tiff",
+            "image/bmp",
+            "image/heic",
+            "image/avif",
+        ),
+        True,
+        ("pillow", "pi-heif", *_OCR),
+    ),
+    Route("svg", f"{_PARSERS}.svg:parse_svg", ("image/svg+xml",)),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
 
