@@ -13,7 +13,8 @@ from typing import Any
 MAX_PIXELS = 60_000_000
 """Larger pictures are not decoded; at three bytes a pixel this is 180 MB."""
 MISSING = "text in the picture is not read: install the ocr extra (pip install 'cortex-lakehouse[ocr]')"
-_SIDE = 2000
+_SIDE = 1600
+"""At 2,000 the engine took more than the gigabyte that a child process has."""
 
 
 @cache
@@ -26,14 +27,20 @@ def ocr_image(image: bytes) -> str | None:
     """Text in a picture, a line each, from top to bottom; empty where there is none.
 
     Returns:
-        None where nothing can be said: the extra is not installed, or the picture is damaged or too large.
+        None where nothing can be said: the extra is not installed, the picture is damaged or too large, or the engine
+        failed.
     """
     if not is_available():
         return None
     picture = _decoded(image)
     if picture is None:
         return None
-    found = _engine()(picture)
+    try:
+        found = _engine()(picture)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the engine wraps what its runtime raises; the picture's metadata are still read
+        return None
     lines = [" ".join(str(line).split()) for line in (getattr(found, "txts", None) or ())]
     return "\n".join(line for line in lines if line)
 

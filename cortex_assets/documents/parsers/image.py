@@ -102,6 +102,9 @@ def _with_ocr(source: ParseInput, document: ParsedDocument) -> Iterator[Parsed]:
         source.stream.seek(0)
         text = ocr_image(source.stream.read())
     if text is None:
-        yield replace(document, doubt=f"{_OCR_UNIT} is not read: damaged, or above {MAX_PIXELS // 10**6} megapixels")
+        yield replace(
+            document,
+            doubt=f"{_OCR_UNIT} is not read: damaged, above {MAX_PIXELS // 10**6} megapixels, or out of memory",
+        )
         return
     yield replace(document, text=f"{document.text}\n\n{text}" if text else document.text)
