@@ -120,7 +120,7 @@ ROUTES = (
         True,
         ("pillow", "pi-heif", *_OCR),
     ),
-    Route("svg", f"{_PARSERS}.svg:parse_svg", ("image/svg+xml",)),
+    Route("svg", f"{_PARSERS}.svg:parse_svg", ("image/svg+xml",), True),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
 

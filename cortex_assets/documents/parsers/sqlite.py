@@ -33,6 +33,8 @@ _MOST_STEPS = 20_000
 _MOST_STEPS_IN_ALL = 100_000
 _LONGEST_VALUE = 16 * 1024 * 1024
 _VIRTUAL = re.compile(r"(?i)\s*create\s+virtual\s+table\b")
+_DAMAGE = (sqlite3.Error, UnicodeDecodeError, OverflowError)
+"""Messages that name damaged columns may not be decodable themselves."""
 _REPAIR = "repair it (sqlite3 FILE .recover) or export its tables"
 
 
@@ -49,7 +51,7 @@ def parse_sqlite(source: ParseInput) -> Iterator[Parsed]:
     try:
         with closing(_opened(source)) as connection:
             yield from _documents(source, connection)
-    except sqlite3.Error as error:
+    except _DAMAGE as error:
         yield _failed(f"damaged SQLite database ({str(error)[:80]}): {_REPAIR}")
     except _TooLargeError:
         reason = f"a database above {MAX_IN_MEMORY // 2**20} MB in a container is not read: unpack it"
@@ -150,7 +152,7 @@ def _table(
             [Opaque(f"({value.decode()} bytes)") if type(value) is bytes else value for value in row] for row in found
         )
         total = _count(connection, name)
-    except sqlite3.Error as error:
+    except _DAMAGE as error:
         table.note = f"Not read to its end: {one_line(str(error))[:80]}"
         told.problems.append(f"{label[:40]} is read only in part ({one_line(str(error))[:60]}): {_REPAIR}")
     at_least = total is not None and total > MAX_COUNTED
