@@ -2,8 +2,8 @@
 
 Pure: texts and paths in, reasons out. An ``IgnoreScope`` holds the rules of one directory; a walk asks it and enters
     the
-directories below with ``enter`` (the protocol is ``resources.listing.Scope``). Add a built-in rule here when it is
-noise in nearly every folder; ``!name`` in a ``.cortexignore`` takes any of them back.
+directories below with ``enter`` (the protocol is ``resources.listing.Scope``). Built-in rules are ``media.noise``'s;
+``!name`` in a ``.cortexignore`` takes any of them back.
 
 Precedence, strongest first: the deepest rule file, ``.cortexignore`` before ``.gitignore`` in one directory, the
 corpus's ``exclude`` globs, the built-in rules; ``include`` globs narrow what is left. As in git, nothing inside an
@@ -19,20 +19,11 @@ from typing import Self
 
 from pathspec import GitIgnoreSpec
 
+from cortex_assets.media.noise import noise_directory, noise_file
+
 RULE_FILES = frozenset({b".gitignore", b".cortexignore"})
 LARGE_BYTES = 50 * 10**6
 
-_DIRECTORIES = frozenset(
-    b".git .hg .svn .bzr node_modules bower_components .venv venv __pycache__ .mypy_cache .pytest_cache .ruff_cache "
-    b".hypothesis .tox .nox .eggs .ipynb_checkpoints .gradle .terraform .next .nuxt .idea .vs build dist target .Trash "
-    b".Spotlight-V100 .fseventsd .stfolder .stversions @eaDir $RECYCLE.BIN .dropbox.cache".split()
-) | {b"System Volume Information"}
-_DIRECTORY_SUFFIXES = (b".egg-info", b".dist-info")
-_NAMES = frozenset(b".DS_Store Thumbs.db ehthumbs.db desktop.ini .directory .localized .git".split())
-_SUFFIXES = tuple(
-    b".pyc .pyo .class .o .obj .swp .swo .swx .part .partial .crdownload .download .opdownload .filepart .tmp ~".split()
-)
-_PREFIXES = (b"~$", b".~lock.", b".#", b"._", b".goutputstream-", b".nfs", b".fuse_hidden", b".Trash-", b".syncthing.")
 _LARGE_BINARIES = tuple(
     b".iso .img .dmg .vmdk .vdi .qcow2 .exe .msi .dll .so .dylib .a .lib .bin .dat .mp4 .m4v .mkv .avi .mov .webm "
     b".mp3 .wav .flac .m4a .ogg .gguf .safetensors .pt .pth .onnx .ckpt .h5 .npz .npy .tar .gz .tgz .bz2 .xz .zst .7z "
@@ -142,12 +133,7 @@ class IgnoreScope:
         told = self._told(path, name, is_directory=True) if self.rules else None
         if told is not None:
             return told or None
-        if name in _DIRECTORIES:
-            return f"built-in rule: {_text(name)}/"
-        for suffix in _DIRECTORY_SUFFIXES:
-            if name.endswith(suffix):
-                return f"built-in rule: *{_text(suffix)}/"
-        return "built-in rule: .Trash-*/" if name.startswith(b".Trash-") else None
+        return noise_directory(name)
 
     def ignored_file(self, path: bytes, name: bytes) -> str | None:
         """Why the file is not listed, or None."""
@@ -155,9 +141,9 @@ class IgnoreScope:
             told = self._told(path, name, is_directory=False)
             if told:
                 return told
-            if told is None and (reason := _built_in(name)) is not None:
+            if told is None and (reason := noise_file(name)) is not None:
                 return reason
-        elif (reason := _built_in(name)) is not None:
+        elif (reason := noise_file(name)) is not None:
             return reason
         if self.included is not None and not self.included.spec.match_file(_text(path)):
             return "matches no include glob"
@@ -193,16 +179,6 @@ def corpus_scope(
         included=compile_rules("include", include),
         corpora_below=frozenset(path.rstrip(b"/") for path in corpora_below),
     )
-
-
-def _built_in(name: bytes) -> str | None:
-    if name in _NAMES:
-        return f"built-in rule: {_text(name)}"
-    if name.endswith(_SUFFIXES):
-        return "built-in rule: compiled, temporary or partly downloaded"
-    if name.startswith(_PREFIXES):
-        return "built-in rule: lock or side file of an editor or system"
-    return None
 
 
 def _text(path: bytes) -> str:

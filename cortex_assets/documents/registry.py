@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
+from importlib.util import find_spec
 
 from cortex_assets.documents.model import ParsedDocument, ParseInput, Parser
 from cortex_assets.documents.parsers.code import LANGUAGES
@@ -65,6 +66,7 @@ class Route:
 
 _PARSERS = "cortex_assets.documents.parsers"
 _ODF = "application/vnd.oasis.opendocument"
+_OCR = ("rapidocr",) if find_spec("rapidocr") is not None else ()
 
 ROUTES = (
     Route(
@@ -74,10 +76,10 @@ ROUTES = (
     Route("markdown", f"{_PARSERS}.markdown:parse_markdown", ("text/markdown",)),
     Route("code", f"{_PARSERS}.code:parse_code", tuple(LANGUAGES), packages=()),
     Route("json", f"{_PARSERS}.data:parse_json", ("application/json",)),
-    Route("jsonl", f"{_PARSERS}.data:parse_json_lines", ("application/jsonl",)),
+    Route("jsonl", f"{_PARSERS}.json_lines:parse_json_lines", ("application/jsonl",)),
     Route("yaml", f"{_PARSERS}.data:parse_yaml", ("application/yaml",), packages=("pyyaml",)),
     Route("toml", f"{_PARSERS}.data:parse_toml", ("application/toml",)),
-    Route("xml", f"{_PARSERS}.data:parse_xml", ("application/xml",)),
+    Route("xml", f"{_PARSERS}.xml_text:parse_xml", ("application/xml",)),
     Route("csv", f"{_PARSERS}.data:parse_csv", ("text/csv", "text/tab-separated-values")),
     Route("html", f"{_PARSERS}.html:parse_html", ("text/html", "application/xhtml+xml"), True, ("selectolax",)),
     Route("pdf", f"{_PARSERS}.pdf:parse_pdf", ("application/pdf",), True, ("pypdfium2",)),
@@ -137,8 +139,45 @@ ROUTES = (
         ("msoffcrypto-tool", "olefile"),
         is_container=True,
     ),
+    Route("zip", f"{_PARSERS}.zip_archive:parse_zip", ("application/zip",), True, is_container=True),
+    Route("tar", f"{_PARSERS}.tar_archive:parse_tar", ("application/x-tar",), True, is_container=True),
+    Route(
+        "packed",
+        f"{_PARSERS}.tar_archive:parse_packed",
+        ("application/gzip", "application/x-bzip2", "application/x-xz", "application/zstd"),
+        True,
+        ("backports.zstd",),
+        is_container=True,
+    ),
+    Route("sqlite", f"{_PARSERS}.sqlite:parse_sqlite", ("application/vnd.sqlite3",), True),
+    Route("parquet", f"{_PARSERS}.columnar:parse_parquet", ("application/vnd.apache.parquet",), True, ("pyarrow",)),
+    Route("arrow", f"{_PARSERS}.columnar:parse_arrow", ("application/vnd.apache.arrow.file",), True, ("pyarrow",)),
+    Route(
+        "image",
+        f"{_PARSERS}.image:parse_image",
+        (
+            "image/png",
+            "image/jpeg",
+            "image/gif",
+            "image/webp",
+            "image/tiff",
+            "image/bmp",
+            "image/heic",
+            "image/avif",
+        ),
+        True,
+        ("pillow", "pi-heif", *_OCR),
+    ),
+    Route("svg", f"{_PARSERS}.svg:parse_svg", ("image/svg+xml",), True),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
+
+REMEDIES = {
+    "application/vnd.rar": "unpack it (unrar, 7-Zip) and drop the folder",
+    "application/x-7z-compressed": "unpack it (7-Zip) and drop the folder",
+    "application/vnd.duckdb": "export its tables (EXPORT DATABASE 'folder' (FORMAT parquet))",
+}
+"""What to do with files that no parser reads, where something can be done."""
 
 
 def parse_unsupported(source: ParseInput) -> Iterator[ParsedDocument]:
@@ -146,7 +185,9 @@ def parse_unsupported(source: ParseInput) -> Iterator[ParsedDocument]:
     if source.size == 0:
         yield ParsedDocument("", "none", status=Status.EMPTY, reason="the file has no bytes")
         return
-    yield ParsedDocument("", "none", status=Status.UNSUPPORTED, reason=f"no parser for {source.media_type}")
+    remedy = REMEDIES.get(source.media_type)
+    reason = f"no parser for {source.media_type}" + (f": {remedy}" if remedy else "")
+    yield ParsedDocument("", "none", status=Status.UNSUPPORTED, reason=reason)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Data in text form: JSON, JSON Lines, YAML, TOML, XML, CSV, TSV. The text is the decoded file, verbatim.
+"""Data in text form: JSON, YAML, TOML, CSV, TSV. The text is the decoded file, verbatim.
 
 A file that is not valid keeps its text and becomes ``partial`` with the reason and its place. Validation is bounded:
 above ``VALIDATED_CHARS`` it is not tried, because a tree of objects costs many times the text.
@@ -30,11 +30,6 @@ def parse_json(source: ParseInput) -> Iterator[ParsedDocument]:
     return _parse(source, json_problem, _json_headings)
 
 
-def parse_json_lines(source: ParseInput) -> Iterator[ParsedDocument]:
-    """Parse JSON Lines: text only; lines are where it may be cut."""
-    return _parse(source, _no_problem, _no_headings)
-
-
 def parse_yaml(source: ParseInput) -> Iterator[ParsedDocument]:
     """Parse YAML: keys in the first column are headings."""
     return _parse(source, yaml_problem, lambda text: _matched_headings(_YAML_KEY, text))
@@ -43,11 +38,6 @@ def parse_yaml(source: ParseInput) -> Iterator[ParsedDocument]:
 def parse_toml(source: ParseInput) -> Iterator[ParsedDocument]:
     """Parse TOML: tables are headings."""
     return _parse(source, toml_problem, lambda text: _matched_headings(_TOML_TABLE, text))
-
-
-def parse_xml(source: ParseInput) -> Iterator[ParsedDocument]:
-    """Parse XML as text: nothing is resolved or loaded."""
-    return _parse(source, _no_problem, _no_headings)
 
 
 def parse_csv(source: ParseInput) -> Iterator[ParsedDocument]:
@@ -77,18 +67,15 @@ def _parse(
     return verbatim(source, "data", analyse)
 
 
-def _no_problem(text: str) -> str | None:
-    return None
-
-
-def _no_headings(text: str) -> list[Heading]:
-    return []
+def json_decoder() -> json.JSONDecoder:
+    """A decoder that takes what RFC 8259 takes, and makes nothing of numbers."""
+    return json.JSONDecoder(parse_int=_ignore_number, parse_float=_ignore_number, parse_constant=_refuse_constant)
 
 
 def json_problem(text: str) -> str | None:
     """Why a text is not JSON, with line and column; None where it is (RFC 8259: no NaN, no trailing text)."""
     try:
-        json.loads(text, parse_int=_ignore_number, parse_float=_ignore_number, parse_constant=_refuse_constant)
+        json_decoder().decode(text)
     except json.JSONDecodeError as error:
         return f"not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}; the text is kept"
     except RecursionError:
