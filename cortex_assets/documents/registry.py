@@ -89,6 +89,8 @@ ROUTES = (
         ),
         True,
     ),
+    Route("mail", f"{_PARSERS}.mail:parse_mail", ("message/rfc822",), True, ("selectolax",), is_container=True),
+    Route("mbox", f"{_PARSERS}.mbox:parse_mbox", ("application/mbox",), True, ("selectolax",), is_container=True),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
 
