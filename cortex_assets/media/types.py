@@ -65,7 +65,7 @@ OOXML_FOLDERS = (
 )
 TYPES = {
     "text/plain": (
-        ".txt .text .asc .srt .vtt .po .pot .gitignore .gitattributes .dockerignore "
+        ".txt .text .asc .po .pot .gitignore .gitattributes .dockerignore "
         ".npmignore .nfo .org .adoc .asciidoc .wiki .textile .license"
     ),
     "text/x-log": ".log",
@@ -88,9 +88,13 @@ TYPES = {
     "application/toml": ".toml",
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv .tab",
-    "text/calendar": ".ics",
-    "message/rfc822": ".eml",
-    "application/mbox": ".mbox",
+    "text/calendar": ".ics .ical .ifb .vcs",
+    "text/vcard": ".vcf .vcard",
+    "message/rfc822": ".eml .emlx .mht .mhtml",
+    "application/mbox": ".mbox .mbx",
+    "application/x-subrip": ".srt",
+    "text/vtt": ".vtt",
+    "text/x-ssa": ".ass .ssa",
     "text/css": ".css",
     "text/x-scss": ".scss .sass",
     "text/x-less": ".less",

@@ -14,7 +14,7 @@ from cortex_assets.documents.members import Members
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
 from cortex_assets.tables import Status
 
-MAX_MESSAGE = 96 * 1024 * 1024
+MAX_MESSAGE = 64 * 1024 * 1024
 """So many bytes of a message are read; attachments beyond are lost, and the message says so."""
 CUT_REMEDY = f"the message is above {MAX_MESSAGE // (1024 * 1024)} MB: what is beyond is not read; save its attachments"
 _COUNT_LINE = re.compile(rb"[0-9]{1,10}[ \t]*\r?\n")
