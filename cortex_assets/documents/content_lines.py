@@ -13,7 +13,9 @@ from cortex_assets.documents.mail_headers import base64_bytes, text_of
 
 MAX_LINE = 1024 * 1024
 """A property longer than this many characters (a picture) ends there."""
-_LINE = re.compile(r"(?:([A-Za-z0-9_-]{1,100})\.)?([A-Za-z][A-Za-z0-9_-]{0,100})((?:;(?:[^\":;]|\"[^\"]*\")*)*):(.*)", re.DOTALL)
+_LINE = re.compile(
+    r"(?:([A-Za-z0-9_-]{1,100})\.)?([A-Za-z][A-Za-z0-9_-]{0,100})((?:;(?:[^\":;]|\"[^\"]*\")*)*):(.*)", re.DOTALL
+)
 _LOOSE = re.compile(r"(?:([A-Za-z0-9_-]{1,100})\.)?([A-Z][A-Z0-9-]{1,100})((?:;[^:]*)?):(.*)", re.DOTALL)
 _PARAMETER = re.compile(r";([^=;:\"]*)(?:=((?:[^\";]|\"[^\"]*\")*))?")
 _ESCAPE = re.compile(r"\\([\\;,nN:])")

@@ -63,9 +63,13 @@ def transfer_decoded(raw: bytes, encoding: str, is_text: bool) -> tuple[bytes, s
         return base64_bytes(raw), None
     if name in ("x-uuencode", "uuencode", "uue", "x-uue"):
         return _uu_bytes(raw), None
-    if is_text and (b"=\n" in raw or b"=\r\n" in raw):
-        if len(_SOFT_BREAK.findall(raw)) >= 2 and len(_ESCAPE.findall(raw)) >= 2:
-            return quopri.decodestring(raw), "quoted-printable that is not declared was decoded"
+    if (
+        is_text
+        and (b"=\n" in raw or b"=\r\n" in raw)
+        and len(_SOFT_BREAK.findall(raw)) >= 2
+        and len(_ESCAPE.findall(raw)) >= 2
+    ):
+        return quopri.decodestring(raw), "quoted-printable that is not declared was decoded"
     return raw, None
 
 

@@ -14,11 +14,35 @@ from cortex_assets.documents.decode import Decoded, Encoding, NotTextError, deco
 
 MAX_FIELD = 64 * 1024
 KNOWN_FIELDS = frozenset(
-    (
-        "from to cc bcc subject date sender reply-to message-id in-reply-to references received return-path mime-version "
-        "content-type content-transfer-encoding delivered-to dkim-signature status x-mailer x-mozilla-status x-uid "
-        "envelope-to user-agent resent-from newsgroups path"
-    ).split()
+    {
+        "from",
+        "to",
+        "cc",
+        "bcc",
+        "subject",
+        "date",
+        "sender",
+        "reply-to",
+        "message-id",
+        "in-reply-to",
+        "references",
+        "received",
+        "return-path",
+        "mime-version",
+        "content-type",
+        "content-transfer-encoding",
+        "delivered-to",
+        "dkim-signature",
+        "status",
+        "x-mailer",
+        "x-mozilla-status",
+        "x-uid",
+        "envelope-to",
+        "user-agent",
+        "resent-from",
+        "newsgroups",
+        "path",
+    }
 )
 _FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
 _ENVELOPE = re.compile(rb">?From [^\n]*\n")

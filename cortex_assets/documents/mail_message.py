@@ -6,7 +6,7 @@ decided here. Making a document of it is ``mail_text``'s, opening attachments is
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email import message_from_bytes
 from email.errors import (
     CloseBoundaryNotFoundDefect,
@@ -19,64 +19,38 @@ from email.policy import compat32
 
 from cortex_assets.documents.mail_body import Segment, content_bytes, flowed, transfer_decoded
 from cortex_assets.documents.mail_headers import Head, read_head, readable, text_of
+from cortex_assets.documents.mail_model import PGP_REMEDY, SMIME_REMEDY, Mail
 from cortex_assets.documents.mail_smime import is_enveloped, signed_content
 
 MAX_PARTS = 2000
 SMALL_PICTURE = 16 * 1024
 """A picture that belongs to the layout (has a content id or stands among related parts) and is smaller is left out."""
-SMIME_REMEDY = "the body is encrypted (S/MIME): open it in a mail program that has the key and save it unencrypted"
-PGP_REMEDY = "the body is encrypted (PGP): decrypt it in a mail program that has the key and save it unencrypted"
 _UNFOLDED = compat32.clone(max_line_length=0)
 _SIGNATURES = frozenset(
-    {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature", "application/pgp-keys"}
+    {
+        "application/pkcs7-signature",
+        "application/x-pkcs7-signature",
+        "application/pgp-signature",
+        "application/pgp-keys",
+    }
 )
 _ENVELOPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
-_NO_TEXTS = frozenset({"text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/xml"})
+_BODIES = frozenset(
+    (
+        "text/plain",
+        "text/html",
+        "text/enriched",
+        "text/richtext",
+        "text/markdown",
+        "text/rfc822-headers",
+        "message/partial",
+    )
+)
+_LAYOUT = frozenset(
+    {"text/css", "text/javascript", "application/javascript", "application/x-javascript", "text/x-amp-html"}
+)
 _NAMES = {"text/calendar": "invite.ics", "text/vcard": "contact.vcf", "text/x-vcard": "contact.vcf"}
 _CUT_OFF = "the message ends before its last part does (cut off): get it again"
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that came with a message: its name, its bytes, and its media type where the message is sure of it."""
-
-    name: str
-    content: bytes
-    media: str | None = None
-
-
-@dataclass(slots=True)
-class Mail:
-    """What is in one message.
-
-    Attributes:
-        fields: lower-case name to readable value; of repeated fields the first.
-        segments: the body, in order.
-        attachments: in order, each under a name of its own.
-        problems: what could not be read, one sentence each with its remedy; the document is then partial.
-        doubts: what makes the text doubtful.
-    """
-
-    fields: dict[str, str] = field(default_factory=dict)
-    segments: list[Segment] = field(default_factory=list)
-    attachments: list[Attachment] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-
-    def attach(self, name: str, content: bytes, media: str | None = None) -> None:
-        """Add an attachment; a repeated name gets a number before its suffix."""
-        taken = {attachment.name for attachment in self.attachments}
-        stem, dot, suffix = name.rpartition(".") if "." in name[1:] else (name, "", "")
-        number, unique = 1, name
-        while unique in taken:
-            number += 1
-            unique = f"{stem} ({number}){dot}{suffix}"
-        self.attachments.append(Attachment(unique, content, media))
-
-    def problem(self, sentence: str) -> None:
-        """Note something that could not be read, once."""
-        if sentence not in self.problems:
-            self.problems.append(sentence)
 
 
 def read_message(raw: bytes, head: Head | None = None) -> Mail:
@@ -115,7 +89,9 @@ def _read_simple(walk: "_Walk", raw: bytes, head: Head) -> bool:
     raw, doubt = transfer_decoded(raw[head.body_start :], fields.get("content-transfer-encoding", ""), True)
     charset = _CHARSET.search(kind_field)
     is_flowed = kind == "text/plain" and _FLOWED.search(kind_field) is not None
-    body = TextPart(kind, charset[1] if charset else None, is_flowed, is_flowed and _DELSP.search(kind_field) is not None)
+    body = TextPart(
+        kind, charset[1] if charset else None, is_flowed, is_flowed and _DELSP.search(kind_field) is not None
+    )
     walk.text(raw, body, doubt, None)
     return True
 
@@ -135,7 +111,9 @@ class TextPart:
     is_joined_tight: bool
 
 
-_SHOWN = frozenset({"from", "to", "cc", "bcc", "date", "subject", "message-id", "references", "in-reply-to", "reply-to"})
+_SHOWN = frozenset(
+    {"from", "to", "cc", "bcc", "date", "subject", "message-id", "references", "in-reply-to", "reply-to"}
+)
 
 
 def _message(raw: bytes, head: Head, mail: Mail) -> "Message[str, str]":
@@ -145,7 +123,8 @@ def _message(raw: bytes, head: Head, mail: Mail) -> "Message[str, str]":
         return top
     try:
         lines = b"".join(
-            b"%s: %s\n" % (name.encode("ascii"), value.encode("ascii", "surrogateescape")) for name, value in head.fields
+            b"%s: %s\n" % (name.encode("ascii"), value.encode("ascii", "surrogateescape"))
+            for name, value in head.fields
         )
         return message_from_bytes(lines + b"\n" + raw[head.body_start :])
     except (RecursionError, MessageError, ValueError, LookupError, TypeError, AttributeError):
@@ -200,7 +179,7 @@ class _Walk:
 
     def _leaf(self, part: "Message[str, str]", kind: str, choice: Segment | None, is_related: bool) -> None:
         """A part without parts: body, attachment, or neither."""
-        if kind in _SIGNATURES or kind == "text/x-amp-html":
+        if kind in _SIGNATURES or (kind in _LAYOUT and not _is_attached(part, by_name=False)):
             return
         if kind == "message/rfc822":
             self._inner_mail(part)
@@ -208,7 +187,7 @@ class _Walk:
             self._envelope(part)
         elif kind == "message/delivery-status":
             self._report(part)
-        elif kind.startswith(("text/", "message/")) and kind not in _NO_TEXTS and not _is_attached(part):
+        elif kind in _BODIES and not _is_attached(part):
             self._text(part, kind, choice)
         else:
             self._attachment(part, kind, is_related)

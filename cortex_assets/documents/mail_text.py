@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from cortex_assets.documents.decode import PART_CHARS, text_parts
 from cortex_assets.documents.mail_body import Segment
-from cortex_assets.documents.mail_message import Mail
+from cortex_assets.documents.mail_model import Mail
 from cortex_assets.documents.model import Block, Heading, ParsedDocument, Place, Structure
 from cortex_assets.documents.parsers.html import MAX_BYTES, html_document
 from cortex_assets.tables import Status, short_reason
@@ -187,10 +187,7 @@ def _add_segment(out: _Text, segment: Segment) -> None:
     if len(segment.html) > MAX_BYTES:
         out.add(plain)
         raise _TooLargeError
-    if plain and len(plain) * 20 >= len(segment.html):
-        page = None
-    else:
-        page = _quoted_page(segment.html)
+    page = None if plain and len(plain) * 20 >= len(segment.html) else _quoted_page(segment.html)
     if page is None or not page.text or segment.prefers_plain(page.text):
         out.find_links(plain)
         out.add(plain)

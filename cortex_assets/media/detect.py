@@ -35,6 +35,7 @@ _ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype(application/[\w.+-]+?)(?=P
 
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")
 _PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")
+_OUTLOOK = "__properties_version1.0".encode("utf-16-le")
 _MBOX_HEAD = re.compile(rb"From [^\n]{0,900}?\d\d:\d\d[^\n]{0,200}\n(?:>?From [^\n]{0,900}\n)*[!-9;-~]{1,100}[ \t]*:")
 _FIELDS = re.compile(rb"(?:[!-9;-~]{1,100}[ \t]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*){2,}")
 _MAIL_FIELD = re.compile(
@@ -130,7 +131,8 @@ def _by_magic(head: bytes, tail: bytes, path: str, size: int) -> str | None:
     for offset, magic, media in MAGIC:
         if head.startswith(magic, offset):
             if media == "application/x-ole-storage":
-                return OLE_SUFFIXES.get(PurePosixPath(path).suffix.lower(), media)
+                by_suffix = OLE_SUFFIXES.get(PurePosixPath(path).suffix.lower())
+                return by_suffix or ("application/vnd.ms-outlook" if _OUTLOOK in head + tail else media)
             if magic == b"BZh" and not head[3:4].isdigit():
                 continue
             return media

@@ -28,8 +28,29 @@ _DAYS = dict(
     )
 )
 _EVERY = {"DAILY": "day", "WEEKLY": "week", "MONTHLY": "month", "YEARLY": "year", "HOURLY": "hour"}
-_ORDINALS = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last", "-2": "second to last"}
-_MONTHS = "January February March April May June July August September October November December".split()
+_ORDINALS = {
+    "1": "first",
+    "2": "second",
+    "3": "third",
+    "4": "fourth",
+    "5": "fifth",
+    "-1": "last",
+    "-2": "second to last",
+}
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _RULE_KEYS = frozenset({"FREQ", "INTERVAL", "BYDAY", "BYMONTHDAY", "BYMONTH", "COUNT", "UNTIL", "WKST"})
 _PEOPLE = {"ORGANIZER": "Organizer", "ATTENDEE": "Attendees", "CONTACT": "Contact"}
 _PLAIN = {
@@ -125,7 +146,7 @@ class _Reader:
             if name in first and first[name].text.strip():
                 body += ("\n\n" if body else "") + first[name].text.strip()
         start = first.get("DTSTART") or first.get("DUE")
-        label = f"{_time(start)} {title}" if start else title
+        label = f"{_moment(start.value.strip(), '')} {title}" if start else title
         links = tuple(line.value for line in lines if line.name in ("URL", "ATTACH") and "://" in line.value[:20])
         return Entry(2 if self._name else 1, title, label, body, links)
 
@@ -136,6 +157,9 @@ def _times(first: dict[str, ContentLine]) -> Iterator[str]:
     if start is not None:
         text, until = _time(start), _end(end) if end is not None else ""
         if until and until != text:
+            zone = start.parameters.get("TZID", "")
+            if zone and until.endswith(f" {zone}"):
+                text = text.removesuffix(f" {zone}")
             day, _, clock = until.partition(" ")
             text += f" – {clock if clock and text.startswith(day + ' ') else until}"
         elif "DURATION" in first and end is None:
@@ -179,7 +203,9 @@ def _duration(value: str) -> str:
     match = _DURATION.fullmatch(value.strip())
     if match is None or not any(match.groups()[1:]):
         return value.strip()
-    return match[1] + " ".join(f"{amount} {unit}" for amount, unit in zip(match.groups()[1:], _UNITS, strict=True) if amount)
+    return match[1] + " ".join(
+        f"{amount} {unit}" for amount, unit in zip(match.groups()[1:], _UNITS, strict=True) if amount
+    )
 
 
 def _repeats(lines: list[ContentLine]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from cortex_assets.documents.decode import NotTextError, decode
 from cortex_assets.documents.mail_headers import read_head
-from cortex_assets.documents.mail_message import Mail, read_message
+from cortex_assets.documents.mail_message import read_message
+from cortex_assets.documents.mail_model import Mail
 from cortex_assets.documents.mail_text import Threads, in_parts, mail_document, message_id
 from cortex_assets.documents.members import Members
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput

@@ -9,13 +9,8 @@ from collections.abc import Iterator
 
 from cortex_assets.documents.mail_body import Segment
 from cortex_assets.documents.mail_headers import read_head, readable, text_of
-from cortex_assets.documents.mail_message import (
-    PGP_REMEDY,
-    SMALL_PICTURE,
-    SMIME_REMEDY,
-    Mail,
-    read_message,
-)
+from cortex_assets.documents.mail_message import SMALL_PICTURE, read_message
+from cortex_assets.documents.mail_model import PGP_REMEDY, SMIME_REMEDY, Mail
 from cortex_assets.documents.mail_smime import signed_content
 from cortex_assets.documents.mail_text import Threads, in_parts, mail_document, message_id
 from cortex_assets.documents.members import Members, inner_path
@@ -99,8 +94,8 @@ class _Reader:
     def mail(self) -> Mail:
         """What is in the message; attachments that are messages or cannot be opened are apart."""
         self._fields()
-        self._body()
         self._attachments()
+        self._body()
         if self._storage.damage:
             self._mail.problem("parts of the file are damaged and not read: save the message again from Outlook")
         return self._mail
@@ -139,12 +134,15 @@ class _Reader:
         return {kind: ", ".join(people) for kind, people in found.items()}
 
     def _body(self) -> None:
-        """The body, in the versions that there are."""
+        """The body, in the versions that there are; one that came in a signed envelope is there already."""
         storage = self._storage
+        if self._mail.segments:
+            return
         segment = Segment(plain=storage.text(_BODY).replace("\r\n", "\n").strip("\0"))
         html = storage.text(_HTML)
         segment.html = html or text_of(storage.binary(_HTML), storage.body_charset).text
-        if not segment.plain.strip() and not segment.html.strip() and (packed := storage.binary(_RTF)):
+        has_text = bool(segment.plain.strip() or segment.html.strip())
+        if not has_text and not self._mail.problems and (packed := storage.binary(_RTF)):
             segment.plain = self._rtf_text(decompressed_rtf(packed))
         if "-----BEGIN PGP MESSAGE-----" in segment.plain[:4096]:
             self._mail.problem(PGP_REMEDY)
@@ -192,7 +190,7 @@ class _Reader:
             self._mail.problem(SMIME_REMEDY)
             return
         signed = read_message(content)
-        self._mail.segments = signed.segments or self._mail.segments
+        self._mail.segments += signed.segments
         for attachment in signed.attachments:
             self._mail.attach(attachment.name, attachment.content, attachment.media)
         for problem in signed.problems:

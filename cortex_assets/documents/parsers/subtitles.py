@@ -218,7 +218,10 @@ class _Reader:
                 if _DRAWING.search(text):
                     continue
                 name = fields.get("name", "").strip()
-                shown = [part.strip() for part in _BRACES.sub("", text).replace("\\h", " ").replace("\\n", "\\N").split("\\N")]
+                shown = [
+                    part.strip()
+                    for part in _BRACES.sub("", text).replace("\\h", " ").replace("\\n", "\\N").split("\\N")
+                ]
                 if name and shown:
                     shown[0] = f"{name}: {shown[0]}"
                 begin = _seconds(*start.groups()) if start else 0.0

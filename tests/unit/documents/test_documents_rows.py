@@ -99,7 +99,14 @@ def test_routes_are_whole() -> None:
         assert route.label.startswith(route.name)
         assert not seen & set(route.media_types)
         seen |= set(route.media_types)
-    assert {route.name for route in ROUTES if route.isolated} == {"html", "pdf", "docx"}
+    assert {route.name for route in ROUTES if route.isolated} == {
+        "html",
+        "pdf",
+        "docx",
+        "mail",
+        "mbox",
+        "msg",
+    }
     assert parser_for("application/pdf").label.startswith("pdf pypdfium2==")
 
 
