@@ -28,6 +28,7 @@ _REPLY = re.compile(
 _ID = re.compile(r"<([^<>\s]{1,500})>")
 _LINK = re.compile(r"\b(?:https?://|ftp://|mailto:)[^\s<>\"'\])}]{3,2000}")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff]")
+_DEEPEST = 8
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _QUOTE_START = re.compile(r"<blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
 _QUOTE_END = re.compile(r"</blockquote\s*>", re.IGNORECASE)
@@ -206,40 +207,72 @@ def _quoted_page(html: str) -> ParsedDocument:
     plain = html.replace(_OPEN, " ").replace(_CLOSE, " ")
     marked = _QUOTE_START.sub(rf"\g<0><p>{_OPEN}</p>", plain)
     page = html_document(_QUOTE_END.sub(rf"<p>{_CLOSE}</p>\g<0>", marked))
-    depth, size, old = 0, 0, 0
-    olds: list[int] = []
-    news: list[int] = []
-    depths: list[int] = []
-    lines: list[str] = []
-    is_after_mark = False
-    for line in page.text.split("\n"):
-        bare = line.strip()
-        is_mark = bare in (_OPEN, _CLOSE)
-        if is_mark:
-            depth = depth + 1 if bare == _OPEN else max(0, depth - 1)
-        elif bare or not is_after_mark:
-            shown = "> " * min(depth, 8) + line.replace(_OPEN, " ").replace(_CLOSE, " ")
-            lines.append(shown.rstrip() if not bare else shown)
-            olds.append(old)
-            news.append(size)
-            depths.append(depth)
-            size += len(lines[-1]) + 1
-        is_after_mark = is_mark
-        old += len(line) + 1
+    return _Quoter().page(page)
 
-    def moved(position: int) -> int:
-        line = max(0, bisect_right(olds, position) - 1)
-        within = position - olds[line]
-        return news[line] + (within + 2 * min(depths[line], 8) if within else 0)
 
-    text = "\n".join(lines)
-    if not lines:
-        return replace(page, text="", structure=Structure())
-    headings = tuple(
-        replace(h, start=moved(h.start)) for h in page.structure.headings if not depths[bisect_right(olds, h.start) - 1]
-    )
-    blocks = tuple(
-        replace(b, start=moved(b.start), end=min(len(text), moved(b.end)), head_end=b.head_end and moved(b.head_end))
-        for b in page.structure.blocks
-    )
-    return replace(page, text=text, structure=replace(page.structure, headings=headings, blocks=blocks))
+class _Quoter:
+    """Turns the marks of quotes into ``>`` before their lines, and moves the structure with them."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._size = 0
+        self._olds: list[int] = []
+        self._news: list[int] = []
+        self._depths: list[int] = []
+
+    def page(self, page: ParsedDocument) -> ParsedDocument:
+        """The page without marks; headings of quotes are no headings of the mail."""
+        depth, old = 0, 0
+        blanks: list[int] = []
+        is_after_mark = False
+        for line in page.text.split("\n"):
+            bare = line.strip()
+            is_mark = bare in (_OPEN, _CLOSE)
+            if is_mark:
+                depth = depth + 1 if bare == _OPEN else max(0, depth - 1)
+            elif bare:
+                between = min(depth, self._depths[-1]) if self._depths else 0
+                for blank in blanks if self._lines else ():
+                    self._add("", between, blank)
+                blanks = []
+                self._add(line.replace(_OPEN, " ").replace(_CLOSE, " "), depth, old)
+            elif not (blanks and is_after_mark):
+                blanks.append(old)
+            is_after_mark = is_mark
+            old += len(line) + 1
+        if not self._lines:
+            return replace(page, text="", structure=Structure())
+        text = "\n".join(self._lines)
+        headings = tuple(
+            replace(heading, start=self._moved(heading.start))
+            for heading in page.structure.headings
+            if not self._depths[self._line(heading.start)]
+        )
+        blocks = tuple(
+            replace(
+                block,
+                start=self._moved(block.start),
+                end=min(len(text), self._moved(block.end)),
+                head_end=None if block.head_end is None else self._moved(block.head_end),
+            )
+            for block in page.structure.blocks
+        )
+        return replace(page, text=text, structure=replace(page.structure, headings=headings, blocks=blocks))
+
+    def _add(self, line: str, depth: int, old: int) -> None:
+        """Add a line behind as many ``>`` as it is deep."""
+        depth = min(depth, _DEEPEST)
+        self._lines.append(("> " * depth + line).rstrip() if not line else "> " * depth + line)
+        self._olds.append(old)
+        self._news.append(self._size)
+        self._depths.append(depth)
+        self._size += len(self._lines[-1]) + 1
+
+    def _line(self, old: int) -> int:
+        return max(0, bisect_right(self._olds, old) - 1)
+
+    def _moved(self, old: int) -> int:
+        """Where a position of the marked text is now; the start of a line stays before its ``>``."""
+        line = self._line(old)
+        within = old - self._olds[line]
+        return self._news[line] + (within + 2 * self._depths[line] if within else 0)
