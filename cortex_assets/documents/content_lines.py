@@ -1,6 +1,6 @@
 """Content lines of calendars and contacts (RFC 5545, RFC 6350, vCard 2.1): unfolded, taken apart, lenient.
 
-The libraries for these formats give up a file for one bad line; here a line that is none is text of the line before it.
+The libraries for these formats give up a file for one bad line; here a line that is none goes on a long text before it.
 What the properties mean is the parsers'.
 """
 
@@ -18,6 +18,7 @@ _LINE = re.compile(
 )
 _LOOSE = re.compile(r"(?:([A-Za-z0-9_-]{1,100})\.)?([A-Z][A-Z0-9-]{1,100})((?:;[^:]*)?):(.*)", re.DOTALL)
 _PARAMETER = re.compile(r";([^=;:\"]*)(?:=((?:[^\";]|\"[^\"]*\")*))?")
+_LONG = frozenset({"DESCRIPTION", "NOTE", "COMMENT", "SUMMARY", "LOCATION", "LABEL", "X-ALT-DESC"})
 _ESCAPE = re.compile(r"\\([\\;,nN:])")
 _STRUCTURED = re.compile(r"((?:[^;\\]|\\.)*)(?:;|\Z)", re.DOTALL)
 _QUOTED_PRINTABLE = re.compile(r"[^:]*;(?:ENCODING=)?QUOTED-PRINTABLE\b[^:]*:", re.IGNORECASE)
@@ -61,11 +62,11 @@ def unescaped(value: str) -> str:
 
 
 def content_lines(texts: Iterable[str]) -> Iterator[ContentLine]:
-    """Yield the properties of a file given in pieces; text that is no property joins the value before it."""
+    """Yield the properties of a file given in pieces; a line that is none joins a long text before it."""
     held: ContentLine | None = None
     for line in _logical(_physical(texts)):
         found = _parsed(line)
-        if found is None and held is not None and held.name not in ("BEGIN", "END") and line.strip():
+        if found is None and held is not None and held.name in _LONG and line.strip():
             held = replace(held, value=f"{held.value}\\n{line}"[:MAX_LINE])
             continue
         if held is not None:

@@ -211,9 +211,7 @@ class _Walk:
         text = decoded.text.replace("\r\n", "\n")
         if part.is_flowed:
             text = flowed(text, part.is_joined_tight)
-        if "-----BEGIN PGP MESSAGE-----" in text[:4096]:
-            self.mail.problem(PGP_REMEDY)
-            return
+        text = self.mail.without_cipher(text)
         segment = choice
         if segment is None:
             segment = Segment()

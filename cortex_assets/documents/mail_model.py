@@ -3,12 +3,14 @@
 Filled by ``mail_message`` and the ``msg`` parser, made a document by ``mail_text``.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from cortex_assets.documents.mail_body import Segment
 
 SMIME_REMEDY = "the body is encrypted (S/MIME): open it in a mail program that has the key and save it unencrypted"
 PGP_REMEDY = "the body is encrypted (PGP): decrypt it in a mail program that has the key and save it unencrypted"
+_CIPHER = re.compile(r"-----BEGIN PGP MESSAGE-----.*?(?:-----END PGP MESSAGE-----|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Mail:
         fields: lower-case name to readable value; of repeated fields the first.
         segments: the body, in order.
         attachments: in order, each under a name of its own.
+        apart: names of what came with it and is no attachment with bytes: messages within, links, objects.
         problems: what could not be read, one sentence each with its remedy; the document is then partial.
         doubts: what makes the text doubtful.
     """
@@ -35,6 +38,7 @@ class Mail:
     fields: dict[str, str] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
 
@@ -47,6 +51,13 @@ class Mail:
             number += 1
             unique = f"{stem} ({number}){dot}{suffix}"
         self.attachments.append(Attachment(unique, content, media))
+
+    def without_cipher(self, text: str) -> str:
+        """Text without what PGP encrypted in it, which is noted as a problem."""
+        if "-----BEGIN PGP MESSAGE-----" not in text:
+            return text
+        self.problem(PGP_REMEDY)
+        return _CIPHER.sub("", text)
 
     def problem(self, sentence: str) -> None:
         """Note something that could not be read, once."""

@@ -74,9 +74,8 @@ def mail_document(mail: Mail, inner: str, label: str, thread: str) -> ParsedDocu
     """
     out = _Text()
     lines = [f"{name}: {_shortened(mail.fields[key])}" for name, key in _LINES if mail.fields.get(key)]
-    if mail.attachments:
-        names = ", ".join(attachment.name for attachment in mail.attachments)
-        lines.append(f"Attachments: {_shortened(names)}")
+    if names := [*(attachment.name for attachment in mail.attachments), *mail.apart]:
+        lines.append(f"Attachments: {_shortened(', '.join(names))}")
     if thread:
         out.headings.append(Heading(1, thread[:500], 0))
     out.add("\n".join(lines))

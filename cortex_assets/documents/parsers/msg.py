@@ -96,6 +96,7 @@ class _Reader:
         self._fields()
         self._attachments()
         self._body()
+        self._mail.apart = [name for name, _ in self.inner_messages] + [refusal[0] for refusal in self.refusals]
         if self._storage.damage:
             self._mail.problem("parts of the file are damaged and not read: save the message again from Outlook")
         return self._mail
@@ -144,9 +145,8 @@ class _Reader:
         has_text = bool(segment.plain.strip() or segment.html.strip())
         if not has_text and not self._mail.problems and (packed := storage.binary(_RTF)):
             segment.plain = self._rtf_text(decompressed_rtf(packed))
-        if "-----BEGIN PGP MESSAGE-----" in segment.plain[:4096]:
-            self._mail.problem(PGP_REMEDY)
-        elif segment.plain.strip() or segment.html.strip():
+        segment.plain = self._mail.without_cipher(segment.plain)
+        if segment.plain.strip() or segment.html.strip():
             self._mail.segments.append(segment)
 
     def _rtf_text(self, raw: bytes) -> str:

@@ -182,9 +182,9 @@ class _Reader:
                     held.append(line.strip())
                 continue
             is_skipping = False
-            _drop_number(held)
-            if times is not None:
-                yield _cue(times, held)
+            _drop_number(held, is_vtt)
+            if times is not None or (any(held) and not is_vtt):
+                yield _cue(times or (0.0, 0.0), held)
             held = []
             if match is None:
                 self._bad_times += 1
@@ -251,7 +251,7 @@ def _cue(times: tuple[float, float], raw: list[str]) -> Cue:
     return Cue(times[0], times[1], tuple(line for line in lines if line))
 
 
-def _drop_number(held: list[str]) -> None:
-    """Take the number or name of the next cue off the lines before it: digits, or one line after a blank line."""
-    if held and held[-1] and (held[-1].isdigit() or len(held) == 1 or not held[-2]):
+def _drop_number(held: list[str], is_vtt: bool) -> None:
+    """Take the number of the next cue off the lines before it; in WebVTT also a name, after a blank line."""
+    if held and (held[-1].isdigit() or (is_vtt and (len(held) == 1 or not held[-2]))):
         held.pop()

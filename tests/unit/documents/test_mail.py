@@ -191,6 +191,8 @@ def test_signed_is_read_and_encrypted_is_told_apart() -> None:
         document = first(raw)
         assert document.status is Status.PARTIAL and "(PGP): decrypt" in (document.reason or "")
         assert document.text.startswith("Subject: Plan")
+    mixed = first(HEAD + b"\r\nHi\r\n-----BEGIN PGP MESSAGE-----\r\nabc\r\n-----END PGP MESSAGE-----\r\nAnn\r\n")
+    assert (mixed.status, body(mixed)) == (Status.PARTIAL, "Hi\n\nAnn")
     enveloped = base64.b64encode(bytes.fromhex("308006092a864886f70d010703a080") + bytes(100))
     raw = HEAD + b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\n"
     document = first(raw + b"Content-Transfer-Encoding: base64\r\n\r\n" + enveloped)
