@@ -67,6 +67,7 @@ class Route:
 _PARSERS = "cortex_assets.documents.parsers"
 _ODF = "application/vnd.oasis.opendocument"
 _OCR = ("rapidocr",) if find_spec("rapidocr") is not None else ()
+_MSG_PACKAGES = ("olefile", "selectolax")
 
 ROUTES = (
     Route(
@@ -169,6 +170,16 @@ ROUTES = (
         ("pillow", "pi-heif", *_OCR),
     ),
     Route("svg", f"{_PARSERS}.svg:parse_svg", ("image/svg+xml",), True),
+    Route("mail", f"{_PARSERS}.mail:parse_mail", ("message/rfc822",), True, ("selectolax",), is_container=True),
+    Route("mbox", f"{_PARSERS}.mbox:parse_mbox", ("application/mbox",), True, ("selectolax",), is_container=True),
+    Route("msg", f"{_PARSERS}.msg:parse_msg", ("application/vnd.ms-outlook",), True, _MSG_PACKAGES, is_container=True),
+    Route("calendar", f"{_PARSERS}.calendar:parse_calendar", ("text/calendar",)),
+    Route("contacts", f"{_PARSERS}.contacts:parse_contacts", ("text/vcard",)),
+    Route(
+        "subtitles",
+        f"{_PARSERS}.subtitles:parse_subtitles",
+        ("application/x-subrip", "text/vtt", "text/x-ssa", "text/x-microdvd"),
+    ),
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
 

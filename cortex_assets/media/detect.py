@@ -41,6 +41,15 @@ _ZIP_MIMETYPE = re.compile(
 _ODF_MEMBERS = frozenset({b"META-INF/manifest.xml", b"META-INF/container.xml", b"content.xml", b"mimetype"})
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")
 _PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")
+_OUTLOOK = "__properties_version1.0".encode("utf-16-le")
+_MBOX_HEAD = re.compile(rb"From [^\n]{0,900}?\d\d:\d\d[^\n]{0,200}\n(?:>?From [^\n]{0,900}\n)*[!-9;-~]{1,100}[ \t]*:")
+_FIELDS = re.compile(rb"(?:[!-9;-~]{1,100}[ \t]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*){2,}")
+_MAIL_FIELD = re.compile(
+    rb"(?im)^(?:(received|return-path|message-id|mime-version|delivered-to|dkim-signature|x-mailer|in-reply-to)"
+    rb"|(from|to|date|subject|cc|sender|reply-to))[ \t]*:"
+)
+_COMPONENT = re.compile(rb"(?i)BEGIN:(VCALENDAR|VCARD)[ \t]*\r?\n")
+_SRT_HEAD = re.compile(rb"\s*\d{1,6}[ \t]*\r?\n[ \t]*\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]*-->")
 _GENERIC = frozenset({TEXT, "text/x-log"})
 _MARKUP_HEAD = re.compile(rb"(?is)\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b")
 _MAGIKA_SURE = 0.5
@@ -128,7 +137,8 @@ def _by_magic(head: bytes, tail: bytes, path: str, size: int) -> str | None:
     for offset, magic, media in MAGIC:
         if head.startswith(magic, offset):
             if media == "application/x-ole-storage":
-                return OLE_SUFFIXES.get(PurePosixPath(path).suffix.lower(), media)
+                by_suffix = OLE_SUFFIXES.get(PurePosixPath(path).suffix.lower())
+                return by_suffix or ("application/vnd.ms-outlook" if _OUTLOOK in head + tail else media)
             if magic == b"BZh" and not head[3:4].isdigit():
                 continue
             return media
@@ -191,7 +201,29 @@ def _by_text(head: bytes) -> str | None:
         return "text/html"
     if plain.startswith(b"<?xml"):
         return "image/svg+xml" if b"<svg" in plain[:2048] else "application/xml"
-    return None
+    return _by_fields(plain)
+
+
+def _by_fields(plain: bytes) -> str | None:
+    """Media type of text that begins as mailboxes, mails, calendars, contacts and subtitles do; None for other text."""
+    if _MBOX_HEAD.match(plain):
+        return "application/mbox"
+    if (component := _COMPONENT.match(plain)) is not None:
+        return "text/vcard" if component[1].upper() == b"VCARD" else "text/calendar"
+    if _SRT_HEAD.match(plain):
+        return "application/x-subrip"
+    if plain.startswith((b"WEBVTT\n", b"WEBVTT\r", b"WEBVTT ")):
+        return "text/vtt"
+    if plain.startswith((b"[Script Info]\n", b"[Script Info]\r")):
+        return "text/x-ssa"
+    if re.match(rb"\{\d{1,9}\}\{\d{0,9}\}", plain):
+        return "text/x-microdvd"
+    fields = _FIELDS.match(plain)
+    if fields is None:
+        return None
+    found = {(match[1] or b"", (match[2] or b"").lower()) for match in _MAIL_FIELD.finditer(fields[0])}
+    technical = sum(1 for sure, _ in found if sure)
+    return "message/rfc822" if technical + len(found) >= 4 and len(found) >= 2 else None
 
 
 @cache

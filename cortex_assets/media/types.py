@@ -87,7 +87,7 @@ DAMAGED_SUFFIXES = {**OOXML_SUFFIXES, **ODF_SUFFIXES, **OLE_SUFFIXES}
 """Binary files of no known kind under one of these names: their parser says what is wrong with them."""
 TYPES = {
     "text/plain": (
-        ".txt .text .asc .srt .vtt .po .pot .gitignore .gitattributes .dockerignore "
+        ".txt .text .asc .po .pot .gitignore .gitattributes .dockerignore "
         ".npmignore .nfo .org .adoc .asciidoc .wiki .textile .license"
     ),
     "text/x-log": ".log",
@@ -110,9 +110,13 @@ TYPES = {
     "application/toml": ".toml",
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv .tab",
-    "text/calendar": ".ics",
-    "message/rfc822": ".eml",
-    "application/mbox": ".mbox",
+    "text/calendar": ".ics .ical .ifb .vcs",
+    "text/vcard": ".vcf .vcard",
+    "message/rfc822": ".eml .emlx .mht .mhtml",
+    "application/mbox": ".mbox .mbx",
+    "application/x-subrip": ".srt",
+    "text/vtt": ".vtt",
+    "text/x-ssa": ".ass .ssa",
     "text/css": ".css",
     "text/x-scss": ".scss .sass",
     "text/x-less": ".less",
