@@ -65,43 +65,61 @@ def em_of(boxes: Sequence[Box]) -> float:
     return max(1.0, median(box[3] - box[1] for box in boxes)) if boxes else 1.0
 
 
-def lines_of(boxes: Sequence[Box], em: float) -> list[Line]:
-    """Boxes as lines from top to bottom."""
+def lines_of(boxes: Sequence[Box], em: float, gap: float = 0.9) -> list[Line]:
+    """Boxes as lines from top to bottom; gaps wider than ``gap`` times ``em`` part their segments."""
     lines: list[Line] = []
     held: list[Box] = []
     middle = height = 0.0
     for box in sorted(boxes, key=lambda box: (-(box[1] + box[3]), box[0])):
         center = (box[1] + box[3]) / 2
         tall = box[3] - box[1]
-        if held and middle - center > 0.5 * min(max(height, tall, 0.6 * em), 1.5 * em):
-            lines.append(_line(held, em))
+        if held and middle - center > 0.3 * em and middle - center > 0.5 * min(max(height, tall), 1.5 * em):
+            lines.append(_line(held, gap * em))
             held = []
         if not held:
             middle, height = center, tall
         held.append(box)
     if held:
-        lines.append(_line(held, em))
+        lines.append(_line(held, gap * em))
     return lines
 
 
-def _line(boxes: list[Box], em: float) -> Line:
+def _line(boxes: list[Box], gap: float) -> Line:
     boxes.sort()
     segments: list[Box] = []
     left, bottom, right, top = boxes[0]
     for box in boxes[1:]:
-        if box[0] - right > 0.9 * em:
+        if box[0] - right > gap:
             segments.append((left, bottom, right, top))
             left, bottom, right, top = box
             continue
-        bottom, right, top = min(bottom, box[1]), max(right, box[2]), max(top, box[3])
+        if box[1] < bottom:
+            bottom = box[1]
+        if box[2] > right:
+            right = box[2]
+        if box[3] > top:
+            top = box[3]
     segments.append((left, bottom, right, top))
-    return Line(tuple(segments), min(box[1] for box in segments), max(box[3] for box in segments))
+    return Line(tuple(segments), min([box[1] for box in segments]), max([box[3] for box in segments]))
+
+
+def has_shared_gap(lines: Sequence[Line]) -> bool:
+    """Whether two lines, one after the other among those with gaps, have a gap at the same place, as rows of tables do."""
+    above: list[tuple[float, float]] = []
+    for line in lines:
+        if len(line.segments) < 2:
+            continue
+        gaps = [(one[2], two[0]) for one, two in zip(line.segments, line.segments[1:], strict=False)]
+        if any(one[0] < two[1] and two[0] < one[1] for one in above for two in gaps):
+            return True
+        above = gaps
+    return False
 
 
 def columns_of(lines: Sequence[Line], em: float) -> Columns | None:
     """Columns of running text, if the page clearly has them.
 
-    Clear: a gap at the same place in at least six lines and crossed by few between the first and the last of them; each
+    Clear: a gap at the same place in at least six lines and a quarter of all, and crossed by few between the first and the last of them; each
     column wide, its lines without gaps and most of them nearly full, which cells of a table are not.
     """
     gutters: list[float] = []
@@ -113,7 +131,7 @@ def columns_of(lines: Sequence[Line], em: float) -> Columns | None:
     ]
     while len(gutters) < _MAX_COLUMNS - 1 and len(gaps) >= _MIN_COLUMN_LINES:
         span, count = _common(gaps)
-        if count < _MIN_COLUMN_LINES:
+        if count < max(_MIN_COLUMN_LINES, 0.25 * len(lines)):
             break
         gutters.append((span[0] + span[1]) / 2)
         gaps = [gap for gap in gaps if not gap[0] <= gutters[-1] <= gap[1]]

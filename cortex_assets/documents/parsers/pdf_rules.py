@@ -23,14 +23,21 @@ def rules_of(raw: Any, page: Any) -> tuple[list[Rule], list[Rule]]:
     count = raw.FPDFPage_CountObjects(page)
     if count > _MAX_OBJECTS:
         return level, upright
-    edges = [ctypes.c_float() for _ in range(4)]
-    at = tuple(map(ctypes.byref, edges))
+    left_edge, bottom_edge, right_edge, top_edge = (ctypes.c_float() for _ in range(4))
+    at = tuple(map(ctypes.byref, (left_edge, bottom_edge, right_edge, top_edge)))
+    get, kind, bounds, path = (
+        raw.FPDFPage_GetObject,
+        raw.FPDFPageObj_GetType,
+        raw.FPDFPageObj_GetBounds,
+        raw.FPDF_PAGEOBJ_PATH,
+    )
+    handle = page.raw
     budget = _MAX_SEGMENTS
     for index in range(count):
-        shape = raw.FPDFPage_GetObject(page, index)
-        if raw.FPDFPageObj_GetType(shape) != raw.FPDF_PAGEOBJ_PATH or not raw.FPDFPageObj_GetBounds(shape, *at):
+        shape = get(handle, index)
+        if kind(shape) != path or not bounds(shape, *at):
             continue
-        left, bottom, right, top = (edge.value for edge in edges)
+        left, bottom, right, top = left_edge.value, bottom_edge.value, right_edge.value, top_edge.value
         if top - bottom <= _THIN:
             if right - left >= _SHORT:
                 level.append(Rule((bottom + top) / 2, left, right))

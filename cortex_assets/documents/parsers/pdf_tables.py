@@ -4,9 +4,10 @@ A false table is worse than a missed one: what is in doubt stays running text. T
 header rows, are ``pdf_cells``'s.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import neg
 
 from cortex_assets.documents.parsers.pdf_layout import Box, Line
 
@@ -55,18 +56,17 @@ class Grid:
         """Row and column of a point; None outside."""
         if not (self.xs[0] <= x < self.xs[-1] and self.ys[-1] < y <= self.ys[0]):
             return None
-        low, high = 0, len(self.ys) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if y <= self.ys[middle] else (low, middle)
-        return low, bisect_right(self.xs, x) - 1
+        return max(0, bisect_left(self.ys, -y, key=neg) - 1), bisect_right(self.xs, x) - 1
 
     def homes(self) -> list[list[tuple[int, int]]]:
         """For each row and column, the first row and column of the cell that spans over it."""
+        columns = range(len(self.xs) - 1)
+        if not self.is_ruled:
+            return [[(row, column) for column in columns] for row in range(len(self.ys) - 1)]
         homes: list[list[tuple[int, int]]] = []
         for row in range(len(self.ys) - 1):
             homes.append([])
-            for column in range(len(self.xs) - 1):
+            for column in columns:
                 home = (row, column)
                 if column and not self._is_drawn(self.walls, self.xs[column], self.ys[row], self.ys[row + 1]):
                     home = homes[row][column - 1]
@@ -76,11 +76,9 @@ class Grid:
         return homes
 
     def _is_drawn(self, rules: tuple[Rule, ...], at: float, one: float, two: float) -> bool:
-        """Whether a border between two cells is drawn, or stands without rules."""
+        """Whether the border between two cells is drawn."""
         middle = (one + two) / 2
-        return not self.is_ruled or any(
-            abs(rule.at - at) <= _NEAR + 1 and rule.start <= middle <= rule.end for rule in rules
-        )
+        return any(abs(rule.at - at) <= _NEAR + 1 and rule.start <= middle <= rule.end for rule in rules)
 
 
 def merged(rules: Iterable[Rule]) -> list[Rule]:
@@ -192,7 +190,7 @@ def _run(lines: Sequence[Line], begin: int, em: float) -> tuple[int, list[tuple[
         line = lines[number]
         if number > begin and lines[number - 1].middle - line.middle > 4 * em:
             break
-        union = _union([*columns, *((box[0], box[2]) for box in line.segments)], 0.5 * em)
+        union = _union([*columns, *((box[0], box[2]) for box in line.segments)], 0.4 * em)
         is_apart = len(union) >= max(len(columns), len(line.segments))
         if not is_apart or len(union) > _MAX_COLUMNS or (len(line.segments) == 1 and len(union) > len(columns)):
             break
@@ -236,7 +234,7 @@ def _aligned(
     xs = [columns[0][0] - em]
     xs += [(one[1] + two[0]) / 2 for one, two in zip(columns, columns[1:], strict=False)]
     xs.append(columns[-1][1] + em)
-    head = _head_lines(lines, begin, columns, em)
+    head = _head_lines(lines, begin, xs, em)
     rows = lines[begin - head : end]
     ys = [rows[0].top + 0.2 * em]
     ys += [(one.bottom + two.top) / 2 for one, two in zip(rows, rows[1:], strict=False)]
@@ -246,16 +244,15 @@ def _aligned(
     return Grid(tuple(xs), tuple(ys), head_rows=head)
 
 
-def _head_lines(lines: Sequence[Line], begin: int, columns: list[tuple[float, float]], em: float) -> int:
+def _head_lines(lines: Sequence[Line], begin: int, xs: list[float], em: float) -> int:
     """How many lines right above a run are headers: over one column, or several pieces over the table's columns."""
-    left, right = columns[0][0] - em, columns[-1][1] + em
     count = 0
     while count < _MAX_HEAD and begin - count > 0:
         line, below = lines[begin - count - 1], lines[begin - count]
-        if line.middle - below.middle > 3 * em or line.segments[0][0] < left or line.segments[-1][2] > right:
+        segments = line.segments
+        if line.middle - below.middle > 3 * em or segments[0][0] < xs[0] or segments[-1][2] > xs[-1]:
             break
-        over = [sum(1 for one, two in columns if box[0] < two and box[2] > one) for box in line.segments]
-        if len(over) < 2 and over != [1]:
+        if len(segments) == 1 and bisect_right(xs, segments[0][0]) != bisect_right(xs, segments[0][2]):
             break
         count += 1
     return count

@@ -7,15 +7,23 @@ Geometry is ``pdf_layout``'s and ``pdf_tables``'s; which pages are read, and wha
 
 import ctypes
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from cortex_assets.documents.decode import PART_CHARS
 from cortex_assets.documents.model import Block
-from cortex_assets.documents.parsers.pdf_cells import Cells
-from cortex_assets.documents.parsers.pdf_layout import Box, Columns, columns_of, em_of, is_out_of_order, lines_of
+from cortex_assets.documents.parsers.pdf_cells import Cells, TableText
+from cortex_assets.documents.parsers.pdf_layout import (
+    Box,
+    Columns,
+    columns_of,
+    em_of,
+    has_shared_gap,
+    is_out_of_order,
+    lines_of,
+)
 from cortex_assets.documents.parsers.pdf_rules import rules_of
 from cortex_assets.documents.parsers.pdf_tables import Grid, aligned_grids, ruled_grids, with_lines_as_rows
 
@@ -31,6 +39,7 @@ _WORD = re.compile(r"[^\s\xa0]+")
 _HYPHEN = re.compile("[\ufffe\x02\u00ad]")
 _NUMBERS = re.compile(r"(?<![^\s(])[-(+$]?\d[\d.,]*%?[)*a-z]?[ \t]+(?:[^\n]*[ \t])?[-(+$]?\d[\d.,]*%?[)*a-z]?(?=\s|$)")
 _WEIGHED_ROWS = 6
+_WORD_GAP = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +57,7 @@ class PageText:
     is_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Word(NamedTuple):
     """A word, the white space before it, its box, and the index of its first character."""
 
     space: str
@@ -64,6 +72,7 @@ class _Piece:
 
     words: list[_Word] = field(default_factory=list)
     cells: Cells | None = None
+    table: TableText | None = None
 
 
 def clean(text: str) -> str:
@@ -100,7 +109,7 @@ def _laid_out(page: Any, textpage: Any, count: int, raw_text: str) -> PageText |
     boxes = _boxes(raw, textpage)
     em = em_of(boxes)
     lines = lines_of(boxes, em)
-    has_gaps = sum(1 for line in lines if len(line.segments) > 1) > 1
+    has_gaps = has_shared_gap(lines)
     columns = columns_of(lines, em) if has_gaps else None
     is_tabular = columns is None and _has_rows_of_numbers(raw_text)
     grids = ruled_grids(*rules_of(raw, page)) if has_gaps or is_tabular else []
@@ -111,14 +120,14 @@ def _laid_out(page: Any, textpage: Any, count: int, raw_text: str) -> PageText |
     words = _words(raw, textpage, raw_text)
     grids = [with_lines_as_rows(grid, [word.box for word in words]) for grid in grids]
     if is_tabular:
-        word_lines = lines_of([word.box for word in words], em)
+        word_lines = lines_of([word.box for word in words], em, _WORD_GAP)
         grids += [grid for grid in aligned_grids(word_lines, em) if not any(_overlap(grid, other) for other in grids)]
-    pieces = _pieces(raw, textpage, words, grids)
-    good = [piece.cells.grid for piece in pieces if piece.cells is not None and piece.cells.table() is not None]
-    if not good and columns is None:
-        return None
-    if len(good) < len(grids):
-        pieces = _pieces(raw, textpage, words, good)
+    pieces = _pieces(raw, textpage, words, grids, em)
+    if any(piece.cells is not None and piece.table is None for piece in pieces):
+        grids = [piece.cells.grid for piece in pieces if piece.cells is not None and piece.table is not None]
+        if not grids and columns is None:
+            return None
+        pieces = _pieces(raw, textpage, words, grids, em)
     return _joined(pieces, columns, em)
 
 
@@ -147,59 +156,77 @@ def _boxes(raw: Any, textpage: Any) -> list[Box]:
     count = raw.FPDFText_CountRects(textpage, 0, -1)
     if not 0 < count <= _MAX_BOXES:
         return []
-    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
-    at = tuple(map(ctypes.byref, (left, top, right, bottom)))
-    get, handle = raw.FPDFText_GetRect, textpage.raw
-    boxes: list[Box] = []
+    box_of = _box_reader(raw.FPDFText_GetRect, textpage)
+    boxes = []
     for index in range(count):
-        get(handle, index, *at)
-        if right.value > left.value and top.value > bottom.value:
-            boxes.append((left.value, bottom.value, right.value, top.value))
+        left, top, right, bottom = box_of(index)
+        if right > left and top > bottom:
+            boxes.append((left, bottom, right, top))
     return boxes
+
+
+def _box_reader(function: Any, textpage: Any) -> Callable[[int], list[float]]:
+    """A function of the library that fills four numbers, as one that returns them.
+
+    It is called by its address with plain integers for pointers: converting pointer objects takes longer than the call.
+    """
+    numbers = (ctypes.c_double * 4)()
+    at = ctypes.addressof(numbers)
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, *[ctypes.c_void_p] * 4)(address or 0)
+    handle = ctypes.cast(textpage.raw, ctypes.c_void_p).value
+
+    def read(index: int) -> list[float]:
+        call(handle, index, at, at + 8, at + 16, at + 24)
+        return numbers[:]
+
+    return read
 
 
 def _words(raw: Any, textpage: Any, text: str) -> list[_Word]:
     """The words of a page, each with the box around its first and last character."""
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    at = tuple(map(ctypes.byref, (left, right, bottom, top)))
-    box, handle = raw.FPDFText_GetCharBox, textpage.raw
+    box_of = _box_reader(raw.FPDFText_GetCharBox, textpage)
     words: list[_Word] = []
     end = 0
     for match in _WORD.finditer(text):
         word = match[0]
         first = match.start()
-        box(handle, first, *at)
-        x, low, high, far = left.value, bottom.value, top.value, right.value
+        left, right, bottom, top = box_of(first)
         hyphen = _HYPHEN.search(word)
         last = first + (hyphen.start() if hyphen else len(word)) - 1
-        if last > first and box(handle, last, *at) and right.value > far:
-            low, high, far = min(low, bottom.value), max(high, top.value), right.value
-        words.append(_Word(text[end:first], word, (x, low, far, high), first))
+        if last > first:
+            _, far, low, high = box_of(last)
+            if far > right:
+                right, bottom, top = far, min(bottom, low), max(top, high)
+        words.append(_Word(text[end:first], word, (left, bottom, right, top), first))
         end = match.end()
     return words
 
 
-def _pieces(raw: Any, textpage: Any, words: Iterable[_Word], grids: list[Grid]) -> list[_Piece]:
+def _pieces(raw: Any, textpage: Any, words: Iterable[_Word], grids: list[Grid], em: float) -> list[_Piece]:
     """Running text and tables in turn; a table stands where its first word does."""
-    tables = [_Piece(cells=Cells(grid)) for grid in grids]
+    waiting = {id(cells): _Piece(cells=cells) for cells in (Cells(grid, em) for grid in grids)}
+    tables = [piece.cells for piece in waiting.values() if piece.cells is not None]
     pieces = [_Piece()]
     was_table = False
     for word in words:
         is_table = False
-        for table in tables:
-            cells = table.cells
-            place = cells.add(word.text, word.box) if cells is not None else None
-            if cells is None or place is None:
+        for cells in tables:
+            place = cells.add(word.text, word.box)
+            if place is None:
                 continue
             is_table = True
             if place[0] < _WEIGHED_ROWS:
                 cells.weigh(place[0], _is_bold(raw, textpage, word.index))
-            if not any(table is piece for piece in pieces):
-                pieces += [table, _Piece()]
+            piece = waiting.pop(id(cells), None)
+            if piece is not None:
+                pieces += [piece, _Piece()]
             break
         if not is_table:
-            pieces[-1].words.append(replace(word, space="\n") if was_table else word)
+            pieces[-1].words.append(word._replace(space="\n") if was_table else word)
         was_table = is_table
+    for piece in pieces:
+        piece.table = piece.cells.table() if piece.cells is not None else None
     return pieces
 
 
@@ -216,7 +243,7 @@ def _joined(pieces: list[_Piece], columns: Columns | None, em: float) -> PageTex
     tables: list[Block] = []
     size = 0
     for piece in pieces:
-        table = piece.cells.table() if piece.cells is not None else None
+        table = piece.table
         if table is not None:
             head, parts = table.head_end, (clean(table.before), _CONTROL.sub(" ", table.text), clean(table.after))
         elif columns is not None:
