@@ -118,7 +118,6 @@ class Cells:
         head = _head_rows(rows, bold, sum(1 for number in kept if number < self.grid.head_rows), self.grid.is_ruled)
         return _markdown(rows, head, before, after)
 
-
     def _is_drawing(self, kept: list[int]) -> bool:
         """Whether most cells of ruled rows span over others, as in charts and drawings."""
         homes = {(row, column) for row, column in (home for number in kept for home in self._homes[number])}

@@ -13,6 +13,7 @@ from typing import Any
 from cortex_assets.documents.members import Members, inner_path
 from cortex_assets.documents.model import Mark, Parsed, ParseInput
 from cortex_assets.documents.parsers.pdf_text import clean
+from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.tables import Status
 
 MAX_ANNOTATIONS = 2_000
@@ -37,6 +38,7 @@ class Extras:
 
     Attributes:
         files: handles of files that annotations hold.
+        is_xfa: whether the document's form is an XFA one.
     """
 
     def __init__(self, document: Any, has_form: bool = True) -> None:
@@ -63,6 +65,7 @@ class Extras:
             self._raw.FPDF_ANNOT_FILEATTACHMENT: "file",
         }
         self._form: Any = None
+        self.is_xfa = document.get_formtype() in (self._raw.FORMTYPE_XFA_FULL, self._raw.FORMTYPE_XFA_FOREGROUND)
         if has_form:
             try:
                 document.init_forms()
@@ -168,7 +171,9 @@ class Extras:
 
     def _label(self, annotation: Any, index: int) -> str:
         raw, form = self._raw, self._form
-        return _one_line(_wide(lambda buffer, size: raw.FPDFAnnot_GetOptionLabel(form, annotation, index, buffer, size)))
+        return _one_line(
+            _wide(lambda buffer, size: raw.FPDFAnnot_GetOptionLabel(form, annotation, index, buffer, size))
+        )
 
 
 def _wide(get: Any) -> str:
@@ -220,6 +225,7 @@ def attachments(document: Any, noted: Sequence[Any], source: ParseInput) -> Iter
 
 
 _UNREADABLE = "the attachment cannot be read (damaged, or locked by a password of its own): save it from a viewer"
+_LOCKED = "of no known type: in an encrypted PDF an attachment may have a password of its own; save it from a viewer"
 
 
 def _size(raw: Any, attachment: Any) -> int:
@@ -265,7 +271,11 @@ def _attachment(
     except pdfium.PdfiumError:
         yield members.refused(name, _UNREADABLE, Status.FAILED)
         return
-    yield from members.parse(name, content)
+    media = media_type(content[:HEAD_BYTES], content[-TAIL_BYTES:], name, len(content))
+    if media == "application/octet-stream" and raw.FPDF_GetSecurityHandlerRevision(helper.pdf) >= 0:
+        yield members.refused(name, _LOCKED, Status.UNSUPPORTED)
+        return
+    yield from members.parse(name, content, media)
 
 
 def title_of(document: Any) -> str:

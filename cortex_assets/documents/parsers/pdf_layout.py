@@ -6,6 +6,7 @@ is ``pdf_text``'s. Everything here is conservative: what is not clearly columns 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 Box = tuple[float, float, float, float]
@@ -109,7 +110,7 @@ def has_shared_gap(lines: Sequence[Line]) -> bool:
     for line in lines:
         if len(line.segments) < 2:
             continue
-        gaps = [(one[2], two[0]) for one, two in zip(line.segments, line.segments[1:], strict=False)]
+        gaps = [(one[2], two[0]) for one, two in pairwise(line.segments)]
         if any(one[0] < two[1] and two[0] < one[1] for one in above for two in gaps):
             return True
         above = gaps
@@ -119,16 +120,11 @@ def has_shared_gap(lines: Sequence[Line]) -> bool:
 def columns_of(lines: Sequence[Line], em: float) -> Columns | None:
     """Columns of running text, if the page clearly has them.
 
-    Clear: a gap at the same place in at least six lines and a quarter of all, and crossed by few between the first and the last of them; each
-    column wide, its lines without gaps and most of them nearly full, which cells of a table are not.
+    Clear: a gap at the same place in at least six lines and a quarter of all, and crossed by few between the first and
+    the last of them; each column wide, its lines without gaps and most of them nearly full, as cells of a table are not.
     """
     gutters: list[float] = []
-    gaps = [
-        (one[2], two[0])
-        for line in lines
-        if len(line.segments) > 1
-        for one, two in zip(line.segments, line.segments[1:], strict=False)
-    ]
+    gaps = [(one[2], two[0]) for line in lines if len(line.segments) > 1 for one, two in pairwise(line.segments)]
     while len(gutters) < _MAX_COLUMNS - 1 and len(gaps) >= _MIN_COLUMN_LINES:
         span, count = _common(gaps)
         if count < max(_MIN_COLUMN_LINES, 0.25 * len(lines)):

@@ -12,9 +12,36 @@ from typing import Any, BinaryIO
 MAX_PASSWORDS = 100
 MAX_FACT_PAGES = 10_000
 _SUBTYPES = (
-    "Unknown Text Link FreeText Line Square Circle Polygon PolyLine Highlight Underline Squiggly StrikeOut Stamp Caret "
-    "Ink Popup FileAttachment Sound Movie Widget Screen PrinterMark TrapNet Watermark 3D RichMedia XFAWidget Redact"
-).split()
+    "Unknown",
+    "Text",
+    "Link",
+    "FreeText",
+    "Line",
+    "Square",
+    "Circle",
+    "Polygon",
+    "PolyLine",
+    "Highlight",
+    "Underline",
+    "Squiggly",
+    "StrikeOut",
+    "Stamp",
+    "Caret",
+    "Ink",
+    "Popup",
+    "FileAttachment",
+    "Sound",
+    "Movie",
+    "Widget",
+    "Screen",
+    "PrinterMark",
+    "TrapNet",
+    "Watermark",
+    "3D",
+    "RichMedia",
+    "XFAWidget",
+    "Redact",
+)
 
 
 class PdfError(ValueError):

@@ -57,7 +57,7 @@ def _is_stroked(raw: Any, shape: Any) -> bool:
 def _segments(raw: Any, shape: Any, budget: int, level: list[Rule], upright: list[Rule]) -> int:
     """Add the segments of a path to the rules if all of them go along the axes; how many were looked at."""
     matrix = raw.FS_MATRIX()
-    count = raw.FPDFPath_CountSegments(shape)
+    count: int = raw.FPDFPath_CountSegments(shape)
     if not 2 <= count <= budget or not raw.FPDFPageObj_GetMatrix(shape, ctypes.byref(matrix)):
         return 1
     x, y = ctypes.c_float(), ctypes.c_float()

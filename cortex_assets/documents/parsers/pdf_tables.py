@@ -7,6 +7,7 @@ header rows, are ``pdf_cells``'s.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import neg
 
 from cortex_assets.documents.parsers.pdf_layout import Box, Line
@@ -149,7 +150,7 @@ def with_lines_as_rows(grid: Grid, boxes: Iterable[Box]) -> Grid:
         if len(cells) > 1 and len(counts) == 1 and min(counts) >= 3:
             together = _union([span for cell in cells for span in cell], 0.0)
             if len(together) == len(cells[0]):
-                cuts += [(one[1] + two[0]) / 2 for one, two in zip(together, together[1:], strict=False)]
+                cuts += [(one[1] + two[0]) / 2 for one, two in pairwise(together)]
     drawn = tuple(Rule(cut, grid.xs[0], grid.xs[-1]) for cut in cuts)
     ys = tuple(sorted((*grid.ys, *cuts), reverse=True))
     return replace(grid, ys=ys, floors=grid.floors + drawn) if len(ys) <= _MAX_ROWS + 1 else grid
@@ -211,9 +212,7 @@ def _union(spans: list[tuple[float, float]], gap: float) -> list[tuple[float, fl
     return joined
 
 
-def _aligned(
-    lines: Sequence[Line], begin: int, end: int, columns: list[tuple[float, float]], em: float
-) -> Grid | None:
+def _aligned(lines: Sequence[Line], begin: int, end: int, columns: list[tuple[float, float]], em: float) -> Grid | None:
     """The grid of a run, with the header lines above it, if it is dense enough and not columns of prose."""
     run = lines[begin:end]
     full = sum(1 for line in run if len(line.segments) >= _MIN_COLUMNS)
@@ -232,14 +231,14 @@ def _aligned(
     if prose > 1:
         return None
     xs = [columns[0][0] - em]
-    xs += [(one[1] + two[0]) / 2 for one, two in zip(columns, columns[1:], strict=False)]
+    xs += [(one[1] + two[0]) / 2 for one, two in pairwise(columns)]
     xs.append(columns[-1][1] + em)
     head = _head_lines(lines, begin, xs, em)
     rows = lines[begin - head : end]
     ys = [rows[0].top + 0.2 * em]
-    ys += [(one.bottom + two.top) / 2 for one, two in zip(rows, rows[1:], strict=False)]
+    ys += [(one.bottom + two.top) / 2 for one, two in pairwise(rows)]
     ys.append(rows[-1].bottom - 0.2 * em)
-    if any(one <= two for one, two in zip(ys, ys[1:], strict=False)):
+    if any(one <= two for one, two in pairwise(ys)):
         return None
     return Grid(tuple(xs), tuple(ys), head_rows=head)
 

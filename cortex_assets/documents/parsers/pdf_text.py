@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cortex_assets.documents.decode import PART_CHARS
@@ -63,7 +64,7 @@ class _Word(NamedTuple):
     space: str
     text: str
     box: Box
-    index: int
+    first: int
 
 
 @dataclass(slots=True)
@@ -217,7 +218,7 @@ def _pieces(raw: Any, textpage: Any, words: Iterable[_Word], grids: list[Grid], 
                 continue
             is_table = True
             if place[0] < _WEIGHED_ROWS:
-                cells.weigh(place[0], _is_bold(raw, textpage, word.index))
+                cells.weigh(place[0], _is_bold(raw, textpage, word.first))
             piece = waiting.pop(id(cells), None)
             if piece is not None:
                 pieces += [piece, _Piece()]
@@ -242,6 +243,7 @@ def _joined(pieces: list[_Piece], columns: Columns | None, em: float) -> PageTex
     done: list[str] = []
     tables: list[Block] = []
     size = 0
+    parts: tuple[str, ...]
     for piece in pieces:
         table = piece.table
         if table is not None:
@@ -293,6 +295,6 @@ def _split(line: list[_Word], columns: Columns, em: float) -> list[str] | None:
             return None
         parts[column].append(word)
     edges = [(part[0].box[0], part[-1].box[2]) for part in parts if part]
-    if any(two[0] - one[1] < 0.6 * em for one, two in zip(edges, edges[1:], strict=False)):
+    if any(two[0] - one[1] < 0.6 * em for one, two in pairwise(edges)):
         return None
     return ["".join(word.space + word.text for word in part).strip() for part in parts]
