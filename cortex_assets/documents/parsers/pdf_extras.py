@@ -153,7 +153,9 @@ class Extras:
                 value = self._chosen(annotation)
         else:
             return ""
-        return f"{name or 'field'}: {value}" if value or (name and kind != raw.FPDF_FORMFIELD_RADIOBUTTON) else ""
+        return (
+            f"{name or 'field'}: {value}".rstrip() if value or (name and kind != raw.FPDF_FORMFIELD_RADIOBUTTON) else ""
+        )
 
     def _field_text(self, function: Any, annotation: Any) -> str:
         form = self._form

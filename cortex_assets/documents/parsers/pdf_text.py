@@ -187,13 +187,14 @@ def _box_reader(function: Any, textpage: Any) -> Callable[[int], list[float]]:
 def _words(raw: Any, textpage: Any, text: str) -> list[_Word]:
     """The words of a page, each with the box around its first and last character."""
     box_of = _box_reader(raw.FPDFText_GetCharBox, textpage)
+    has_hyphens = _HYPHEN.search(text) is not None
     words: list[_Word] = []
     end = 0
     for match in _WORD.finditer(text):
         word = match[0]
         first = match.start()
         left, right, bottom, top = box_of(first)
-        hyphen = _HYPHEN.search(word)
+        hyphen = _HYPHEN.search(word) if has_hyphens else None
         last = first + (hyphen.start() if hyphen else len(word)) - 1
         if last > first:
             _, far, low, high = box_of(last)
