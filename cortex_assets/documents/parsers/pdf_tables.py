@@ -235,6 +235,8 @@ def _aligned(lines: Sequence[Line], begin: int, end: int, columns: list[tuple[fl
     xs.append(columns[-1][1] + em)
     head = _head_lines(lines, begin, xs, em)
     rows = lines[begin - head : end]
+    xs[0] = min(xs[0], *(line.segments[0][0] - 1 for line in rows))
+    xs[-1] = max(xs[-1], *(line.segments[-1][2] + 1 for line in rows))
     ys = [rows[0].top + 0.2 * em]
     ys += [(one.bottom + two.top) / 2 for one, two in pairwise(rows)]
     ys.append(rows[-1].bottom - 0.2 * em)
@@ -249,7 +251,8 @@ def _head_lines(lines: Sequence[Line], begin: int, xs: list[float], em: float) -
     while count < _MAX_HEAD and begin - count > 0:
         line, below = lines[begin - count - 1], lines[begin - count]
         segments = line.segments
-        if line.middle - below.middle > 3 * em or segments[0][0] < xs[0] or segments[-1][2] > xs[-1]:
+        over = 4 * em if len(segments) > 1 else 0.0
+        if line.middle - below.middle > 3 * em or segments[0][0] < xs[0] - over or segments[-1][2] > xs[-1] + over:
             break
         if len(segments) == 1 and bisect_right(xs, segments[0][0]) != bisect_right(xs, segments[0][2]):
             break

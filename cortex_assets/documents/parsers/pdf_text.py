@@ -32,7 +32,7 @@ MAX_PAGE_CHARS = PART_CHARS
 _MAX_LAYOUT_CHARS = 20_000
 _MAX_BOXES = 6_000
 _SOFT_HYPHEN = re.compile("[\ufffe\x02\u00ad]\r?\n?(?=(.)?)")
-_LINE_HYPHEN = re.compile(r"(?<=[^\W\d_])-\n(?=[^\W\d_])")
+_LINE_HYPHEN = re.compile(r"(?<=[^\W\d_])-\n(?=[^\W\d_A-Z])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _BOLD = re.compile(rb"(?i)bold|black|heavy|demi|cmbx|sfbx")
