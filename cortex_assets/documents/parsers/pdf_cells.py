@@ -106,7 +106,7 @@ class Cells:
         begin = next((index for index, is_wide in enumerate(wide) if not is_wide), len(full))
         end = next((len(full) - index for index, is_wide in enumerate(reversed(wide)) if not is_wide), begin)
         before, after = ("\n".join(spread[number][0] for number in part) for part in (full[:begin], full[end:]))
-        while begin < self.grid.head_rows and full[begin] < self.grid.head_rows and not any(spread[full[begin]][1:]):
+        while begin < end and full[begin] < self.grid.head_rows and not any(spread[full[begin]][1:]):
             before = "\n".join(part for part in (before, spread[full[begin]][0]) if part)
             begin += 1
         kept = full[begin:end]
@@ -120,7 +120,7 @@ class Cells:
 
     def _is_drawing(self, kept: list[int]) -> bool:
         """Whether most cells of ruled rows span over others, as in charts and drawings."""
-        homes = {(row, column) for row, column in (home for number in kept for home in self._homes[number])}
+        homes = {home for number in kept for home in self._homes[number]}
         return len(homes) < 0.6 * len(kept) * (len(self.grid.xs) - 1)
 
 
@@ -169,7 +169,7 @@ def _is_contents(rows: list[list[str]]) -> bool:
     if not all(cell.isdigit() and len(cell) < 5 for cell in last):
         return False
     pages = [int(cell) for cell in last]
-    return pages == sorted(pages) and max(_numbers(rows, column) for column in range(1, len(rows[0]) - 1)) < 0.5
+    return pages == sorted(pages) and all(_numbers(rows, column) < 0.5 for column in range(1, len(rows[0]) - 1))
 
 
 def _head_rows(rows: list[list[str]], bold: list[bool], above: int, is_ruled: bool) -> int:

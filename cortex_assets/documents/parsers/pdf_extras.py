@@ -23,6 +23,7 @@ MAX_OUTLINE = 5_000
 MAX_ATTACHMENTS = 5_000
 _MAX_URI = 2_000
 _MAX_TITLE = 500
+_MAX_STRING_BYTES = 64 * 1024 * 1024
 _DULL_TITLE = re.compile(
     r"(?i)\s*(?:untitled|unknown|document\d*|title)?\s*$|microsoft word\b|.*\.(?:docx?|pdf|tex|indd|dvi|qxd)\s*$"
 )
@@ -153,9 +154,9 @@ class Extras:
                 value = self._chosen(annotation)
         else:
             return ""
-        return (
-            f"{name or 'field'}: {value}".rstrip() if value or (name and kind != raw.FPDF_FORMFIELD_RADIOBUTTON) else ""
-        )
+        if not value and (not name or kind == raw.FPDF_FORMFIELD_RADIOBUTTON):
+            return ""
+        return f"{name or 'field'}: {value}".rstrip()
 
     def _field_text(self, function: Any, annotation: Any) -> str:
         form = self._form
@@ -167,8 +168,7 @@ class Extras:
         chosen = []
         for index in range(min(max(0, raw.FPDFAnnot_GetOptionCount(form, annotation)), 1000)):
             if raw.FPDFAnnot_IsOptionSelected(form, annotation, index):
-                label = self._label(annotation, index)
-                chosen.append(label)
+                chosen.append(self._label(annotation, index))
         return ", ".join(label for label in chosen if label)
 
     def _label(self, annotation: Any, index: int) -> str:
@@ -181,9 +181,7 @@ class Extras:
 def _wide(get: Any) -> str:
     """A string that the library gives as UTF-16 with an ending zero; cut at 20,000 characters."""
     size = get(None, 0)
-    if size <= 2:
-        return ""
-    if size > 64 * 1024 * 1024:
+    if not 2 < size <= _MAX_STRING_BYTES:
         return ""
     buffer = (ctypes.c_ushort * (size // 2 + 1))()
     get(buffer, size)
@@ -220,7 +218,7 @@ def attachments(document: Any, noted: Sequence[Any], source: ParseInput) -> Iter
         if helper is None:
             yield members.refused(name, _UNREADABLE, Status.FAILED)
             continue
-        yield from _attachment(pdfium, raw, helper, members, name, source.options.avoid)
+        yield from _attachment(raw, helper, members, name, source.options.avoid)
     if count > MAX_ATTACHMENTS:
         reason = f"more than {MAX_ATTACHMENTS} attachments: the rest is not opened; save them from a viewer"
         yield members.refused("attachments", reason)
@@ -228,12 +226,6 @@ def attachments(document: Any, noted: Sequence[Any], source: ParseInput) -> Iter
 
 _UNREADABLE = "the attachment cannot be read (damaged, or locked by a password of its own): save it from a viewer"
 _LOCKED = "of no known type: in an encrypted PDF an attachment may have a password of its own; save it from a viewer"
-
-
-def _size(raw: Any, attachment: Any) -> int:
-    """How many bytes an attachment unpacks to, as the library finds by unpacking it; 0 where it cannot."""
-    size = ctypes.c_ulong()
-    return size.value if raw.FPDFAttachment_GetFile(attachment, None, 0, ctypes.byref(size)) else 0
 
 
 def _name(pdfium: Any, helper: Any) -> str:
@@ -252,9 +244,7 @@ def _unique(name: str, names: dict[str, int]) -> str:
     return f"{stem} ({count}){dot}{suffix}" if stem else f"{name} ({count})"
 
 
-def _attachment(
-    pdfium: Any, raw: Any, helper: Any, members: Members, name: str, avoid: Mapping[str, str]
-) -> Iterator[Parsed]:
+def _attachment(raw: Any, helper: Any, members: Members, name: str, avoid: Mapping[str, str]) -> Iterator[Parsed]:
     """Unpack and parse one attachment, or say why not."""
     refusal = members.refusal(0)
     if refusal is not None:
@@ -264,15 +254,17 @@ def _attachment(
         yield from members.parse(name, b"")
         return
     yield Mark(inner_path(name))  # unpacking it may end the process
-    refusal = members.refusal(_size(raw, helper))
+    size = ctypes.c_ulong()
+    is_there = raw.FPDFAttachment_GetFile(helper, None, 0, ctypes.byref(size))
+    refusal = members.refusal(size.value)
     if refusal is not None:
         yield members.refused(name, refusal)
         return
-    try:
-        content = bytes(helper.get_data())
-    except pdfium.PdfiumError:
+    buffer = ctypes.create_string_buffer(max(1, size.value))
+    if not is_there or not raw.FPDFAttachment_GetFile(helper, buffer, size.value, ctypes.byref(size)):
         yield members.refused(name, _UNREADABLE, Status.FAILED)
         return
+    content = buffer.raw[: size.value]
     media = media_type(content[:HEAD_BYTES], content[-TAIL_BYTES:], name, len(content))
     if media == "application/octet-stream" and raw.FPDF_GetSecurityHandlerRevision(helper.pdf) >= 0:
         yield members.refused(name, _LOCKED, Status.UNSUPPORTED)

@@ -1,8 +1,8 @@
 """The text of one page of a PDF: as the file orders it, unless columns were written line by line or tables are there.
 
 Few facts decide cheaply whether a page is looked at word by word: boxes of its runs of text, and lines of numbers; rules
-are asked for only where lines have gaps. Pages turned sideways, and text written from right to left, are left in the order of the file.
-Geometry is ``pdf_layout``'s and ``pdf_tables``'s; which pages are read, and what fails, is ``pdf``'s.
+are asked for only where lines have gaps. Pages turned sideways, and text written from right to left, are left in the
+order of the file. Geometry is ``pdf_layout``'s and ``pdf_tables``'s; which pages are read, and what fails, is ``pdf``'s.
 """
 
 import ctypes
