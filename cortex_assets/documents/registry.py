@@ -83,7 +83,15 @@ ROUTES = (
     Route("xml", f"{_PARSERS}.xml_text:parse_xml", ("application/xml",)),
     Route("csv", f"{_PARSERS}.data:parse_csv", ("text/csv", "text/tab-separated-values")),
     Route("html", f"{_PARSERS}.html:parse_html", ("text/html", "application/xhtml+xml"), True, ("selectolax",)),
-    Route("pdf", f"{_PARSERS}.pdf:parse_pdf", ("application/pdf",), True, ("pypdfium2",)),
+    Route(
+        "pdf",
+        f"{_PARSERS}.pdf:parse_pdf",
+        ("application/pdf",),
+        True,
+        ("pypdfium2",),
+        page_function=f"{_PARSERS}.pdf:read_page",
+        is_container=True,
+    ),
     Route(
         "docx",
         f"{_PARSERS}.docx:parse_docx",

@@ -17,6 +17,7 @@ def parse() -> Parse:
 
     def parsed(data: str | bytes, media_type: str, path: str = "folder/file.txt") -> list[ParsedDocument]:
         raw = data.encode() if isinstance(data, str) else data
-        return list(parser_for(media_type).parser(ParseInput(io.BytesIO(raw), len(raw), path, media_type)))
+        items = parser_for(media_type).parser(ParseInput(io.BytesIO(raw), len(raw), path, media_type))
+        return [item for item in items if isinstance(item, ParsedDocument)]
 
     return parsed

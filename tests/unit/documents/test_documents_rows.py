@@ -132,10 +132,10 @@ def test_every_shared_file_goes_through_and_none_is_silently_empty() -> None:
             arguments = (str(path), path.name, found, path.stat().st_size)
             if parser_for(found).isolated:
                 call = sandbox.call("cortex_assets.documents.parse.parse_path", *arguments)
-                parsed = [item for item in call if not isinstance(item, Mark)]
+                parsed = [item for item in call if isinstance(item, ParsedDocument)]
                 assert call.outcome == Ok(), path
             else:
-                parsed = [item for item in parse_path(*arguments) if not isinstance(item, Mark)]
+                parsed = [item for item in parse_path(*arguments) if isinstance(item, ParsedDocument)]
             assert parsed, path
             frame = pl.concat(document_rows(FILE, parsed))
             Documents.validate(frame)
@@ -151,6 +151,8 @@ def test_the_demo_corpus_is_read_but_for_pictures() -> None:
     for path in _walk("demo_corpus"):
         found = _media(path)
         for document in parse_path(str(path), path.name, found, path.stat().st_size):
+            if isinstance(document, Mark):
+                continue
             assert document.status is Status.OK or found == "image/svg+xml" or path.stat().st_size == 0, path
 
 

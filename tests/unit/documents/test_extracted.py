@@ -1,8 +1,7 @@
-"""HTML, DOCX and PDF: made here, small, with what goes wrong in them."""
+"""HTML and DOCX: made here, small, with what goes wrong in them."""
 
 import io
 import zipfile
-import zlib
 
 import pytest
 
@@ -149,73 +148,3 @@ def test_docx_entities_are_not_expanded(parse) -> None:  # type: ignore[no-untyp
 
 def test_docx_without_text_is_empty(parse) -> None:  # type: ignore[no-untyped-def]
     assert only(parse(docx("<w:p/>"), DOCX)).status is Status.EMPTY
-
-
-def pdf(pages: list[str | None], title: str = "", outline: str = "", broken: tuple[int, ...] = ()) -> bytes:
-    """A PDF with one line of Helvetica on each page; None for a page without text."""
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
-    objects.append(f"<< /Title ({title}) >>")
-    kids: list[int] = []
-    for number, text in enumerate(pages, 1):
-        drawn = f"BT /F1 24 Tf 72 700 Td ({text}) Tj ET" if text is not None else ""
-        packed = zlib.compress(drawn.encode())
-        objects.append(
-            f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n{packed.decode('latin-1')}\nendstream"
-        )
-        resources = f"<< /Font << /F1 3 0 R >> >> /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R"
-        kind = "/Nothing" if number in broken else "/Page"
-        objects.append(f"<< /Type {kind} /Parent 2 0 R /Resources {resources} >>" if number not in broken else "null")
-        kids.append(len(objects))
-    objects[1] = f"<< /Type /Pages /Count {len(kids)} /Kids [{' '.join(f'{kid} 0 R' for kid in kids)}] >>"
-    if outline:
-        objects[0] = f"<< /Type /Catalog /Pages 2 0 R /Outlines {len(objects) + 1} 0 R >>"
-        first = len(objects) + 2
-        objects.append(f"<< /First {first} 0 R /Last {first} 0 R /Count 1 >>")
-        objects.append(f"<< /Title ({outline}) /Parent {first - 1} 0 R /Dest [{kids[-1]} 0 R /Fit] >>")
-    out, offsets = b"%PDF-1.4\n", []
-    for number, content in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += f"{number} 0 obj\n{content}\nendobj\n".encode("latin-1")
-    xref = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n" + "".join(f"{at:010d} 00000 n \n" for at in offsets)
-    trailer = f"trailer << /Size {len(objects) + 1} /Root 1 0 R /Info 4 0 R >>\nstartxref\n{len(out)}\n%%EOF"
-    return out + (xref + trailer).encode()
-
-
-def test_pdf_pages_title_and_outline(parse) -> None:  # type: ignore[no-untyped-def]
-    document = only(parse(pdf(["Hello there", "2 Second thing"], "A title", "Second thing"), "application/pdf"))
-    assert (document.title, document.page_count, document.status) == ("A title", 2, Status.OK)
-    texts = [document.text[page.start : page.end] for page in document.structure.pages]
-    assert texts == ["Hello there", "2 Second thing"]
-    heading = document.structure.headings[0]
-    assert (heading.title, heading.start) == ("Second thing", document.structure.pages[1].start)
-
-
-def test_pdf_with_broken_pages_is_partial_and_lists_them(parse) -> None:  # type: ignore[no-untyped-def]
-    document = only(parse(pdf(["one", "two", "three", "four"], broken=(2, 3)), "application/pdf"))
-    assert document.status is Status.PARTIAL
-    assert document.failed_pages == (2, 3)
-    assert "2-3" in (document.reason or "")
-    assert "four" in document.text
-
-
-def test_pdf_without_text_is_empty(parse) -> None:  # type: ignore[no-untyped-def]
-    document = only(parse(pdf([None, None]), "application/pdf"))
-    assert (document.status, document.text) == (Status.EMPTY, "")
-    assert "no text layer" in (document.reason or "")
-
-
-def test_pdf_damage_is_told(parse) -> None:  # type: ignore[no-untyped-def]
-    document = only(parse(b"%PDF-1.4 nothing else", "application/pdf"))
-    assert document.status is Status.FAILED
-    assert "damaged PDF" in (document.reason or "")
-
-
-def test_pdf_titles_that_editors_make_are_no_titles(parse) -> None:  # type: ignore[no-untyped-def]
-    assert only(parse(pdf(["x"], "Microsoft Word - draft.doc"), "application/pdf")).title == ""
-
-
-def test_long_pdfs_come_in_parts_at_pages(parse, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("cortex_assets.documents.parsers.pdf.PART_CHARS", 20)
-    documents = parse(pdf([f"page number {n}" for n in range(5)]), "application/pdf")
-    assert [document.inner for document in documents] == ["part-0001", "part-0002", "part-0003"]
-    assert [page.number for document in documents for page in document.structure.pages] == [1, 2, 3, 4, 5]
