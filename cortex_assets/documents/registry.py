@@ -70,9 +70,13 @@ _OCR = ("rapidocr",) if find_spec("rapidocr") is not None else ()
 _MSG_PACKAGES = ("olefile", "selectolax")
 
 ROUTES = (
-    Route(
-        "text", f"{_PARSERS}.text:parse_text", ("text/plain", "text/x-log", "text/x-diff", "text/x-tex", "text/x-ini")
-    ),
+    Route("text", f"{_PARSERS}.text:parse_text", ("text/plain", "text/x-log", "text/x-diff")),
+    Route("latex", f"{_PARSERS}.latex:parse_latex", ("text/x-tex",)),
+    Route("bibtex", f"{_PARSERS}.latex:parse_bibtex", ("text/x-bibtex",)),
+    Route("asciidoc", f"{_PARSERS}.markup:parse_asciidoc", ("text/asciidoc",)),
+    Route("org", f"{_PARSERS}.markup:parse_org", ("text/x-org",)),
+    Route("mediawiki", f"{_PARSERS}.markup:parse_mediawiki", ("text/x-mediawiki",)),
+    Route("textile", f"{_PARSERS}.markup:parse_textile", ("text/x-textile",)),
     Route("rst", f"{_PARSERS}.text:parse_rst", ("text/x-rst",)),
     Route("markdown", f"{_PARSERS}.markdown:parse_markdown", ("text/markdown",)),
     Route("code", f"{_PARSERS}.code:parse_code", tuple(LANGUAGES), packages=()),
@@ -80,6 +84,8 @@ ROUTES = (
     Route("jsonl", f"{_PARSERS}.json_lines:parse_json_lines", ("application/jsonl",)),
     Route("yaml", f"{_PARSERS}.data:parse_yaml", ("application/yaml",), packages=("pyyaml",)),
     Route("toml", f"{_PARSERS}.data:parse_toml", ("application/toml",)),
+    Route("ini", f"{_PARSERS}.data:parse_ini", ("text/x-ini",)),
+    Route("notebook", f"{_PARSERS}.notebook:parse_notebook", ("application/x-ipynb+json",)),
     Route("xml", f"{_PARSERS}.xml_text:parse_xml", ("application/xml",)),
     Route("csv", f"{_PARSERS}.data:parse_csv", ("text/csv", "text/tab-separated-values")),
     Route("html", f"{_PARSERS}.html:parse_html", ("text/html", "application/xhtml+xml"), True, ("selectolax",)),

@@ -87,12 +87,16 @@ DAMAGED_SUFFIXES = {**OOXML_SUFFIXES, **ODF_SUFFIXES, **OLE_SUFFIXES}
 """Binary files of no known kind under one of these names: their parser says what is wrong with them."""
 TYPES = {
     "text/plain": (
-        ".txt .text .asc .po .pot .gitignore .gitattributes .dockerignore "
-        ".npmignore .nfo .org .adoc .asciidoc .wiki .textile .license"
+        ".txt .text .asc .po .pot .gitignore .gitattributes .dockerignore .npmignore .nfo .license"
     ),
     "text/x-log": ".log",
     "text/x-diff": ".diff .patch",
-    "text/x-tex": ".tex .sty .cls .bib .ltx",
+    "text/x-tex": ".tex .sty .cls .ltx",
+    "text/x-bibtex": ".bib",
+    "text/asciidoc": ".adoc .asciidoc",
+    "text/x-org": ".org",
+    "text/x-mediawiki": ".wiki .mediawiki",
+    "text/x-textile": ".textile",
     "text/x-ini": ".ini .cfg .conf .properties .env .editorconfig .desktop .service .gitconfig .gitmodules",
     "text/x-rst": ".rst .rest",
     "text/markdown": ".md .markdown .mdown .mkd .mdx .qmd .rmd",
@@ -257,6 +261,9 @@ MAGIKA_TYPES = {
     "xml": "application/xml",
     "svg": "image/svg+xml",
     "rst": "text/x-rst",
+    "latex": "text/x-tex",
+    "bib": "text/x-bibtex",
+    "ipynb": "application/x-ipynb+json",
     "ini": "text/x-ini",
     "makefile": "text/x-makefile",
     "dockerfile": "text/x-dockerfile",

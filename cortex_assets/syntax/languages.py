@@ -1,8 +1,8 @@
-"""Programming languages that can be parsed: their tree-sitter grammars and the queries that find their symbols.
+"""Programming languages that can be parsed: their tree-sitter grammars, loaded on first use.
 
-Add a language here and nowhere else: its wheel, and a query whose captures are symbol kinds, ``wrapper`` (a node around
-a symbol, such as decorators or ``export``) and ``lead`` (comments and attributes, which belong to the symbol below
-them). What is made of the captures is in ``symbols``. Grammars are imported on first use.
+Add a language here (its wheel) and in ``queries`` (what its symbols are); one without a maintained wheel in ``lines``.
+What is made of the captures is in ``symbols``. The wheels are the grammars' own, one each: the one package that has them
+all fetches them while it runs, which a machine without a network cannot.
 """
 
 import re
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cortex_assets.syntax import queries
+from cortex_assets.syntax.lines import OUTLINES
 
 if TYPE_CHECKING:
     from tree_sitter import Language, Query, Tree
@@ -29,7 +32,7 @@ class Grammar:
     Attributes:
         module: the wheel's module.
         function: the function in it that returns the grammar.
-        query: tree-sitter query; see the module's docstring.
+        query: tree-sitter query; its captures are explained in ``queries``.
     """
 
     module: str
@@ -37,131 +40,67 @@ class Grammar:
     query: str
 
 
-_PYTHON = """
-(function_definition) @function
-(class_definition) @class
-(module (expression_statement (assignment left: (identifier)) @constant))
-(decorated_definition) @wrapper
-(comment) @lead
-"""
-
-_JAVASCRIPT = """
-(function_declaration) @function
-(generator_function_declaration) @function
-(class_declaration) @class
-(method_definition) @method
-(program (lexical_declaration) @constant)
-(program (export_statement (lexical_declaration) @constant))
-(export_statement) @wrapper
-(comment) @lead
-"""
-
-_FIELDS = "(field_definition value: (arrow_function)) @method"
-
-_TYPESCRIPT = (
-    _JAVASCRIPT
-    + """
-(abstract_class_declaration) @class
-(interface_declaration) @interface
-(type_alias_declaration) @type
-(enum_declaration) @enum
-(internal_module) @namespace
-(function_signature) @function
-(public_field_definition value: (arrow_function)) @method
-(decorator) @lead
-"""
-)
-
-_GO = """
-(function_declaration) @function
-(method_declaration) @method
-(source_file (type_declaration (type_spec type: (struct_type)) @struct))
-(source_file (type_declaration (type_spec type: (interface_type)) @interface))
-(source_file (type_declaration (type_spec) @type))
-(source_file (type_declaration) @wrapper)
-(source_file (const_declaration (const_spec) @constant))
-(source_file (const_declaration) @wrapper)
-(comment) @lead
-"""
-
-_RUST = """
-(function_item) @function
-(function_signature_item) @function
-(struct_item) @struct
-(union_item) @struct
-(enum_item) @enum
-(trait_item) @interface
-(impl_item) @impl
-(mod_item) @namespace
-(macro_definition) @macro
-(source_file [(const_item) (static_item)] @constant)
-(source_file (type_item) @type)
-[(line_comment) (block_comment) (attribute_item)] @lead
-"""
-
-_JAVA = """
-(class_declaration) @class
-(record_declaration) @class
-(interface_declaration) @interface
-(annotation_type_declaration) @interface
-(enum_declaration) @enum
-(method_declaration) @method
-(constructor_declaration) @method
-[(line_comment) (block_comment)] @lead
-"""
-
-_C = """
-(function_definition) @function
-(struct_specifier body: (_)) @struct
-(union_specifier body: (_)) @struct
-(enum_specifier body: (_)) @enum
-(type_definition) @type
-(translation_unit [(preproc_def) (preproc_function_def)] @macro)
-(comment) @lead
-"""
-
-_CPP = (
-    _C
-    + """
-(class_specifier body: (_)) @class
-(namespace_definition) @namespace
-(template_declaration) @wrapper
-"""
-)
-
 GRAMMARS = {
-    "python": Grammar("tree_sitter_python", "language", _PYTHON),
-    "javascript": Grammar("tree_sitter_javascript", "language", _JAVASCRIPT + _FIELDS),
-    "typescript": Grammar("tree_sitter_typescript", "language_typescript", _TYPESCRIPT),
-    "tsx": Grammar("tree_sitter_typescript", "language_tsx", _TYPESCRIPT),
-    "go": Grammar("tree_sitter_go", "language", _GO),
-    "rust": Grammar("tree_sitter_rust", "language", _RUST),
-    "java": Grammar("tree_sitter_java", "language", _JAVA),
-    "c": Grammar("tree_sitter_c", "language", _C),
-    "cpp": Grammar("tree_sitter_cpp", "language", _CPP),
+    "python": Grammar("tree_sitter_python", "language", queries.PYTHON),
+    "javascript": Grammar("tree_sitter_javascript", "language", queries.JAVASCRIPT + queries.FIELDS),
+    "typescript": Grammar("tree_sitter_typescript", "language_typescript", queries.TYPESCRIPT),
+    "tsx": Grammar("tree_sitter_typescript", "language_tsx", queries.TYPESCRIPT),
+    "go": Grammar("tree_sitter_go", "language", queries.GO),
+    "rust": Grammar("tree_sitter_rust", "language", queries.RUST),
+    "java": Grammar("tree_sitter_java", "language", queries.JAVA),
+    "c": Grammar("tree_sitter_c", "language", queries.C),
+    "cpp": Grammar("tree_sitter_cpp", "language", queries.CPP),
+    "csharp": Grammar("tree_sitter_c_sharp", "language", queries.CSHARP),
+    "ruby": Grammar("tree_sitter_ruby", "language", queries.RUBY),
+    "php": Grammar("tree_sitter_php", "language_php", queries.PHP),
+    "bash": Grammar("tree_sitter_bash", "language", queries.BASH),
+    "kotlin": Grammar("tree_sitter_kotlin", "language", queries.KOTLIN),
+    "swift": Grammar("tree_sitter_swift", "language", queries.SWIFT),
+    "scala": Grammar("tree_sitter_scala", "language", queries.SCALA),
+    "lua": Grammar("tree_sitter_lua", "language", queries.LUA),
+    "sql": Grammar("tree_sitter_sql", "language", queries.SQL),
+    "haskell": Grammar("tree_sitter_haskell", "language", queries.HASKELL),
+    "css": Grammar("tree_sitter_css", "language", queries.CSS),
+    "hcl": Grammar("tree_sitter_hcl", "language", queries.HCL),
+    "julia": Grammar("tree_sitter_julia", "language", queries.JULIA),
+    "zig": Grammar("tree_sitter_zig", "language", queries.ZIG),
+    "elixir": Grammar("tree_sitter_elixir", "language", queries.ELIXIR),
+    "ocaml": Grammar("tree_sitter_ocaml", "language_ocaml", queries.OCAML),
+    "powershell": Grammar("tree_sitter_powershell", "language", queries.POWERSHELL),
+    "dart": Grammar("tree_sitter_dart", "language", queries.DART),
 }
 
 _ALIASES = {
+    "c#": "csharp",
     "c++": "cpp",
     "cc": "cpp",
+    "cs": "csharp",
     "cxx": "cpp",
+    "docker": "dockerfile",
     "golang": "go",
     "js": "javascript",
     "jsx": "javascript",
+    "kt": "kotlin",
+    "make": "makefile",
+    "ps1": "powershell",
     "py": "python",
     "python3": "python",
+    "rb": "ruby",
     "rs": "rust",
+    "sh": "bash",
+    "shell": "bash",
+    "terraform": "hcl",
     "ts": "typescript",
 }
 
 
 def canonical(language: str | None) -> str | None:
-    """The name of a language as ``GRAMMARS`` has it (``"py"`` is ``"python"``), or ``None`` for an unknown one."""
+    """The name of a language as ``GRAMMARS`` or ``OUTLINES`` has it (``"py"`` is ``"python"``); ``None`` for another."""
     if language is None:
         return None
     name = language.strip().lower()
     name = _ALIASES.get(name, name)
-    return name if name in GRAMMARS else None
+    return name if name in GRAMMARS or name in OUTLINES else None
 
 
 @cache

@@ -1,16 +1,18 @@
 """Symbols of a source text: what is defined where, with character offsets.
 
-A symbol covers its decorators, attributes and the comments directly above it. Grammars and queries are in
-``languages``; calls and imports belong to the rooms that need them. Broken source gives the symbols that can be told.
+A symbol covers its decorators, attributes and the comments directly above it. Grammars are in ``languages``, queries in
+``queries``, languages without a grammar in ``lines``; calls and imports belong to the rooms that need them. Broken source
+gives the symbols that can be told.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cortex_assets.syntax.languages import canonical, grammar, parse
+from cortex_assets.syntax.lines import OUTLINES, definitions
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -20,8 +22,9 @@ MAX_DEPTH = 64
 _CONSTANT_NAME = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 _OWNERS = frozenset({"class", "struct", "interface", "enum", "impl"})
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "function", "generator_function"})
+_NO_KINDS = frozenset({"wrapper", "lead", "name", "owner", "until"})
 _NAME_FIELDS = ("name", "declarator", "property")
-_RANK = {"struct": 0, "interface": 0, "class": 0}
+_RANK = {"struct": 0, "interface": 0, "class": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Symbol:
     Attributes:
         name: its own name, such as ``sign``.
         qualified_name: with the names around it, such as ``Signer.sign``.
-        kind: class, struct, interface, enum, impl, namespace, function, method, macro, type or constant.
+        kind: class, struct, interface, enum, impl, namespace, function, method, macro, type, constant or test; in files
+            that configure: block, rule, table, view, index, trigger, target or stage.
         start_char: first character, leading comments and decorators included.
         end_char: after the last character.
         start_line: line of ``start_char``, from 1.
@@ -69,6 +73,8 @@ def symbols(source: bytes | str, language: str | None) -> list[Symbol]:
         language: name or alias of a language; an unknown one gives ``[]``, and so does a source above ``MAX_BYTES``.
     """
     known = canonical(language)
+    if known in OUTLINES:
+        return _outlined(source if isinstance(source, str) else source.decode("utf-8", "replace"), known)
     raw = source.encode("utf-8", "replace") if isinstance(source, str) else source
     if known is None or not raw.strip() or len(raw) > MAX_BYTES:
         return []
@@ -77,39 +83,53 @@ def symbols(source: bytes | str, language: str | None) -> list[Symbol]:
         return []
     from tree_sitter import QueryCursor
 
-    captures = QueryCursor(grammar(known)[1]).captures(tree.root_node)
-    found = _found(captures, raw)
+    matches = [captures for _, captures in QueryCursor(grammar(known)[1]).matches(tree.root_node)]
+    found = _found(matches, raw)
     line_starts = [0, *(match.end() for match in re.finditer(rb"\n", raw))]
-    found = _widened(found, captures, raw, line_starts)
+    found = _widened(found, matches, raw, line_starts)
     return _nested(found, _CharOffsets(raw), line_starts)
 
 
-def _found(captures: "Mapping[str, list[Node]]", raw: bytes) -> list[_Found]:
+def _outlined(source: str, language: str) -> list[Symbol]:
+    """Symbols of a language that is told by its lines; none is inside another."""
+    found: list[Symbol] = []
+    row, counted = 1, 0
+    for kind, name, start, end in definitions(source, language):
+        row += source.count("\n", counted, start)
+        counted = start
+        found.append(Symbol(name, name, kind, start, end, row, row + source.count("\n", start, end), None))
+    return found
+
+
+def _found(matches: "Sequence[Mapping[str, list[Node]]]", raw: bytes) -> list[_Found]:
     """The captured definitions that have a name, sorted by start, outer first; one per span."""
     best: dict[tuple[int, int], _Found] = {}
-    for kind, nodes in captures.items():
-        if kind in ("wrapper", "lead"):
-            continue
-        for node in nodes:
-            entry = _definition(node, kind, raw)
-            if entry is None:
+    for captures in matches:
+        for kind, nodes in captures.items():
+            if kind in _NO_KINDS or kind.startswith("_"):
                 continue
-            span = (entry.start, entry.end)
-            if span not in best or _RANK.get(entry.kind, 1) < _RANK.get(best[span].kind, 1):
-                best[span] = entry
+            for node in nodes:
+                entry = _definition(node, kind, captures, raw)
+                if entry is None:
+                    continue
+                span = (entry.start, entry.end)
+                if span not in best or _RANK.get(entry.kind, 2) < _RANK.get(best[span].kind, 2):
+                    best[span] = entry
     return sorted(best.values(), key=lambda entry: (entry.start, -entry.end))
 
 
-def _definition(node: "Node", kind: str, raw: bytes) -> _Found | None:
+def _definition(node: "Node", kind: str, captures: "Mapping[str, list[Node]]", raw: bytes) -> _Found | None:
     """Name and kind of one captured node; ``None`` where it has no name, or is no constant by its name."""
-    owner = None
+    owner = _text(captures["owner"][0], raw) if "owner" in captures else None
     named = node
     if node.type == "lexical_declaration":
         named = next((child for child in node.named_children if child.type == "variable_declarator"), node)
         value = named.child_by_field_name("value")
         if value is not None and value.type in _FUNCTION_VALUES:
             kind = "function"
-    if kind == "impl":
+    if "name" in captures:
+        name = ".".join(filter(None, (_text(part, raw).strip('"') for part in captures["name"])))
+    elif kind == "impl" and node.type == "impl_item":
         name = _text(node.child_by_field_name("type"), raw).split("<")[0].strip()
     elif node.type == "assignment":
         name = _text(node.child_by_field_name("left"), raw)
@@ -125,7 +145,8 @@ def _definition(node: "Node", kind: str, raw: bytes) -> _Found | None:
     if kind == "function" and "::" in name:
         owner, _, name = name.rpartition("::")
         kind = "method"
-    end = node.start_byte + len(raw[node.start_byte : node.end_byte].rstrip())
+    last = captures["until"][0].end_byte if "until" in captures else node.end_byte
+    end = node.start_byte + len(raw[node.start_byte : last].rstrip())
     return _Found(kind, name, owner, node.start_byte, end, node.start_point[0])
 
 
@@ -149,14 +170,14 @@ def _text(node: "Node | None", raw: bytes) -> str:
 
 
 def _widened(
-    found: list[_Found], captures: "Mapping[str, list[Node]]", raw: bytes, line_starts: list[int]
+    found: list[_Found], matches: "Sequence[Mapping[str, list[Node]]]", raw: bytes, line_starts: list[int]
 ) -> list[_Found]:
     """Move each symbol's start to its wrapper (same end), then up over the comments and attributes directly above."""
     wrappers: dict[int, list[tuple[int, int]]] = {}
-    for node in captures.get("wrapper", ()):
+    for node in _captured(matches, "wrapper"):
         wrappers.setdefault(node.end_byte, []).append((node.start_byte, node.start_point[0]))
     leads: dict[int, tuple[int, int]] = {}
-    for node in captures.get("lead", ()):
+    for node in _captured(matches, "lead"):
         row = node.start_point[0]
         line_end = raw.find(b"\n", node.end_byte - 1)
         after = raw[node.end_byte : line_end if line_end >= 0 else len(raw)]
@@ -177,6 +198,11 @@ def _widened(
                 start, row = lead
         widened.append(replace(entry, start=start, row=row))
     return sorted(widened, key=lambda entry: (entry.start, -entry.end))
+
+
+def _captured(matches: "Sequence[Mapping[str, list[Node]]]", name: str) -> "Iterator[Node]":
+    """All nodes of one capture."""
+    return (node for captures in matches if name in captures for node in captures[name])
 
 
 def _nested(found: list[_Found], offsets: "_CharOffsets", line_starts: list[int]) -> list[Symbol]:

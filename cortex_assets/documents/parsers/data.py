@@ -1,4 +1,4 @@
-"""Data in text form: JSON, YAML, TOML, CSV, TSV. The text is the decoded file, verbatim.
+"""Data in text form: JSON, YAML, TOML, INI, CSV, TSV. The text is the decoded file, verbatim.
 
 A file that is not valid keeps its text and becomes ``partial`` with the reason and its place. Validation is bounded:
 above ``VALIDATED_CHARS`` it is not tried, because a tree of objects costs many times the text.
@@ -21,6 +21,7 @@ _YAML_KEY = re.compile(
     r"^(?:([A-Za-z_$][\w .$/-]{0,99})|\"([^\"\n]{1,100})\"|'([^'\n]{1,100})')[ \t]*:(?=\s)", re.MULTILINE
 )
 _TOML_TABLE = re.compile(r"^[ \t]*\[{1,2}[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]{1,2}[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
+_INI_SECTION = re.compile(r"^[ \t]*\[[ \t]*([^\]\n]{1,200}?)[ \t]*\][ \t]*(?:[#;][^\n]*)?\r?$", re.MULTILINE)
 _DELIMITERS = {"text/tab-separated-values": "\t"}
 _NUMBER = re.compile(r"\s*-?[\d.,]+(?:[eE][+-]?\d+)?%?\s*")
 
@@ -38,6 +39,15 @@ def parse_yaml(source: ParseInput) -> Iterator[ParsedDocument]:
 def parse_toml(source: ParseInput) -> Iterator[ParsedDocument]:
     """Parse TOML: tables are headings."""
     return _parse(source, toml_problem, lambda text: _matched_headings(_TOML_TABLE, text))
+
+
+def parse_ini(source: ParseInput) -> Iterator[ParsedDocument]:
+    """Parse INI and its kin (``.cfg``, ``.conf``, ``.properties``): sections are headings; no dialect is enforced."""
+    return verbatim(
+        source,
+        "data",
+        lambda text, is_whole: Analysis(structure=Structure(tuple(_matched_headings(_INI_SECTION, text)))),
+    )
 
 
 def parse_csv(source: ParseInput) -> Iterator[ParsedDocument]:

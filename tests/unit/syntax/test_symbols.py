@@ -121,8 +121,9 @@ EXPECTED = {
 }
 
 
-def test_every_language_has_an_example() -> None:
-    assert set(SOURCES) == set(EXPECTED) == set(GRAMMARS)
+def test_examples_are_of_known_languages() -> None:
+    """The other languages have a sample file each (``chunks/test_languages.py``)."""
+    assert set(SOURCES) == set(EXPECTED) <= set(GRAMMARS)
 
 
 @pytest.mark.parametrize("language", sorted(SOURCES))

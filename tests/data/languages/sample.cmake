@@ -1,0 +1,10 @@
+cmake_minimum_required(VERSION 3.20)
+project(acme)
+# Adds.
+function(add_thing name)
+  add_library(${name} ${ARGN})
+endfunction()
+macro(twice x)
+  message(${x})
+endmacro()
+add_executable(app main.c)

@@ -1,0 +1,1 @@
+export function C(): X { return <div>a</div> }
