@@ -4,8 +4,10 @@ Text families are parsed in this process, many files to a frame; isolated routes
 crash, a hang or a memory eater costs one row. What a parser does is ``documents.parsers``'s.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from cortex_assets.documents.members import member_of
 from cortex_assets.documents.model import ParsedDocument, ParseOptions
 from cortex_assets.documents.parse import FileInput, failed_document, parse_file, parse_path
 from cortex_assets.documents.recovery import Call, Recovery
+from cortex_assets.documents.redact import MASKING, Redaction, redacted_line
 from cortex_assets.documents.registry import PARSE_ERRORS, ROUTES, UNSUPPORTED, Route, parser_for
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.derivation import Failure, MapDerivation, Output
@@ -47,9 +50,9 @@ RawPath = Callable[[Mapping[str, Any]], AbstractContextManager[Path]]
 
 
 @cache
-def documents_derivation() -> MapDerivation:
-    """The declaration that the engine plans and applies."""
-    producers = {route.name: _producer(route) for route in (*ROUTES, UNSUPPORTED)}
+def documents_derivation(redaction: Redaction = MASKING) -> MapDerivation:
+    """The declaration that the engine plans and applies, for a corpus's wishes about secrets."""
+    producers = {route.name: _producer(route, redaction) for route in (*ROUTES, UNSUPPORTED)}
     return MapDerivation(
         name="documents",
         upstream=FILES,
@@ -77,13 +80,12 @@ def documents_derivation() -> MapDerivation:
     )
 
 
-def _producer(route: Route) -> Producer:
+def _producer(route: Route, redaction: Redaction) -> Producer:
     """What a route's rows depend on; a container's on every parser, as its members may be anything."""
-    if not route.is_container:
-        return Producer((route.parser, parse_file, RowGatherer), route.packages)
-    inner = [other for other in ROUTES if other is not route]
+    inner = [other for other in ROUTES if other is not route] if route.is_container else []
     packages = sorted({package for other in (route, *inner) for package in other.packages})
-    return Producer((route.parser, *(other.parser for other in inner), parse_file, RowGatherer), tuple(packages))
+    parsers = [other.parser for other in (route, *inner)]
+    return Producer((*parsers, parse_file, RowGatherer), tuple(packages), settings=redaction.settings)
 
 
 def mark_kept(rows: pl.DataFrame, failures: Mapping[str, Failure]) -> pl.DataFrame:
@@ -122,6 +124,10 @@ class DocumentsCompute:
         sandbox: gives what runs isolated parsers; asked at the first of them.
         keep_last_good: a file that no longer parses keeps its rows from before, marked stale.
         options: gives the corpus's passwords and limits; asked once a batch.
+        redaction: what becomes of secrets, in rows and in reasons.
+
+    Attributes:
+        counts: rule to the number of its findings since the last ``take_counts``.
     """
 
     def __init__(
@@ -130,12 +136,15 @@ class DocumentsCompute:
         sandbox: Callable[[], InSandbox],
         keep_last_good: bool = False,
         options: Callable[[], ParseOptions] = ParseOptions,
+        redaction: Redaction = MASKING,
     ) -> None:
         self._raw_path, self._sandbox, self._keeps, self._options = raw_path, sandbox, keep_last_good, options
+        self._redaction = redaction
+        self.counts: Counter[str] = Counter()
 
     def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
         """Yield outputs; small files share a frame, a large one has frames of its own."""
-        gatherer = RowGatherer()
+        gatherer = RowGatherer(self._redaction)
         finished: list[str] = []
         failures: dict[str, Failure] = {}
         options = self._options()
@@ -160,12 +169,21 @@ class DocumentsCompute:
             gatherer.end(file)
             finished.append(file.file_id)
             if failure:
-                failures[file.file_id] = failure[0]
+                reason = redacted_line(failure[0].reason, self._redaction)
+                failures[file.file_id] = replace(failure[0], reason=reason)
         yield self._output(gatherer, finished, failures)
 
     def _output(self, gatherer: RowGatherer, finished: list[str], failures: dict[str, Failure]) -> Output:
         kept = frozenset(failures) if self._keeps else frozenset()
-        return Output(gatherer.frame(), tuple(finished), failures, kept)
+        frame = gatherer.frame()
+        self.counts += gatherer.counts
+        gatherer.counts.clear()
+        return Output(frame, tuple(finished), failures, kept)
+
+    def take_counts(self) -> Counter[str]:
+        """Rule to the number of its findings since this was last asked."""
+        counts, self.counts = self.counts, Counter()
+        return counts
 
     def _parsed(
         self, row: Mapping[str, Any], route: Route, options: ParseOptions, failure: list[Failure]

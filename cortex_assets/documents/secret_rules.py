@@ -1,4 +1,4 @@
-"""The rules by which secrets and personal data are found: one table each.
+"""The rules by which secrets are found: one table. Personal data has a table of its own, ``personal_rules``.
 
 Which formats there are was learned from the public rule set of gitleaks (MIT) and the vendors' own pages; the patterns
 are our own. To add one: a ``Rule`` with the literals that every match begins at; a value that it must find and one that
@@ -50,6 +50,10 @@ _VALUE = r"""["'`\]]{0,2}[ \t]{0,8}(?::=|=>|=|:)[ \t]{0,8}"""
 _QUOTED = r"""(?P<quote>["'`])(?P<secret>[^"'`\s]{%d,200})(?P=quote)"""
 _BARE = r"""(?P<secret>[^\s"'`,;<>(){}\[\]|&]{%d,200})(?=[\s,;}\]]|$)"""
 _KEY_NAMES = r"(?i:secret|token|api[-_]?key|access[-_]?key|auth[-_]?key|private[-_]?key|credentials?|_authtoken|_auth)"
+_NAMED = (
+    *("secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "auth_key", "authkey"),
+    *("private_key", "credential", "_auth"),
+)
 
 SECRETS: tuple[Rule, ...] = (
     Rule(
@@ -297,20 +301,7 @@ SECRETS: tuple[Rule, ...] = (
         "assigned-secret",
         "what is assigned to something called a secret, a token or a key",
         re.compile(_KEY_NAMES + r"[A-Za-z0-9_-]{0,24}?" + _VALUE + _QUOTED % 16),
-        (
-            "secret",
-            "token",
-            "api_key",
-            "apikey",
-            "api-key",
-            "access_key",
-            "accesskey",
-            "auth_key",
-            "authkey",
-            "private_key",
-            "credential",
-            "_auth",
-        ),
+        _NAMED,
         3.5,
         checks.is_token,
     ),
@@ -318,70 +309,8 @@ SECRETS: tuple[Rule, ...] = (
         "secret-line",
         "a secret, a token or a key in a line of a settings file",
         re.compile(_KEY_NAMES + r"[A-Za-z0-9_-]{0,24}?[ \t]{0,4}[=:][ \t]{0,4}" + _BARE % 20),
-        (
-            "secret",
-            "token",
-            "api_key",
-            "apikey",
-            "api-key",
-            "access_key",
-            "accesskey",
-            "auth_key",
-            "authkey",
-            "private_key",
-            "credential",
-            "_auth",
-        ),
+        _NAMED,
         3.6,
         checks.is_token,
-    ),
-)
-
-_AT = re.compile("@")
-_NUMBER = re.compile(r"\d[\d .()/-]{5,}\d")
-
-PERSONAL: tuple[Rule, ...] = (
-    Rule(
-        "email-address",
-        "an e-mail address",
-        re.compile(
-            r"(?<![\w.+-])[A-Za-z0-9_%+][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}(?![\w-])"
-        ),
-        near=_AT,
-        is_personal=True,
-    ),
-    Rule(
-        "iban",
-        "the number of a bank account",
-        re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
-        is_real=checks.is_iban,
-        near=_NUMBER,
-        is_personal=True,
-    ),
-    Rule(
-        "card-number",
-        "the number of a credit card",
-        re.compile(r"(?<![\w.-])[2-6]\d{3}(?:[ -]?\d{2,7}){2,4}(?![\w-])"),
-        is_real=checks.is_card_number,
-        near=_NUMBER,
-        is_personal=True,
-    ),
-    Rule(
-        "social-security-number",
-        "a social security number of the United States",
-        re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"),
-        is_real=checks.is_social_security_number,
-        near=_NUMBER,
-        is_personal=True,
-    ),
-    Rule(
-        "phone-number",
-        "a telephone number",
-        re.compile(
-            r"(?<![\w.+(/-])(?:\+\d{1,3}[ .-]?)?(?:\(\+?\d{1,5}\)[ .-]?)?\d{1,12}(?:[ .-]\(?\d{1,8}\)?){0,6}(?:x\d{1,6})?(?![\w/-])"
-        ),
-        is_real=checks.is_phone_number,
-        near=_NUMBER,
-        is_personal=True,
     ),
 )

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cortex_assets.documents.personal_rules import PERSONAL
 from cortex_assets.documents.secret_checks import MASK, is_card_number, is_iban
-from cortex_assets.documents.secret_rules import PERSONAL, SECRETS
+from cortex_assets.documents.secret_rules import SECRETS
 from cortex_assets.documents.secrets import Finding, find_in_all, find_secrets, masked
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
