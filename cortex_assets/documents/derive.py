@@ -4,7 +4,6 @@ Text families are parsed in this process, many files to a frame; isolated routes
 crash, a hang or a memory eater costs one row. What a parser does is ``documents.parsers``'s.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -125,9 +124,7 @@ class DocumentsCompute:
         keep_last_good: a file that no longer parses keeps its rows from before, marked stale.
         options: gives the corpus's passwords and limits; asked once a batch.
         redaction: what becomes of secrets, in rows and in reasons.
-
-    Attributes:
-        counts: rule to the number of its findings since the last ``take_counts``.
+        found: told the shard and how often each rule found something, before the rows that say so are given.
     """
 
     def __init__(
@@ -137,10 +134,10 @@ class DocumentsCompute:
         keep_last_good: bool = False,
         options: Callable[[], ParseOptions] = ParseOptions,
         redaction: Redaction = MASKING,
+        found: Callable[[str, Mapping[str, int]], None] | None = None,
     ) -> None:
         self._raw_path, self._sandbox, self._keeps, self._options = raw_path, sandbox, keep_last_good, options
-        self._redaction = redaction
-        self.counts: Counter[str] = Counter()
+        self._redaction, self._found = redaction, found
 
     def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
         """Yield outputs; small files share a frame, a large one has frames of its own."""
@@ -176,14 +173,10 @@ class DocumentsCompute:
     def _output(self, gatherer: RowGatherer, finished: list[str], failures: dict[str, Failure]) -> Output:
         kept = frozenset(failures) if self._keeps else frozenset()
         frame = gatherer.frame()
-        self.counts += gatherer.counts
-        gatherer.counts.clear()
+        counts = gatherer.take_counts()
+        if counts and self._found is not None:
+            self._found(frame.item(0, "shard"), counts)
         return Output(frame, tuple(finished), failures, kept)
-
-    def take_counts(self) -> Counter[str]:
-        """Rule to the number of its findings since this was last asked."""
-        counts, self.counts = self.counts, Counter()
-        return counts
 
     def _parsed(
         self, row: Mapping[str, Any], route: Route, options: ParseOptions, failure: list[Failure]

@@ -4,6 +4,7 @@ Secrets are found and masked here, for all documents of a frame at once, so no r
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -23,14 +24,10 @@ from cortex_assets.tables import Status
 
 
 class RowGatherer:
-    """Rows of one file after the other; take ``frame()`` whenever ``is_full``.
-
-    Attributes:
-        counts: rule to the number of its findings in the frames so far.
-    """
+    """Rows of one file after the other; take ``frame()`` whenever ``is_full``."""
 
     def __init__(self, redaction: Redaction = MASKING) -> None:
-        self.counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
         self._redaction = redaction
         self._waiting: list[tuple[FileInput, ParsedDocument, str]] = []
         self._chars = 0
@@ -64,7 +61,12 @@ class RowGatherer:
         if not waiting:
             return pl.DataFrame(schema=DOCUMENTS.dtypes)
         documents = redacted([document for _, document, _ in waiting], self._redaction)
-        self.counts.update(str(finding["rule"]) for one in documents for finding in one.findings)
+        self._counts.update(str(finding["rule"]) for one in documents for finding in one.findings)
         return rows_frame(
             [document_row(file, one, inner) for (file, _, inner), one in zip(waiting, documents, strict=True)]
         )
+
+    def take_counts(self) -> Mapping[str, int]:
+        """Rule to the number of its findings in the frames since this was last asked."""
+        counts, self._counts = self._counts, Counter()
+        return counts

@@ -104,12 +104,12 @@ def _strings(document: ParsedDocument) -> Iterator[str]:
         yield block.cells or ""
 
 
-_PERSONAL_IDS = frozenset(rule.id for rule in PERSONAL)
+PERSONAL_IDS = frozenset(rule.id for rule in PERSONAL)
 
 
 def _hidden(findings: Sequence[Finding], redaction: Redaction) -> list[Finding]:
     """The findings that are masked."""
-    return [f for f in findings if redaction.secrets == MASKED or f.rule in _PERSONAL_IDS]
+    return [f for f in findings if redaction.secrets == MASKED or f.rule in PERSONAL_IDS]
 
 
 def _redacted(document: ParsedDocument, in_text: Sequence[Finding], redaction: Redaction) -> Redacted:
