@@ -99,7 +99,7 @@ def leaks(folder: Path, values: list[str], spared: tuple[str, ...] = ()) -> Iter
         if path.suffix == ".parquet":
             content += str(pl.read_parquet(path, hive_partitioning=False).rows()).lower()
         if path.suffix == ".arrow":
-            content += str(pl.read_ipc(path, memory_map=False).rows()).lower()
+            content += str(pl.read_ipc(path).rows()).lower()
         for value in wanted:
             if value in content or value[8:-4] in content:
                 yield f"{path.relative_to(folder)}: {value[:9]}"
