@@ -6,6 +6,7 @@ What a run does is the engine's; what people ask for (previews, reports, search 
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -23,9 +24,12 @@ from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, FILES, SCANS
 from cortex_assets.corpora.sources import Source, check_places, inbox_sources, nested_below, parse_sources
 from cortex_assets.corpora.take import file_rows
+from cortex_assets.documents.checks import reading_findings
 from cortex_assets.documents.derive import DocumentsCompute, documents_derivation
 from cortex_assets.documents.model import ParseOptions
+from cortex_assets.documents.redact import KEPT, Redaction
 from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.documents.spans import secret_counts
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
 from cortex_assets.engine.ahead import beforehand
@@ -45,8 +49,9 @@ from cortex_assets.engine.report import ProgressSink, ShardReport, silent
 from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
 from cortex_assets.engine.unowned import take_out_unowned, unowned
 from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
+from cortex_assets.engine.withheld import note_findings, withhold
 from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
-from cortex_assets.ops.schema import SNAPSHOTS
+from cortex_assets.ops.schema import SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.partitions import shard_count
 from cortex_assets.tables import TableSpec
 from inference.errors import InferenceError
@@ -144,6 +149,7 @@ class House:
         self._sandbox: Sandbox | None = None
         self.crew = Crew(settings.workers - 1, settings.cache / "crew")
         self._not_fetched: dict[str, str] = {}
+        self._found: dict[str, Counter[str]] = {}
 
     @classmethod
     @contextmanager
@@ -302,11 +308,14 @@ class House:
             return known[1]
         config, space = self.config(corpus), self.space(corpus)
         listed = self.corpus_to_list(corpus, registry)
+        redaction = _redaction(corpus.source)
         documents = DocumentsCompute(
             self._raw_path(listed),
             self.sandbox,
             corpus.source.keep_last_good,
             lambda: ParseOptions(read_passwords(self.settings.passwords, corpus.name)),
+            redaction=redaction,
+            found=self._note_findings,
         )
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
@@ -325,7 +334,7 @@ class House:
         chain = Chain(
             [
                 FilesStage(listed, self.lake, self.state, self.raw, media_types, media_version()),
-                MapStage(documents_derivation(), documents, self.lake, self.state),
+                MapStage(documents_derivation(redaction), documents, self.lake, self.state),
                 MapStage(chunks_derivation(tokenizer_name, limit), chunks, self.lake, self.state),
                 embed,
                 index,
@@ -344,8 +353,9 @@ class House:
         root = os.path.realpath(os.fsencode(corpus.root))
 
         def path(row: Mapping[str, Any]) -> AbstractContextManager[Path]:
-            if row["store"] == "raw":
+            if row["store"] == "raw" and self.raw.has(row["content_hash"]):
                 return nullcontext(self.raw.path_of(row["content_hash"]))
+            # What is not there was withheld, or is damaged: the file itself, if its bytes still are what they were.
             raw_path = row["raw_path"] if row["raw_path"] is not None else row["path"].encode("utf-8")
             return checked_file(root, raw_path, row["content_hash"])
 
@@ -422,12 +432,32 @@ class House:
                 chain = self.chain(corpus, known)
                 with beforehand(self._readings(corpus, known)):
                     report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
+                self._after_findings(corpus, known, report)
                 self._follow_space(corpus, known)
                 if corpus.corpus_id in self._not_fetched:
                     report.notes.append(self._not_fetched[corpus.corpus_id])
                 return report
         except LeaseBusy as busy:
             return ShardReport(shard, is_busy=True, notes=[str(busy)])
+
+    def _note_findings(self, shard: str, counts: Mapping[str, int]) -> None:
+        """Secrets were found, whose rows are about to be committed."""
+        note_findings(self.state, shard)
+        self._found.setdefault(shard, Counter()).update(counts)
+
+    def _after_findings(self, corpus: Registered, registry: Registry, report: ShardReport) -> None:
+        """Count what a run found, and take the bytes of files with secrets out of the raw store."""
+        counts = self._found.pop(report.shard, Counter())
+        if counts:
+            redaction = _redaction(corpus.source)
+            rows = secret_counts(report.shard, corpus.corpus_id, counts, redaction, datetime.now(UTC))
+            self.lake.append(SECRET_COUNTS, rows)
+            told = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
+            report.stages["documents"].notes.append(f"secrets found ({redaction.secrets}): {told}")
+        keeping = {c.corpus_id for c in registry.corpora if _keeps_bytes(c)}
+        documents = report.stages.get("documents")
+        is_parsed = documents is not None and documents.progressed > 0
+        withhold(self.lake, self.raw, self.state, report.shard, keeping, is_parsed)
 
     def _readings(self, corpus: Registered, registry: Registry) -> list[Callable[[], object]]:
         """What a run that has something to do will ask for, in order: tables and narrow columns, read without Python's lock.
@@ -533,7 +563,8 @@ class House:
         if corpus is None:
             return []
         stages = self.stages(corpus, registry)
-        return quick(self.lake, stages, shard, datetime.now(UTC), self.looked_at(corpus))
+        found = quick(self.lake, stages, shard, datetime.now(UTC), self.looked_at(corpus))
+        return found + reading_findings(self.lake, shard)
 
     def deep_check(self, shard: str, corpus: Registered, registry: Registry) -> list[Finding]:
         """``quick_check``, and everything read: folder (unless the corpus is paused), rows, bytes, vectors, points.
@@ -592,6 +623,16 @@ class House:
         for bucket in BUCKETS:
             self.state.clear_complete(bucket)
         self.run_lake(datetime.now(UTC))
+
+
+def _redaction(source: Source) -> Redaction:
+    return Redaction(source.secrets, source.personal_data, source.allow)
+
+
+def _keeps_bytes(corpus: Registered) -> bool:
+    """Whether a corpus asks for its bytes, whatever they hold: ``raw: copy`` of a folder that is read in place otherwise."""
+    source = corpus.source
+    return source.secrets == KEPT or (source.raw == "copy" and source.kind == "folder" and corpus.origin != INBOX)
 
 
 def media_types(files: Sequence[TakenFile]) -> list[str | None]:

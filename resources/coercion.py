@@ -25,6 +25,8 @@ def is_storable(dtype: pl.DataType) -> bool:
     if isinstance(dtype, pl.List):
         inner = dtype.inner
         return isinstance(inner, pl.DataType) and is_storable(inner)
+    if isinstance(dtype, pl.Struct):
+        return all(isinstance(field.dtype, pl.DataType) and is_storable(field.dtype) for field in dtype.fields)
     if isinstance(dtype, pl.Datetime):
         return dtype.time_zone == "UTC" and dtype.time_unit == "us"
     return isinstance(dtype, ALLOWED)

@@ -33,9 +33,8 @@ def rows_near(
     files = _holding(handle, where, column, values)
     if not files:
         return pl.DataFrame(schema=dict(types))
-    stored = list(dict.fromkeys([column, *(name for name in types if name not in where)]))
-    scan = pl.scan_parquet(files, storage_options=_plain(options), hive_partitioning=False, missing_columns="insert")
-    rows = scan.select(stored).collect()
+    stored = {column: pl.String()} | {name: dtype for name, dtype in types.items() if name not in where}
+    rows = _scan(files, options, stored).collect()
     wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
     rows = rows.join(wanted, on=column, how="semi")
     return rows.with_columns(pl.lit(value).alias(name) for name, value in where.items()).select(
@@ -63,19 +62,32 @@ def rows_picked(
     if not files:
         return pl.DataFrame(schema=dict(types))
     wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
-    keys = pl.scan_parquet(files, storage_options=_plain(options), include_file_paths="_file")
+    keys = pl.scan_parquet(files, storage_options=_plain(options), include_file_paths="_file", extra_columns="ignore")
     held = keys.select("_file", column).collect().join(wanted, on=column, how="semi")
     held = held.with_columns(pl.len().over("_file").alias("_rows"))
+    stored = {column: pl.String()} | dict(types)
     frames = [pl.DataFrame(schema=dict(types))]
     columns = [pl.col(name).cast(dtype) for name, dtype in types.items()]
     for file in held.filter(pl.col("_rows") >= DENSE_ROWS)["_file"].unique():
-        whole = pl.scan_parquet(file, storage_options=_plain(options)).select(list({column, *types})).collect()
+        whole = _scan([file], options, stored).collect()
         frames.append(whole.join(wanted, on=column, how="semi").select(columns))
     few = held.filter(pl.col("_rows") < DENSE_ROWS)
     if few.height:
-        rows = pl.scan_parquet(few["_file"].unique().to_list(), storage_options=_plain(options))
+        rows = _scan(few["_file"].unique().to_list(), options, stored)
         frames.append(rows.filter(pl.col(column).is_in(few[column].unique().to_list())).select(columns).collect())
     return pl.concat(frames)
+
+
+def _scan(files: Sequence[str], options: Options, stored: Types) -> pl.LazyFrame:
+    """Columns of data files; null where a file is older than the column."""
+    return pl.scan_parquet(
+        list(files),
+        schema=dict(stored),
+        storage_options=_plain(options),
+        hive_partitioning=False,
+        missing_columns="insert",
+        extra_columns="ignore",
+    )
 
 
 def _holding(handle: Any, where: Mapping[str, str], column: str, values: Sequence[str]) -> list[str]:

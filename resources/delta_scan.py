@@ -29,7 +29,11 @@ _TYPES: Final[Mapping[str, pl.DataType]] = {
 
 
 def scan_files(
-    handle: Any, partition_by: Sequence[str], where: Mapping[str, str], keys: Mapping[str, Sequence[str]]
+    handle: Any,
+    partition_by: Sequence[str],
+    where: Mapping[str, str],
+    keys: Mapping[str, Sequence[str]],
+    declared: Mapping[str, pl.DataType] | None = None,
 ) -> pl.LazyFrame:
     """The rows of a local table at the version of a handle; files that cannot hold what is wanted are left out, rows are not.
 
@@ -38,10 +42,12 @@ def scan_files(
         partition_by: the table's partition columns.
         where: column to literal.
         keys: column to the values wanted, at least one each.
+        declared: columns that are wanted; those that the table does not have yet are null.
     """
     types = _types(handle)
     if types is None:
-        return pl.scan_delta(handle)
+        return with_columns_of(pl.scan_delta(handle), declared or {})
+    types |= {name: dtype for name, dtype in (declared or {}).items() if name not in types}
     wanted: list[tuple[str, str, Any]] = [(name, "=", value) for name, value in where.items()]
     for column, values in keys.items():
         if len(values) <= FEW_KEYS:
@@ -61,6 +67,13 @@ def scan_files(
     )
 
 
+def with_columns_of(frame: pl.LazyFrame, declared: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """The frame with those of the declared columns that it lacks, as nulls."""
+    present = set(frame.collect_schema().names())
+    lacking = [pl.lit(None, dtype).alias(name) for name, dtype in declared.items() if name not in present]
+    return frame.with_columns(lacking) if lacking else frame
+
+
 def _types(handle: Any) -> dict[str, pl.DataType] | None:
     """Column name to Polars type, in the table's order; None where the table is not plain."""
     if handle.protocol().min_reader_version > READER_VERSION:
@@ -78,4 +91,8 @@ def _type(kind: Any) -> pl.DataType | None:
     if kind.type == "array":
         inner = _type(kind.element_type)
         return None if inner is None else pl.List(inner)
+    if kind.type == "struct":
+        fields = {field.name: _type(field.type) for field in kind.fields}
+        known = {name: dtype for name, dtype in fields.items() if dtype is not None}
+        return pl.Struct(known) if len(known) == len(fields) else None
     return _TYPES.get(kind.type) if isinstance(kind.type, str) else None

@@ -23,7 +23,7 @@ import polars as pl
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
 from resources.delta_reads import rows_near, rows_picked
-from resources.delta_scan import scan_files
+from resources.delta_scan import scan_files, with_columns_of
 from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.snapshots import Snapshots, latest_version
 
@@ -155,8 +155,8 @@ class Lakehouse:
     def _to_write(self, table: Table) -> Any | None:
         """A handle of the latest version to write by, or None where there is no table; readers get another one meanwhile."""
         if "://" in self.root:
-            return self.open(table)
-        return self._snapshots.take(Path(self.uri(table)), lambda: self.open(table))
+            return _grown(table, self.open(table))
+        return _grown(table, self._snapshots.take(Path(self.uri(table)), lambda: self.open(table)))
 
     def _is_absent_locally(self, table: Table) -> bool:
         return "://" not in self.root and not (Path(self.uri(table)) / "_delta_log").is_dir()
@@ -222,7 +222,10 @@ class Lakehouse:
         if any(not values for values in (keys or {}).values()):
             return empty_frame(table.dtypes).lazy()
         is_local = "://" not in self.root
-        frame = scan_files(handle, table.partition_by, where or {}, keys or {}) if is_local else pl.scan_delta(handle)
+        if is_local:
+            frame = scan_files(handle, table.partition_by, where or {}, keys or {}, table.dtypes)
+        else:
+            frame = with_columns_of(pl.scan_delta(handle), table.dtypes)
         for column, value in (where or {}).items():
             frame = frame.filter(pl.col(column) == value)
         for column, values in (keys or {}).items():
@@ -496,7 +499,7 @@ class Lakehouse:
         overlap: compacting joins files that are not neighbours, and then a literal key prunes few of them.
         """
         with self._exclusive(table):
-            handle = self.open(table)
+            handle = _grown(table, self.open(table))
             if handle is None:
                 return {}
             self._before_write()
@@ -585,6 +588,21 @@ class Lakehouse:
                 log.info("%s: commit conflict, attempt %d", table.name, attempt + 1)
                 time.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def _grown(table: Table, handle: Any | None) -> Any | None:
+    """The handle of a table that has every declared column: those of a later declaration are added to it, as nulls."""
+    if handle is None:
+        return None
+    present = {field.name for field in handle.schema().fields}
+    lacking = {name: dtype for name, dtype in table.dtypes.items() if name not in present}
+    if lacking:
+        from deltalake import Schema
+
+        added = Schema.from_arrow(pl.Schema(lacking))
+        handle.alter.add_columns(list(added.fields))
+        log.info("%s: columns added: %s", table.name, ", ".join(lacking))
+    return handle
 
 
 def _statistics(table: Table) -> list[str]:

@@ -152,6 +152,7 @@ def _read(numbers: Mapping[str, int], dtypes: Mapping[str, pl.DataType], partiti
     """The rows of some files, with each file's number."""
     scan = pl.scan_parquet(
         list(numbers),
+        schema={name: dtype for name, dtype in dtypes.items() if name not in partition_by},
         hive_partitioning=bool(partition_by),
         hive_schema=dict.fromkeys(partition_by, pl.String) if partition_by else None,
         missing_columns="insert",

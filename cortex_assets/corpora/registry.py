@@ -74,7 +74,8 @@ def from_row(row: Mapping[str, Any]) -> Registered:
     """Inverse of ``Registered.to_row``."""
     settings = json.loads(row["settings"])
     origin, embed = settings.pop("origin"), settings.pop("embed_config")
-    settings["include"], settings["exclude"] = tuple(settings["include"]), tuple(settings["exclude"])
+    for name in ("include", "exclude", "allow"):
+        settings[name] = tuple(settings.get(name, ()))
     return Registered(
         row["corpus_id"],
         Source(**settings),

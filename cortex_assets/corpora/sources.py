@@ -27,6 +27,9 @@ EXAMPLE = """\
 #     keep_last_good: false       # true: an edit that no longer parses keeps the old text, marked stale
 #     max_bytes: 200MB            # larger files are listed, not read
 #     embed: default              # lane of the embedder
+#     secrets: mask               # mask (default): passwords and keys are hidden in all that is made of a file; keep
+#     personal_data: keep         # keep (default); mask: e-mail addresses, phone, card and account numbers are hidden too
+#     allow: ["^ghp_test"]        # no secrets: regular expressions of values, and ids of rules that are not asked
 #   - name: website
 #     git: https://example.org/team/website.git
 #     branch: main
@@ -35,6 +38,7 @@ corpora: []
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _KEYS = frozenset(
     {"name", "path", "git", "branch", "include", "exclude", "raw", "keep_last_good", "max_bytes", "embed"}
+    | {"secrets", "personal_data", "allow"}
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?")
 _UNITS = {None: 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -67,6 +71,9 @@ class Source:
         embed: lane of the embedder, or None for the default.
         branch: branch of a git URL, or None for its default branch.
         is_flat: only the files of the folder itself (the loose files of the inbox).
+        secrets: ``mask`` or ``keep`` what is found of passwords and keys.
+        personal_data: ``keep``, or ``mask`` addresses and numbers of people.
+        allow: regular expressions of values that are no secrets, and ids of rules that are not asked.
     """
 
     name: str
@@ -80,6 +87,9 @@ class Source:
     embed: str | None = None
     branch: str | None = None
     is_flat: bool = False
+    secrets: str = "mask"
+    personal_data: str = "keep"
+    allow: tuple[str, ...] = ()
 
 
 def inbox_sources(
@@ -240,6 +250,14 @@ def check_places(sources: Iterable[Source], data_dir: Path, file: Path) -> None:
             )
 
 
+def _is_pattern(text: str) -> bool:
+    """Whether a text is a regular expression that does not match everything."""
+    try:
+        return re.compile(text).search("") is None
+    except re.error:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One entry while it is read: knows where it stands, for errors."""
@@ -276,6 +294,9 @@ class _Entry:
             keep_last_good=self.flag("keep_last_good"),
             max_bytes=self.size("max_bytes"),
             embed=self.lane("embed"),
+            secrets=self.choice("secrets", ("mask", "keep"), source.secrets),
+            personal_data=self.choice("personal_data", ("keep", "mask"), source.personal_data),
+            allow=self.patterns("allow"),
         )
 
     def folder(self, name: str) -> Source:
@@ -316,6 +337,14 @@ class _Entry:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
             raise self.fail(field, 'must be a list of globs, such as ["*.md", "docs/"]')
+        return tuple(value)
+
+    def patterns(self, field: str) -> tuple[str, ...]:
+        value = self.fields.get(field)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) and _is_pattern(item) for item in value):
+            raise self.fail(field, 'must be a list of regular expressions that match something, such as ["^ghp_test"]')
         return tuple(value)
 
     def choice(self, field: str, allowed: tuple[str, ...], default: str) -> str:

@@ -6,6 +6,7 @@ crash, a hang or a memory eater costs one row. What a parser does is ``documents
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from cortex_assets.documents.members import member_of
 from cortex_assets.documents.model import ParsedDocument, ParseOptions
 from cortex_assets.documents.parse import FileInput, failed_document, parse_file, parse_path
 from cortex_assets.documents.recovery import Call, Recovery
+from cortex_assets.documents.redact import MASKING, Redaction, redacted_line
 from cortex_assets.documents.registry import PARSE_ERRORS, ROUTES, UNSUPPORTED, Route, parser_for
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.derivation import Failure, MapDerivation, Output
@@ -47,9 +49,9 @@ RawPath = Callable[[Mapping[str, Any]], AbstractContextManager[Path]]
 
 
 @cache
-def documents_derivation() -> MapDerivation:
-    """The declaration that the engine plans and applies."""
-    producers = {route.name: _producer(route) for route in (*ROUTES, UNSUPPORTED)}
+def documents_derivation(redaction: Redaction = MASKING) -> MapDerivation:
+    """The declaration that the engine plans and applies, for a corpus's wishes about secrets."""
+    producers = {route.name: _producer(route, redaction) for route in (*ROUTES, UNSUPPORTED)}
     return MapDerivation(
         name="documents",
         upstream=FILES,
@@ -77,13 +79,12 @@ def documents_derivation() -> MapDerivation:
     )
 
 
-def _producer(route: Route) -> Producer:
+def _producer(route: Route, redaction: Redaction) -> Producer:
     """What a route's rows depend on; a container's on every parser, as its members may be anything."""
-    if not route.is_container:
-        return Producer((route.parser, parse_file, RowGatherer), route.packages)
-    inner = [other for other in ROUTES if other is not route]
+    inner = [other for other in ROUTES if other is not route] if route.is_container else []
     packages = sorted({package for other in (route, *inner) for package in other.packages})
-    return Producer((route.parser, *(other.parser for other in inner), parse_file, RowGatherer), tuple(packages))
+    parsers = [other.parser for other in (route, *inner)]
+    return Producer((*parsers, parse_file, RowGatherer), tuple(packages), settings=redaction.settings)
 
 
 def mark_kept(rows: pl.DataFrame, failures: Mapping[str, Failure]) -> pl.DataFrame:
@@ -122,6 +123,8 @@ class DocumentsCompute:
         sandbox: gives what runs isolated parsers; asked at the first of them.
         keep_last_good: a file that no longer parses keeps its rows from before, marked stale.
         options: gives the corpus's passwords and limits; asked once a batch.
+        redaction: what becomes of secrets, in rows and in reasons.
+        found: told the shard and how often each rule found something, before the rows that say so are given.
     """
 
     def __init__(
@@ -130,12 +133,15 @@ class DocumentsCompute:
         sandbox: Callable[[], InSandbox],
         keep_last_good: bool = False,
         options: Callable[[], ParseOptions] = ParseOptions,
+        redaction: Redaction = MASKING,
+        found: Callable[[str, Mapping[str, int]], None] | None = None,
     ) -> None:
         self._raw_path, self._sandbox, self._keeps, self._options = raw_path, sandbox, keep_last_good, options
+        self._redaction, self._found = redaction, found
 
     def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
         """Yield outputs; small files share a frame, a large one has frames of its own."""
-        gatherer = RowGatherer()
+        gatherer = RowGatherer(self._redaction)
         finished: list[str] = []
         failures: dict[str, Failure] = {}
         options = self._options()
@@ -160,12 +166,17 @@ class DocumentsCompute:
             gatherer.end(file)
             finished.append(file.file_id)
             if failure:
-                failures[file.file_id] = failure[0]
+                reason = redacted_line(failure[0].reason, self._redaction)
+                failures[file.file_id] = replace(failure[0], reason=reason)
         yield self._output(gatherer, finished, failures)
 
     def _output(self, gatherer: RowGatherer, finished: list[str], failures: dict[str, Failure]) -> Output:
         kept = frozenset(failures) if self._keeps else frozenset()
-        return Output(gatherer.frame(), tuple(finished), failures, kept)
+        frame = gatherer.frame()
+        counts = gatherer.take_counts()
+        if counts and self._found is not None:
+            self._found(frame.item(0, "shard"), counts)
+        return Output(frame, tuple(finished), failures, kept)
 
     def _parsed(
         self, row: Mapping[str, Any], route: Route, options: ParseOptions, failure: list[Failure]

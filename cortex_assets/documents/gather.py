@@ -1,9 +1,24 @@
-"""Gathers the documents of many files into frames of the documents table: a frame a file would cost more than parsing it."""
+"""Gathers the documents of many files into frames of the documents table: a frame a file would cost more than parsing it.
+
+Secrets are found and masked here, for all documents of a frame at once, so no row is made with one.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
 
 import polars as pl
 
 from cortex_assets.documents.model import ParsedDocument
-from cortex_assets.documents.parse import FRAME_CHARS, FRAME_ROWS, FileInput, document_row, rows_frame, unique_inner
+from cortex_assets.documents.parse import (
+    FRAME_CHARS,
+    FRAME_ROWS,
+    FileInput,
+    document_row,
+    rows_frame,
+    storable_document,
+    unique_inner,
+)
+from cortex_assets.documents.redact import MASKING, Redaction, redacted, redacted_line
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.tables import Status
 
@@ -11,8 +26,10 @@ from cortex_assets.tables import Status
 class RowGatherer:
     """Rows of one file after the other; take ``frame()`` whenever ``is_full``."""
 
-    def __init__(self) -> None:
-        self._rows: list[dict[str, object]] = []
+    def __init__(self, redaction: Redaction = MASKING) -> None:
+        self._counts: Counter[str] = Counter()
+        self._redaction = redaction
+        self._waiting: list[tuple[FileInput, ParsedDocument, str]] = []
         self._chars = 0
         self._seen: dict[str, int] = {}
         self._count = 0
@@ -20,12 +37,15 @@ class RowGatherer:
     @property
     def is_full(self) -> bool:
         """Enough for a frame: 512 rows or 4 MiB characters."""
-        return self._chars >= FRAME_CHARS or len(self._rows) >= FRAME_ROWS
+        return self._chars >= FRAME_CHARS or len(self._waiting) >= FRAME_ROWS
 
     def add(self, file: FileInput, document: ParsedDocument) -> None:
         """Take a document of the current file in; a repeated inner name is made unique."""
-        self._rows.append(document_row(file, document, unique_inner(document.inner, self._seen)))
-        self._chars += len(document.text)
+        whole = storable_document(document)
+        # Names are masked before they are compared: two that differ in a secret are one name then.
+        inner = redacted_line(whole.inner, self._redaction) if whole.inner else ""
+        self._waiting.append((file, whole, unique_inner(inner, self._seen)))
+        self._chars += len(whole.text)
         self._count += 1
 
     def end(self, file: FileInput) -> None:
@@ -37,5 +57,16 @@ class RowGatherer:
 
     def frame(self) -> pl.DataFrame:
         """What was gathered since the last call."""
-        rows, self._rows, self._chars = self._rows, [], 0
-        return rows_frame(rows) if rows else pl.DataFrame(schema=DOCUMENTS.dtypes)
+        waiting, self._waiting, self._chars = self._waiting, [], 0
+        if not waiting:
+            return pl.DataFrame(schema=DOCUMENTS.dtypes)
+        documents = redacted([document for _, document, _ in waiting], self._redaction)
+        self._counts.update(str(finding["rule"]) for one in documents for finding in one.findings)
+        return rows_frame(
+            [document_row(file, one, inner) for (file, _, inner), one in zip(waiting, documents, strict=True)]
+        )
+
+    def take_counts(self) -> Mapping[str, int]:
+        """Rule to the number of its findings in the frames since this was last asked."""
+        counts, self._counts = self._counts, Counter()
+        return counts

@@ -1,11 +1,12 @@
 """From a file to rows of the documents table.
 
-``parse_path`` is what runs in the child process of isolated routes (import it by name); ``document_rows`` turns what
-any parser gave into frames. Calling the sandbox and writing the table is the derivation's.
+``parse_path`` is what runs in the child process of isolated routes (import it by name); ``document_row`` turns what any
+parser gave into a row, after ``redact``. Gathering rows is ``gather``'s; calling the sandbox and writing the table, the
+derivation's.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import PurePosixPath
@@ -14,7 +15,9 @@ import polars as pl
 
 from cortex_assets.documents.members import member_title
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput, ParseOptions, Parser
-from cortex_assets.documents.registry import PARSE_ERRORS, parser_for
+from cortex_assets.documents.quality import assess
+from cortex_assets.documents.redact import Redacted
+from cortex_assets.documents.registry import parser_for
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.identity import content_id, document_id, text_hash, with_row_hash
 from cortex_assets.tables import Status, short_reason
@@ -84,48 +87,6 @@ def failed_document(reason: str, status: Status = Status.FAILED) -> ParsedDocume
     return ParsedDocument("", "none", status=status, reason=short_reason(reason))
 
 
-def document_rows(file: FileInput, parsed: Iterable[ParsedDocument]) -> Iterator[pl.DataFrame]:
-    """Yield frames of the documents table for one file, each of at most 512 rows or about 4 MiB characters.
-
-    An error of the parser becomes a row of status ``failed``, beside the parts that came before it. A file for which
-    the parser gives nothing becomes an ``empty`` row. Repeated inner names get ``#2``, ``#3``... in order.
-
-    Args:
-        file: what the rows are about.
-        parsed: what the file's parser yields.
-
-    Raises:
-        OSError: the file cannot be read.
-        MemoryError: there is not enough memory.
-    """
-    seen: dict[str, int] = {}
-    rows: list[dict[str, object]] = []
-    chars = 0
-    for document in _caught(parsed):
-        rows.append(document_row(file, document, unique_inner(document.inner, seen)))
-        chars += len(document.text)
-        if chars >= FRAME_CHARS or len(rows) >= FRAME_ROWS:
-            yield rows_frame(rows)
-            rows, chars = [], 0
-    if rows:
-        yield rows_frame(rows)
-
-
-def _caught(parsed: Iterable[ParsedDocument]) -> Iterator[ParsedDocument]:
-    """The documents; then, for an error, a failed one; and never none at all."""
-    count = 0
-    try:
-        for document in parsed:
-            yield document
-            count += 1
-    except PARSE_ERRORS as error:
-        reason = short_reason(f"{type(error).__name__}: {error}")
-        yield ParsedDocument("", "none", inner="rest" if count else "", status=Status.FAILED, reason=reason)
-        return
-    if count == 0:
-        yield ParsedDocument("", "none", status=Status.EMPTY, reason="the parser found no document in the file")
-
-
 def unique_inner(inner: str, seen: dict[str, int]) -> str:
     """An inner name that no earlier document of the file has."""
     name, number = inner, seen.get(inner, 0) + 1
@@ -137,39 +98,52 @@ def unique_inner(inner: str, seen: dict[str, int]) -> str:
     return name
 
 
-def document_row(file: FileInput, document: ParsedDocument, inner: str) -> dict[str, object]:
-    """One row, without its row hash."""
-    text = _storable(document.text)
-    structure = _storable(document.structure.to_json())
-    hashed_text = text_hash(text)
-    title = " ".join(_storable(document.title).split())
+def storable_document(document: ParsedDocument) -> ParsedDocument:
+    """The document with a text and names that can be stored, whatever its parser gave; the same one where they can be."""
+    text = storable(document.text)
+    title, inner = storable(document.title), storable(document.inner)
+    if text is document.text and title is document.title and inner is document.inner:
+        return document
+    return replace(document, text=text, title=title, inner=inner)
+
+
+def document_row(file: FileInput, redacted: Redacted, inner: str) -> dict[str, object]:
+    """One row, without its row hash; ``inner`` is the name that no other document of the file has."""
+    document = redacted.document
+    structure = storable(document.structure.to_json())
+    hashed_text = text_hash(document.text)
+    title = " ".join(document.title.split())
+    quality = assess(document)
     return {
         "shard": file.shard,
         "document_id": document_id(file.file_id, inner),
         "file_id": file.file_id,
         "input_key": file.file_id,
         "corpus_id": file.corpus_id,
-        "inner": _storable(inner),
+        "inner": inner,
         "path": file.path,
         "title": title or member_title(inner) or PurePosixPath(file.path).stem,
         "kind": document.kind,
         "language": document.language,
-        "text": text,
+        "text": document.text,
         "text_hash": hashed_text,
         "structure": structure,
         "content_hash": content_id(hashed_text, structure, document.kind, document.language or ""),
-        "char_count": len(text),
+        "char_count": len(document.text),
         "page_count": document.page_count,
         "encoding": document.encoding,
         "parser": file.parser,
         "status": document.status.value,
         "failed_pages": list(document.failed_pages),
-        "reason": short_reason(_storable(document.reason)) if document.reason else None,
+        "reason": short_reason(storable(document.reason)) if document.reason else None,
+        "findings": list(redacted.findings),
+        "quality_score": quality.score,
+        "quality_notes": [short_reason(storable(note)) for note in quality.notes],
         "modified_at": file.modified_at,
     }
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Text that is valid UTF-8: a lone surrogate becomes U+FFFD, one character for one, so that offsets stay."""
     if text.isascii():
         return text

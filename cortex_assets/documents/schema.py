@@ -30,6 +30,25 @@ class Documents(dy.Schema):
     status = dy.String(regex=f"^({'|'.join(STATUSES)})$")
     failed_pages = dy.List(dy.Int64())
     reason = dy.String(nullable=True)
+    findings = dy.List(
+        dy.Struct(
+            {
+                "rule": dy.String(),
+                "place": dy.String(),
+                "line": dy.Int64(nullable=True),
+                "start_char": dy.Int64(nullable=True),
+                "end_char": dy.Int64(nullable=True),
+            }
+        ),
+        nullable=True,
+        metadata={
+            "doc": "secrets and personal data that were found: rule and where (text, title, link...), never what"
+        },
+    )
+    quality_score = dy.Float64(
+        nullable=True, min=0, max=1, metadata={"doc": "documents.quality: 1 = nothing speaks against it"}
+    )
+    quality_notes = dy.List(dy.String(), nullable=True, metadata={"doc": "what was taken off for"})
     modified_at = dy.Datetime(time_zone="UTC")
     row_hash = dy.Int64()
 

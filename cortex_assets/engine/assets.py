@@ -18,6 +18,10 @@ from cortex_assets.tables import TableSpec
 OWNERS = ["team:cortex"]
 LINEAGE = "dagster/column_lineage"
 CHECKS = ("schema", "orphans", "parity", "freshness")
+ROOM_CHECKS = {"documents": ("complete", "quality")}
+"""Checks that one asset has beside those."""
+WARNINGS = frozenset({"freshness", "quality"})
+MOST_EXAMPLES = 20
 
 
 def stage_spec(
@@ -100,17 +104,22 @@ def column_lineage(spec: dg.AssetSpec) -> dict[str, Any]:
     return {name: value for name, value in spec.metadata.items() if name == LINEAGE}
 
 
+def checks_of(asset: str) -> tuple[str, ...]:
+    """The names of an asset's checks."""
+    return (*CHECKS, *ROOM_CHECKS.get(asset, ()))
+
+
 def check_results(findings: Sequence[Finding], assets: Sequence[str]) -> Iterator[dg.AssetCheckResult]:
     """One result for each check of each asset: failed where a finding names it."""
     for asset in assets:
-        for check in CHECKS:
+        for check in checks_of(asset):
             mine = [f for f in findings if f.asset == asset and f.check == check]
             yield dg.AssetCheckResult(
                 asset_key=asset,
                 check_name=check,
                 passed=not mine,
-                severity=dg.AssetCheckSeverity.WARN if check == "freshness" else dg.AssetCheckSeverity.ERROR,
-                metadata={"findings": sum(f.count for f in mine), "examples": [f.text for f in mine[:5]]},
+                severity=dg.AssetCheckSeverity.WARN if check in WARNINGS else dg.AssetCheckSeverity.ERROR,
+                metadata={"findings": sum(f.count for f in mine), "examples": [f.text for f in mine[:MOST_EXAMPLES]]},
             )
 
 
@@ -135,7 +144,7 @@ def chain_assets(
     with warnings.catch_warnings():
         # Checks by partition are a preview in Dagster 1.13, which is pinned; without them one shard's pass hides another's failure.
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        checks = [dg.AssetCheckSpec(c, asset=k, partitions_def=partitions) for k in keys for c in CHECKS]
+        checks = [dg.AssetCheckSpec(c, asset=k, partitions_def=partitions) for k in keys for c in checks_of(k)]
 
     @dg.multi_asset(
         name=name, specs=list(specs), check_specs=checks, partitions_def=partitions, can_subset=True, pool="model"

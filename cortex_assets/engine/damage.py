@@ -15,6 +15,7 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.corpus import Corpus
 from cortex_assets.engine.reading import retake
+from cortex_assets.engine.withheld import found_in
 from cortex_assets.identity import content_id, embed_hash, text_hash, with_row_hash
 from cortex_assets.tables import TableSpec
 from inference.protocols import Space
@@ -99,11 +100,16 @@ def bad_vectors(lake: Lakehouse, space: Space, shard: str) -> list[str]:
 
 
 def damaged_bytes(lake: Lakehouse, raw: RawStore, shard: str) -> tuple[list[str], list[str]]:
-    """(hashes that the raw store lacks, hashes whose bytes there are others) of what a shard's files name. Reads them all."""
+    """(hashes that the raw store lacks, hashes whose bytes there are others) of what a shard's files name. Reads them all.
+
+    Bytes in which a secret was found are not missed (``engine.withheld``).
+    """
     missing, damaged = [], []
+    withheld = found_in(lake, shard)
     for content_hash in _stored(lake, shard).get_column("content_hash").unique().sort():
         if not raw.has(content_hash):
-            missing.append(content_hash)
+            if content_hash not in withheld:
+                missing.append(content_hash)
         elif not raw.verify(content_hash):
             damaged.append(content_hash)
     return missing, damaged

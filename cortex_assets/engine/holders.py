@@ -41,7 +41,11 @@ HOLDERS = (
     Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
     Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
     *TABLE_HOLDERS,
-    Holder("raw", "bytes of taken files by their hash", "maintain, once no retained version names them for 24 hours"),
+    Holder(
+        "raw",
+        "bytes of taken files by their hash; of those with secrets only where a corpus asks for them",
+        "maintain, once no retained version names them for 24 hours; those with secrets: the run that finds them",
+    ),
     Holder("index", "vectors, terms and payloads with the chunks' text", "the next publish or a purge"),
     Holder("cache/state.sqlite*", "raw paths, stats and hashes of files", "a run or a purge; may be deleted whole"),
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),

@@ -35,7 +35,7 @@ class Finding:
 
     Attributes:
         asset: whose table or index it is, or ``raw store``.
-        check: ``schema``, ``orphans``, ``parity`` or ``freshness``.
+        check: ``schema``, ``orphans``, ``parity`` or ``freshness``, or one of a room's own.
         kind: ``missing``, ``extra``, ``stale``, ``orphaned``, ``invalid``, ``altered`` (a row is not what its own hash
             says), ``damaged`` (bytes or an index that cannot be read as what they are) or ``old``.
         shard: where.

@@ -1,4 +1,4 @@
-"""Tables that Cortex keeps about its own work: ledgers, snapshots, quarantine."""
+"""Tables that Cortex keeps about its own work: ledgers, snapshots, quarantine, what was found of secrets."""
 
 import dataframely as dy
 
@@ -45,10 +45,22 @@ class QuarantinedRows(dy.Schema):
     quarantined_at = dy.Datetime(time_zone="UTC")
 
 
+class SecretCounts(dy.Schema):
+    """How many secrets a run found in what it parsed of a shard, by rule; where they are is in ``bronze/documents.findings``."""
+
+    shard = dy.String()
+    corpus_id = dy.String()
+    rule = dy.String()
+    found = dy.Int64(min=1)
+    is_masked = dy.Bool()
+    found_at = dy.Datetime(time_zone="UTC", metadata={"doc": "when the run ended"})
+
+
 def ledger_table(asset: str) -> TableSpec:
     """The ledger of one asset."""
     return TableSpec(f"ops/ledger/{asset}", Kind.OPS, Ledger, ("shard", "input_key", "sequence"), ("shard",))
 
 
 SNAPSHOTS = TableSpec("ops/snapshots", Kind.OPS, Snapshots, ("shard", "space_id", "generation"))
+SECRET_COUNTS = TableSpec("ops/secret_counts", Kind.OPS, SecretCounts, ("shard", "rule", "found_at"))
 QUARANTINED_ROWS = TableSpec("ops/quarantined_rows", Kind.OPS, QuarantinedRows, ("asset", "row_id"))

@@ -85,7 +85,9 @@ def test_tables_of_later_readers_and_other_types_are_left_to_scan_delta(table, t
     scan_files(table, ["shard"], {}, {})
     monkeypatch.setattr(delta_scan, "READER_VERSION", 1)
     place = str(tmp_path / "other")
-    write_deltalake(place, pl.DataFrame({"s": [{"a": 1}]}))
+    write_deltalake(
+        place, pl.DataFrame({"s": ["1.5"]}, {"s": pl.String}).with_columns(pl.col("s").cast(pl.Decimal(10, 2)))
+    )
     scan_files(DeltaTable(place), [], {}, {})
     assert len(asked) == 2
 

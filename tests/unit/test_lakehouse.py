@@ -30,7 +30,16 @@ class Plain(dy.Schema):
     value = dy.Int64()
 
 
+class Grown(Rows):
+    """What a later declaration makes of the table."""
+
+    found = dy.List(dy.Struct({"rule": dy.String(), "line": dy.Int64(nullable=True)}), nullable=True)
+    score = dy.Float64(nullable=True)
+    notes = dy.List(dy.String(), nullable=True)
+
+
 ROWS = sharded("bronze/rows", Rows, "row_id")
+GROWN = sharded("bronze/rows", Grown, "row_id")
 PLAIN = TableSpec("ops/plain", Kind.OPS, Plain, ("name",))
 
 
@@ -299,3 +308,61 @@ def test_pick_reads_wide_rows_by_key(lake, space):
     assert found.rows() == [("n25", [25.0] * 3), ("n3", [3.0] * 3)]
     assert lake.pick(table, {"space_id": space}, "name", [], ("name",)).height == 0
     assert lake.pick(table, {"space_id": "none"}, "name", ["n3"], ("name",)).height == 0
+
+
+# -- columns that are declared later -----------------------------------------------------------------------------------
+
+
+def grown(*values):
+    found = pl.Series("found", [[{"rule": "a", "line": 1}]] * len(values), dtype=GROWN.dtypes["found"])
+    return rows(*values).with_columns(found, score=pl.lit(0.5), notes=pl.lit(["n"], dtype=pl.List(pl.String)))
+
+
+def scores(lake):
+    return dict(lake.scan(GROWN).select("row_id", "score").collect().iter_rows())
+
+
+def test_columns_that_a_table_lacks_are_null_for_every_reader(lake):
+    lake.append(ROWS, rows(("a", 0, 1), ("b", 0, 2)))
+    version = lake.version(ROWS)
+    assert lake.scan(GROWN).collect().schema == pl.Schema(GROWN.dtypes)
+    assert lake.scan(GROWN, version=version).collect()["found"].null_count() == 2
+    columns = ["row_id", "found", "score"]
+    here = {"shard": "s"}
+    assert lake.near(GROWN, here, "input_key", ["a"], columns).rows() == [("a-0", None, None)]
+    assert lake.pick(GROWN, here, "row_id", ["a-0"], columns).rows() == [("a-0", None, None)]
+    assert lake.scan_narrow(GROWN, ["row_id", "score"]).collect()["score"].null_count() == 2
+    assert lake.version(GROWN) == version, "reading writes nothing"
+
+
+@pytest.mark.parametrize("few", [0, 64])
+@pytest.mark.parametrize("write", ["append", "overwrite", "replace_keys"])
+def test_the_first_write_adds_them_and_old_rows_stay(tmp_path, monkeypatch, few, write):
+    monkeypatch.setattr(lakehouse, "OVERWRITTEN_KEYS", few)
+    lake = Lakehouse(tmp_path / "lake")
+    lake.append(ROWS, rows(("a", 0, 1), ("b", 0, 2)))
+    if write == "append":
+        lake.append(GROWN, grown(("c", 0, 3)))
+        wanted = {"a-0": None, "b-0": None, "c-0": 0.5}
+    elif write == "overwrite":
+        lake.overwrite(GROWN, grown(("a", 0, 3)), "input_key = 'a'")
+        wanted = {"a-0": 0.5, "b-0": None}
+    else:
+        lake.replace_keys(GROWN, "s", grown(("a", 0, 3)), ["a"])
+        wanted = {"a-0": 0.5, "b-0": None}
+    assert scores(lake) == wanted
+    again = Lakehouse(tmp_path / "lake", maintenance_lock=nullcontext)
+    again.optimize(GROWN)
+    again.delete_where(GROWN, "input_key", ["b"])
+    assert scores(again) == {k: v for k, v in wanted.items() if k != "b-0"}
+    assert set(again.scan(GROWN).collect()["found"].to_list()[-1][0]) == {"rule", "line"}
+    assert values(again) == dict(again.scan(GROWN).select("row_id", "value").collect().iter_rows())
+
+
+def test_two_first_writers_both_succeed(tmp_path):
+    first, second = Lakehouse(tmp_path / "lake"), Lakehouse(tmp_path / "lake")
+    first.append(ROWS, rows(("a", 0, 1)))
+    second.append(ROWS, rows(("b", 0, 2)))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda lake, key: lake.append(GROWN, grown((key, 0, 3))), (first, second), ("c", "d")))
+    assert scores(first) == scores(second) == {"a-0": None, "b-0": None, "c-0": 0.5, "d-0": 0.5}

@@ -1,5 +1,8 @@
 """Sources: names, the YAML file and its errors, corpora inside corpora."""
 
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cortex_assets.corpora import sources
+from cortex_assets.corpora.registry import Registered, from_row
 from cortex_assets.corpora.sources import (
     EXAMPLE,
     SourcesError,
@@ -33,7 +37,18 @@ def test_the_example_and_its_commented_entries_are_valid() -> None:
     handbook, website = parse(commented)
     assert (handbook.name, handbook.uri, handbook.raw) == ("handbook", "/home/ada/work/handbook", "reference")
     assert (handbook.include, handbook.max_bytes, handbook.embed) == (("*.md", "*.pdf"), 200_000_000, "default")
+    assert (handbook.secrets, handbook.personal_data, handbook.allow) == ("mask", "keep", ("^ghp_test",))
     assert (website.kind, website.raw, website.branch) == ("git", "copy", "main")
+
+
+def test_a_corpus_registered_before_a_setting_was_known_has_its_default() -> None:
+    source = sources.Source("a", "folder", "/a", include=("*.md",), allow=("x",), secrets="keep")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    row = Registered("c", source, "declared", "hash", "s", 1, 0, True, moment).to_row()
+    assert from_row(row).source == source
+    settings = {k: v for k, v in json.loads(row["settings"]).items() if k not in ("secrets", "personal_data", "allow")}
+    old = from_row(row | {"settings": json.dumps(settings)})
+    assert old.source == replace(source, secrets="mask", personal_data="keep", allow=())
 
 
 def test_paths_are_meant_from_the_file() -> None:
@@ -69,6 +84,11 @@ def test_git_urls(url: str) -> None:
         ("{name: a, path: x, keep_last_good: 'yes'}", "`keep_last_good` must be true or false"),
         ("{name: a, path: x, max_bytes: lots}", "`max_bytes` must be a size"),
         ("{name: a, path: x, embed: [1]}", "`embed` must be"),
+        ("{name: a, path: x, secrets: hide}", "`secrets` must be mask or keep"),
+        ("{name: a, path: x, personal_data: yes}", "`personal_data` must be keep or mask"),
+        ("{name: a, path: x, allow: abc}", "`allow` must be a list"),
+        ("{name: a, path: x, allow: ['(']}", "`allow` must be a list"),
+        ("{name: a, path: x, allow: ['.*']}", "`allow` must be a list"),
         ("just text", "must have the form"),
     ],
 )

@@ -1,17 +1,22 @@
 """From parsed documents to rows; the registry; and every bad input there is."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from cortex_assets.documents.model import Heading, Mark, ParsedDocument, ParseInput, Structure
-from cortex_assets.documents.parse import FileInput, document_rows, failed_document, parse_path
+from cortex_assets.documents import derive
+from cortex_assets.documents.derive import DocumentsCompute
+from cortex_assets.documents.gather import RowGatherer
+from cortex_assets.documents.model import Heading, Parsed, ParsedDocument, ParseInput, Structure
+from cortex_assets.documents.parse import FileInput, failed_document, parse_path
 from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, parser_for
 from cortex_assets.documents.schema import Documents
+from cortex_assets.engine.derivation import Failure, Output
 from cortex_assets.identity import document_id, text_hash
 from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.tables import Status
@@ -23,10 +28,24 @@ FILE = FileInput(
 )
 
 
-def rows(documents: list[ParsedDocument]) -> pl.DataFrame:
-    frame = pl.concat(document_rows(FILE, documents))
+def rows(documents: Iterable[Parsed], file: FileInput = FILE) -> pl.DataFrame:
+    """The rows of a file's documents, gathered and valid."""
+    gatherer = RowGatherer()
+    for document in documents:
+        if isinstance(document, ParsedDocument):
+            gatherer.add(file, document)
+    gatherer.end(file)
+    frame = gatherer.frame()
     Documents.validate(frame)
     return frame
+
+
+def computed(monkeypatch: pytest.MonkeyPatch, parse: Callable[..., Iterator[ParsedDocument]]) -> list[Output]:
+    """What the derivation makes of one text file that ``parse`` reads."""
+    monkeypatch.setattr(derive, "parse_path", parse)
+    file = {name: getattr(FILE, name) for name in FILE.__slots__ if name != "parser"} | {"media_type": "text/plain"}
+    compute = DocumentsCompute(lambda row: nullcontext(Path("nowhere")), lambda: pytest.fail("no sandbox is needed"))
+    return list(compute(pl.DataFrame([file])))
 
 
 def test_a_document_becomes_a_valid_row() -> None:
@@ -42,9 +61,9 @@ def test_row_hash_ignores_the_time_and_content_hash_ignores_the_title() -> None:
     later = FileInput(
         **{**{name: getattr(FILE, name) for name in FILE.__slots__}, "modified_at": datetime(2027, 1, 1, tzinfo=UTC)}
     )
-    one = next(document_rows(FILE, [ParsedDocument("x", "text", "t")]))
-    two = next(document_rows(later, [ParsedDocument("x", "text", "t")]))
-    three = next(document_rows(FILE, [ParsedDocument("x", "text", "other")]))
+    one = rows([ParsedDocument("x", "text", "t")])
+    two = rows([ParsedDocument("x", "text", "t")], later)
+    three = rows([ParsedDocument("x", "text", "other")])
     assert one["row_hash"].to_list() == two["row_hash"].to_list() != three["row_hash"].to_list()
     assert one["content_hash"].to_list() == three["content_hash"].to_list()
 
@@ -56,25 +75,27 @@ def test_repeated_inner_names_are_made_unique() -> None:
     assert frame["document_id"].n_unique() == 5
 
 
-def test_an_error_is_a_row_beside_what_came_before() -> None:
-    def breaks() -> Iterator[ParsedDocument]:
+def test_an_error_is_a_row_beside_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> Iterator[ParsedDocument]:
         yield ParsedDocument("first", "text", inner="part-0001")
         raise ValueError("bad\n" + "x" * 500)
 
-    frame = pl.concat(document_rows(FILE, breaks()))
-    Documents.validate(frame)
-    assert frame["status"].to_list() == ["ok", "failed"]
-    reason = frame["reason"][1]
+    (output,) = computed(monkeypatch, breaks)
+    Documents.validate(output.frame)
+    assert output.frame["status"].to_list() == ["ok", "failed"]
+    reason = output.frame["reason"][1]
     assert reason.startswith("ValueError: bad x") and len(reason) == 200
+    assert output.failures == {FILE.file_id: Failure(reason)}
 
 
-def test_transient_errors_pass_on() -> None:
-    def breaks() -> Iterator[ParsedDocument]:
-        raise OSError("disk")
+def test_bytes_that_cannot_be_read_are_a_transient_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> Iterator[ParsedDocument]:
+        raise OSError(5, "disk")
         yield ParsedDocument("", "text")
 
-    with pytest.raises(OSError, match="disk"):
-        list(document_rows(FILE, breaks()))
+    (output,) = computed(monkeypatch, breaks)
+    assert output.failures == {FILE.file_id: Failure("the bytes cannot be read: disk", is_transient=True)}
+    assert output.finished == (FILE.file_id,)
 
 
 def test_nothing_parsed_is_an_empty_row() -> None:
@@ -87,9 +108,13 @@ def test_lone_surrogates_and_nuls_can_be_stored() -> None:
     assert frame["text"].to_list() == ["a\ufffdb\0c"]
 
 
-def test_large_documents_come_in_several_frames() -> None:
-    frames = list(document_rows(FILE, (ParsedDocument("x" * 3_000_000, "text", inner=str(n)) for n in range(4))))
-    assert [frame.height for frame in frames] == [2, 2]
+def test_large_documents_come_in_several_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(*_: object) -> Iterator[ParsedDocument]:
+        return (ParsedDocument("x" * 3_000_000, "text", inner=str(n)) for n in range(4))
+
+    outputs = computed(monkeypatch, parts)
+    assert [output.frame.height for output in outputs] == [2, 2, 0]
+    assert [len(output.finished) for output in outputs] == [0, 0, 1]
 
 
 def test_routes_are_whole() -> None:
@@ -137,9 +162,7 @@ def test_every_shared_file_goes_through_and_none_is_silently_empty() -> None:
             else:
                 parsed = [item for item in parse_path(*arguments) if isinstance(item, ParsedDocument)]
             assert parsed, path
-            frame = pl.concat(document_rows(FILE, parsed))
-            Documents.validate(frame)
-            for row in frame.iter_rows(named=True):
+            for row in rows(parsed).iter_rows(named=True):
                 assert row["text"].strip() or row["status"] != "ok", path
                 assert row["reason"] or row["status"] == "ok", path
                 statuses[row["status"]] = statuses.get(row["status"], 0) + 1

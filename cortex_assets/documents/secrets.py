@@ -1,0 +1,204 @@
+"""Finds secrets in texts, and writes masks of the same length over them, so that every offset and line stays true.
+
+One pass over all texts looks for the rules' keywords; a rule's pattern is tried only where one of its keywords stands.
+What the rules are is ``secret_rules``; what of a document is searched, and what a corpus allows, is ``redact``.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+
+from cortex_assets.documents.secret_checks import MASK, entropy, is_placeholder
+from cortex_assets.documents.secret_rules import Rule
+
+HEAD = 3
+"""So many characters of a keyword tell which ones may stand at a place."""
+PLACEHOLDER_CHARS = 200
+"""Longer values, such as keys in blocks, hold any word by chance."""
+AROUND = 300
+"""Characters beside ``Rule.near`` in which a match is looked for."""
+SHORT = 400
+"""Texts below so many characters are searched one by one: a pass over many has its price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Where a secret is in a text (characters), and by which rule; never what it is."""
+
+    rule: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Rules by what they begin with.
+
+    Attributes:
+        keywords: of all rules, sorted.
+        by_head: first characters of a keyword to it and the rules that begin at it.
+        near: rules without a keyword by what is part of their matches.
+        rank: rule id to its place in the table; of two rules that find the same, the first names it.
+    """
+
+    keywords: tuple[str, ...]
+    by_head: dict[str, list[tuple[str, list[Rule]]]]
+    near: dict[re.Pattern[str], list[Rule]]
+    rank: dict[str, int]
+
+
+@lru_cache(maxsize=32)
+def _index(rules: tuple[Rule, ...]) -> _Index:
+    by_keyword: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for keyword in rule.keywords:
+            by_keyword.setdefault(keyword, []).append(rule)
+    by_head: dict[str, list[tuple[str, list[Rule]]]] = {}
+    for keyword, its_rules in by_keyword.items():
+        by_head.setdefault(keyword[:HEAD], []).append((keyword, its_rules))
+    near: dict[re.Pattern[str], list[Rule]] = {}
+    for rule in rules:
+        if rule.near is not None:
+            near.setdefault(rule.near, []).append(rule)
+    return _Index(tuple(sorted(by_keyword)), by_head, near, {rule.id: n for n, rule in enumerate(rules)})
+
+
+def find_secrets(text: str, rules: tuple[Rule, ...]) -> list[Finding]:
+    """``find_in_all`` for one text."""
+    return find_in_all([text], rules)[0]
+
+
+def find_in_all(
+    texts: Sequence[str], rules: tuple[Rule, ...], allowed: Sequence[re.Pattern[str]] = ()
+) -> list[list[Finding]]:
+    """Find the secrets of many texts.
+
+    Args:
+        texts: without lone surrogates.
+        rules: the first of two that find the same place names it.
+        allowed: a value in which one of these is found is no secret.
+
+    Returns:
+        For each text its findings, sorted, apart from each other.
+    """
+    index = _index(rules)
+    return [
+        _united(_found(text, places, index, allowed), index)
+        for text, places in zip(texts, _places(texts, index.keywords), strict=True)
+    ]
+
+
+def masked(text: str, findings: Iterable[Finding]) -> str:
+    """The text with a mask over each character of each finding but line ends."""
+    parts: list[str] = []
+    done = 0
+    for finding in findings:
+        parts += (text[done : finding.start], mask(text[finding.start : finding.end]))
+        done = finding.end
+    return "".join([*parts, text[done:]])
+
+
+def mask(value: str) -> str:
+    """What stands for a secret: as long as it, with its line ends."""
+    return _HIDDEN.sub(MASK, value)
+
+
+_HIDDEN = re.compile(r"[^\r\n]")
+
+
+def _places(texts: Sequence[str], keywords: tuple[str, ...]) -> list[Sequence[int]]:
+    """For each text the offsets (characters) at which a keyword stands."""
+    long = [position for position, text in enumerate(texts) if len(text) >= SHORT]
+    found: list[Sequence[int]] = [() if len(text) >= SHORT else _places_in(text, keywords) for text in texts]
+    if long and keywords:
+        column = pl.Series([texts[position] for position in long], dtype=pl.String)
+        hits = column.str.find_many(list(keywords), ascii_case_insensitive=True, overlapping=True)
+        for position, offsets in zip(long, hits, strict=True):
+            if len(offsets):
+                found[position] = _characters(texts[position], offsets)
+    return found
+
+
+def _places_in(text: str, keywords: tuple[str, ...]) -> list[int]:
+    """``_places`` of a short text."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a letter whose small form is two: only ASCII letters count
+        lowered = "".join(char.lower() if char.isascii() else char for char in text)
+    places: list[int] = []
+    for keyword in keywords:
+        place = lowered.find(keyword)
+        while place >= 0:
+            places.append(place)
+            place = lowered.find(keyword, place + 1)
+    return places
+
+
+def _characters(text: str, offsets: pl.Series) -> list[int]:
+    """Offsets in UTF-8 as offsets in characters."""
+    if text.isascii():
+        return offsets.to_list()
+    places = offsets.to_numpy()
+    content = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    continuing = np.flatnonzero((content & 0xC0) == 0x80)
+    shifted: list[int] = (places - np.searchsorted(continuing, places)).tolist()
+    return shifted
+
+
+def _found(text: str, places: Iterable[int], index: _Index, allowed: Sequence[re.Pattern[str]]) -> Iterator[Finding]:
+    """Every finding, as the rules give them."""
+    for place in places:
+        for keyword, rules in index.by_head.get(text[place : place + HEAD].lower(), ()):
+            if text[place : place + len(keyword)].lower() != keyword:
+                continue
+            for rule in rules:
+                match = rule.pattern.match(text, place)
+                if match is not None and _is_secret(rule, match, allowed):
+                    yield Finding(rule.id, *match.span("secret" if "secret" in match.re.groupindex else 0))
+    for near, rules in index.near.items():
+        for start, end in _windows(text, near):
+            for rule in rules:
+                for match in rule.pattern.finditer(text, start, end):
+                    if _is_secret(rule, match, allowed):
+                        yield Finding(rule.id, *match.span())
+
+
+def _windows(text: str, near: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Stretches of a text around what is part of every match, apart from each other."""
+    start = end = -1
+    for match in near.finditer(text):
+        if end >= 0 and match.start() - AROUND <= end:
+            end = match.end() + AROUND
+            continue
+        if end >= 0:
+            yield start, end
+        start, end = max(0, match.start() - AROUND), match.end() + AROUND
+    if end >= 0:
+        yield start, end
+
+
+def _is_secret(rule: Rule, match: re.Match[str], allowed: Sequence[re.Pattern[str]]) -> bool:
+    value = match["secret"] if "secret" in match.re.groupindex else match[0]
+    if not rule.is_personal and len(value) <= PLACEHOLDER_CHARS and is_placeholder(value):
+        return False
+    if rule.entropy and entropy(value) < rule.entropy:
+        return False
+    if rule.is_real is not None and not rule.is_real(value):
+        return False
+    return not any(pattern.search(value) for pattern in allowed)
+
+
+def _united(findings: Iterable[Finding], index: _Index) -> list[Finding]:
+    """Findings that overlap become one, named by the first of their rules."""
+    result: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: (f.start, index.rank[f.rule])):
+        last = result[-1] if result else None
+        if last is None or finding.start >= last.end:
+            result.append(finding)
+            continue
+        rule = min(last.rule, finding.rule, key=lambda rule: index.rank[rule])
+        result[-1] = Finding(rule, last.start, max(last.end, finding.end))
+    return result
