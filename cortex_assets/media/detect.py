@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 16 * 1024
 TAIL_BYTES = 4 * 1024
-_ZIP_MIMETYPE = re.compile(
-    rb"PK\x03\x04.{26}mimetype.{0,40}?(application/[\w.+-]{1,100}?)(?=PK|[^\w.+-]|$)", re.DOTALL
-)
+_ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype.{0,40}?(application/[\w.+-]{1,100}?)(?=PK|[^\w.+-]|$)", re.DOTALL)
 
 _ODF_MEMBERS = frozenset({b"META-INF/manifest.xml", b"META-INF/container.xml", b"content.xml", b"mimetype"})
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")

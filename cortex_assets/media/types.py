@@ -86,9 +86,7 @@ ODF_SUFFIXES = {
 DAMAGED_SUFFIXES = {**OOXML_SUFFIXES, **ODF_SUFFIXES, **OLE_SUFFIXES}
 """Binary files of no known kind under one of these names: their parser says what is wrong with them."""
 TYPES = {
-    "text/plain": (
-        ".txt .text .asc .po .pot .gitignore .gitattributes .dockerignore .npmignore .nfo .license"
-    ),
+    "text/plain": (".txt .text .asc .po .pot .gitignore .gitattributes .dockerignore .npmignore .nfo .license"),
     "text/x-log": ".log",
     "text/x-diff": ".diff .patch",
     "text/x-tex": ".tex .sty .cls .ltx",
