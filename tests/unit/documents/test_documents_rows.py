@@ -12,7 +12,7 @@ import pytest
 from cortex_assets.documents import derive
 from cortex_assets.documents.derive import DocumentsCompute
 from cortex_assets.documents.gather import RowGatherer
-from cortex_assets.documents.model import Heading, Parsed, ParsedDocument, ParseInput, Structure
+from cortex_assets.documents.model import Heading, Mark, Parsed, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parse import FileInput, failed_document, parse_path
 from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, parser_for
 from cortex_assets.documents.schema import Documents

@@ -47,7 +47,7 @@ def test_any_name_becomes_one_printable_path(name: str) -> None:
 
 def test_members_are_parsed_as_the_files_they_are() -> None:
     found = documents(
-        container(), ("docs/a.md", b"# Head\n\nText"), ("b.py", b"def f(): pass\n"), ("c.bin", b"\0\1\2" * 99)
+        container(), ("docs/a.md", b"# Head\n\nText"), ("b.py", b"def f(): pass\n"), ("c.bin", b"\x7fELF" + bytes(300))
     )
     assert [(d.inner, d.kind, d.status.value) for d in found] == [
         ("/docs/a.md", "markdown", "ok"),
