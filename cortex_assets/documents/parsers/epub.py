@@ -82,10 +82,10 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
         size = start + len(chapter.text)
         places.append(Place(f"chapter {number}", start, size))
     structure = _joined(structures, places)
-    reason = f"{_named(failed)} cannot be read" if failed else None
+    problem = f"{_named(failed)} cannot be read" if failed else None
     title = book.title or (structure.headings[0].title if structure.headings else "")
     document = ParsedDocument(
-        "\n\n".join(texts), "book", title, structure=structure, reason=reason, failed_pages=tuple(failed)
+        "\n\n".join(texts), "book", title, structure=structure, reason=problem, failed_pages=tuple(failed)
     )
     nothing = "the chapters have no text (only pictures)" if book.chapters else "the book names no chapters"
     yield from in_parts(judged(document, package, nothing))

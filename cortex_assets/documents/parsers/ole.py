@@ -17,14 +17,16 @@ MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 MAX_SPIN = 2_000_000
 """Rounds of a password's hash; Office writes 100,000, and each password tried costs them twice."""
 MAX_PASSWORDS = 50
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+_DAMAGED = "encrypted, and damaged: what is in it cannot be read; restore it from a copy"
 _WORKBOOKS = frozenset({"workbook", "book"})
-_CONVERT = "save it as {0} (Word, PowerPoint, or soffice --convert-to {0})"
+_CONVERT = "save it as .{0}, or convert it with LibreOffice (soffice --convert-to {0} FILE)"
 
 
 def parse_ole(source: ParseInput) -> Iterator[Parsed]:
     """Parse an OLE container by what is in it; legacy Word and PowerPoint are ``unsupported``, with the remedy."""
     names = stream_names(source.stream)
-    if names is None:
+    if not names:
         reason = "damaged OLE file (an old Office format, or an encrypted one): open and save it again"
         yield ParsedDocument("", "none", status=Status.FAILED, reason=reason)
     elif "encryptedpackage" in names:
@@ -97,16 +99,26 @@ def decrypted(stream: BinaryIO, passwords: tuple[str, ...]) -> bytes | str:
             if int(getattr(office, "info", {}).get("spinValue", 0)) > MAX_SPIN:
                 return f"encrypted with {office.info['spinValue']:,} rounds, the limit is {MAX_SPIN:,}: {remedy}"
             office.load_key(password=password, verify_password=True)
-            plain = io.BytesIO()
-            office.decrypt(plain)
         except InvalidKeyError:
             continue
         except (DecryptionError, FileFormatError) as error:
             return f"encrypted in a way that is not read ({type(error).__name__}): save a copy without a password"
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
-            return "damaged: its encryption cannot be read; restore it from a copy"
-        return plain.getvalue()
+        except _DAMAGE:
+            return _DAMAGED
+        return _unlocked(office)
     return f"encrypted: none of the corpus's {len(passwords)} passwords opens it; {remedy}"
+
+
+def _unlocked(office: Any) -> bytes | str:
+    """What an Office file says under the password that fits."""
+    from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
+
+    plain = io.BytesIO()
+    try:
+        office.decrypt(plain)
+    except (DecryptionError, InvalidKeyError, *_DAMAGE):
+        return _DAMAGED
+    return plain.getvalue()
 
 
 def _encrypted(source: ParseInput) -> Iterator[Parsed]:
@@ -132,5 +144,5 @@ def _opened(stream: BinaryIO) -> Any:
     try:
         stream.seek(0)
         return olefile.OleFileIO(stream)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError):
+    except _DAMAGE:
         return None

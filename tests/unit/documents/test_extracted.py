@@ -1,7 +1,5 @@
-"""HTML and DOCX: made here, small, with what goes wrong in them."""
+"""HTML: made here, small, with what goes wrong in it."""
 
-import io
-import zipfile
 
 import pytest
 
@@ -73,78 +71,3 @@ def test_html_charset_is_honoured(parse) -> None:  # type: ignore[no-untyped-def
     assert only(parse("<p>größer</p>".encode("utf-16"), "text/html")).text == "größer"
 
 
-def docx(body: str, **parts: str) -> bytes:
-    namespaces = (
-        'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
-        'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
-    )
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as package:
-        package.writestr("[Content_Types].xml", "<Types/>")
-        package.writestr("word/document.xml", f"<w:document {namespaces}><w:body>{body}</w:body></w:document>")
-        for name, xml in parts.items():
-            package.writestr(f"word/{name}.xml", xml.replace("<w:root", f"<w:root {namespaces}"))
-    return made.getvalue()
-
-
-def paragraph(text: str, properties: str = "") -> str:
-    return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
-
-
-STYLES = (
-    '<w:root><w:style w:styleId="H1"><w:name w:val="heading 1"/></w:style>'
-    '<w:style w:styleId="Mine"><w:name w:val="Mine"/><w:basedOn w:val="H1"/></w:style>'
-    '<w:style w:styleId="Loop"><w:name w:val="Loop"/><w:basedOn w:val="Loop"/></w:style></w:root>'
-)
-
-
-def test_docx_in_order(parse) -> None:  # type: ignore[no-untyped-def]
-    cell = "<w:tc><w:p><w:r><w:t>{}</w:t></w:r></w:p></w:tc>"
-    table = "<w:tbl>" + "".join(f"<w:tr>{cell.format(a)}{cell.format(b)}</w:tr>" for a, b in ("kv", "x1")) + "</w:tbl>"
-    body = (
-        paragraph("Head", '<w:pStyle w:val="Mine"/>')
-        + paragraph("C# is *not* escaped_", '<w:pStyle w:val="Loop"/>')
-        + paragraph("item", '<w:numPr><w:ilvl w:val="1"/><w:numId w:val="3"/></w:numPr>')
-        + table
-        + f"<w:sdt><w:sdtContent>{paragraph('controlled')}</w:sdtContent></w:sdt>"
-        + "<w:p><w:ins><w:r><w:t>new</w:t></w:r></w:ins><w:del><w:r><w:delText>old</w:delText></w:r></w:del>"
-        + "<w:r><w:tab/><w:t>after tab</w:t></w:r></w:p>"
-    )
-    separator = f'<w:footnote w:type="separator">{paragraph("no")}</w:footnote>'
-    notes = f"<w:root>{separator}<w:footnote>{paragraph('A note')}</w:footnote></w:root>"
-    document = only(parse(docx(body, styles=STYLES, footnotes=notes), DOCX))
-    assert document.status is Status.OK
-    assert document.text == (
-        "# Head\n\nC# is *not* escaped_\n\n  - item\n\n"
-        "| k | v |\n| --- | --- |\n| x | 1 |\n\ncontrolled\n\nnew after tab\n\nA note"
-    )
-    assert document.title == "Head"
-    block = document.structure.blocks[0]
-    assert document.text[block.start : block.head_end] == "| k | v |\n| --- | --- |\n"
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"PK\x03\x04 cut off", "damaged"),
-        (docx("")[:200], "damaged"),
-        (docx("<w:p>"), "damaged"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "encrypted"),
-        (docx("").replace(b"word/document.xml", b"word/documenx.xml"), "main document"),
-    ],
-)
-def test_docx_that_cannot_be_read_says_why(data: bytes, said: str, parse) -> None:  # type: ignore[no-untyped-def]
-    document = only(parse(data, DOCX))
-    assert document.status is Status.FAILED
-    assert said in (document.reason or "")
-
-
-def test_docx_entities_are_not_expanded(parse) -> None:  # type: ignore[no-untyped-def]
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as package:
-        package.writestr("word/document.xml", '<!DOCTYPE x [<!ENTITY a "aaaa">]><w>&a;</w>')
-    assert "entities" in (only(parse(made.getvalue(), DOCX)).reason or "")
-
-
-def test_docx_without_text_is_empty(parse) -> None:  # type: ignore[no-untyped-def]
-    assert only(parse(docx("<w:p/>"), DOCX)).status is Status.EMPTY
