@@ -39,15 +39,17 @@ class Segment:
 
 
 def content_bytes(part: "Message[str, str]") -> tuple[bytes, str | None]:
-    """The bytes of a part with its transfer encoding undone as far as it goes, and a doubt about that."""
-    payload = part.get_payload()
-    if not isinstance(payload, str):
-        return b"", None
-    try:
-        raw = payload.encode("ascii", "surrogateescape")
-    except UnicodeEncodeError:
-        raw = payload.encode("utf-8", "surrogateescape")
+    """The bytes of a part with its transfer encoding undone as far as it goes, and a doubt about that.
+
+    The library undoes encodings less leniently, and text only by its declared charset; so the bytes are asked for as
+    if they had no encoding, which is left noted in the part.
+    """
     encoding = str(part.get("content-transfer-encoding", ""))
+    if encoding:
+        part.replace_header("Content-Transfer-Encoding", "8bit")
+    raw = part.get_payload(decode=True)
+    if not isinstance(raw, bytes):
+        return b"", None
     return transfer_decoded(raw, encoding, part.get_content_maintype() == "text")
 
 

@@ -34,11 +34,13 @@ class Storage:
 
     Attributes:
         ole: the open file.
+        storages: paths of all storages of the file.
         path: storages on the way to it; empty for the message that is the file.
         damage: how many properties could not be read so far.
     """
 
     ole: "OleFileIO"
+    storages: tuple[tuple[str, ...], ...]
     path: tuple[str, ...] = ()
     damage: int = 0
     _fixed: dict[int, bytes] | None = None
@@ -91,12 +93,13 @@ class Storage:
 
     def below(self, prefix: str) -> "list[Storage]":
         """The storages within whose names begin so, in order."""
-        names = {
-            entry[len(self.path)]
-            for entry in self.ole.listdir(streams=False, storages=True)
-            if len(entry) == len(self.path) + 1 and tuple(entry[:-1]) == self.path
-        }
-        return [Storage(self.ole, (*self.path, name)) for name in sorted(names) if name.startswith(prefix)]
+        depth = len(self.path)
+        names = {path[depth] for path in self.storages if len(path) == depth + 1 and path[:depth] == self.path}
+        return [self.at(name) for name in sorted(names) if name.startswith(prefix)]
+
+    def at(self, name: str) -> "Storage":
+        """A storage within."""
+        return Storage(self.ole, self.storages, (*self.path, name))
 
     def _stream(self, name: str) -> bytes | None:
         """Bytes of a property's stream; None where there is none or it is damaged, which is counted."""
@@ -109,7 +112,9 @@ class Storage:
         try:
             with self.ole.openstream(path) as stream:
                 return bytes(stream.read())
-        except (OSError, ValueError, IndexError, TypeError):
+        except (OSError, ValueError, IndexError, TypeError) as error:
+            if getattr(error, "errno", None) is not None:
+                raise
             self.damage += 1
             return None
 

@@ -33,16 +33,19 @@ _CONTENT_ID, _HIDDEN, _MIME = 0x3712, 0x7FFE, 0x370E
 
 def parse_msg(source: ParseInput) -> Iterator[Parsed]:
     """Parse an Outlook message and what is in it."""
-    from olefile.olefile import OleFileError, OleFileIO
+    from olefile import OleFileIO
 
     try:
         ole = OleFileIO(source.stream)
-    except (OleFileError, ValueError, IndexError, TypeError) as error:
+        storages = tuple(tuple(path) for path in ole.listdir(streams=False, storages=True))
+    except (OSError, RecursionError, ValueError, IndexError, TypeError) as error:
+        if getattr(error, "errno", None) is not None:  # olefile raises OSError for damage as well, without a number
+            raise
         reason = f"damaged Outlook message ({type(error).__name__}): save it again from Outlook, or as .eml"
         yield ParsedDocument("", "mail", status=Status.FAILED, reason=reason)
         return
     with ole:
-        yield from _message(Storage(ole), "", source, Members(source))
+        yield from _message(Storage(ole, storages), "", source, Members(source))
 
 
 def _message(storage: Storage, inner: str, source: ParseInput, members: Members) -> Iterator[Parsed]:
@@ -199,7 +202,7 @@ class _Reader:
     def _attachment(self, name: str, part: Storage, kind: str) -> None:
         """One attachment, by how it is attached."""
         method = part.number(_METHOD)
-        inner = Storage(part.ole, (*part.path, "__substg1.0_3701000D"))
+        inner = part.at("__substg1.0_3701000D")
         if method == _EMBEDDED or part.ole.exists(list(inner.path)):
             if part.ole.exists([*inner.path, "__properties_version1.0"]):
                 self.inner_messages.append((name if name.lower().endswith(".msg") else f"{name}.msg", inner))

@@ -228,6 +228,19 @@ def test_a_message_cut_off_is_partial_and_keeps_what_came() -> None:
     assert documents[1].text.startswith("# Title w")
 
 
+def test_a_charset_declared_wrong_costs_nothing_in_a_part_either() -> None:
+    for declared in (b"us-ascii", b"utf-8", b"utf-16", b"nonsense"):
+        part = (
+            b"Content-Type: text/plain; charset="
+            + declared
+            + b"\r\n\r\n"
+            + "Grüße aus Köln, schöne Tage".encode("cp1252")
+        )
+        assert body(first(_multipart(b"multipart/mixed", part))) == "Grüße aus Köln, schöne Tage"
+    odd = b"Content-Type: text/plain; charset*=x'y'z\r\n\r\n" + "Grüße".encode()
+    assert body(first(_multipart(b"multipart/mixed", odd))) == "Grüße"
+
+
 def test_parts_nested_without_end_do_not_break_it() -> None:
     lines = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (n, n) for n in range(3000))
     document = first(HEAD + lines + b"Content-Type: text/plain\r\n\r\ndeep")
