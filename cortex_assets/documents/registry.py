@@ -164,6 +164,9 @@ ROUTES = (
         ("backports.zstd",),
         is_container=True,
     ),
+    Route(
+        "7z", f"{_PARSERS}.seven_zip:parse_7z", ("application/x-7z-compressed",), True, ("py7zr",), is_container=True
+    ),
     Route("sqlite", f"{_PARSERS}.sqlite:parse_sqlite", ("application/vnd.sqlite3",), True),
     Route("parquet", f"{_PARSERS}.columnar:parse_parquet", ("application/vnd.apache.parquet",), True, ("pyarrow",)),
     Route("arrow", f"{_PARSERS}.columnar:parse_arrow", ("application/vnd.apache.arrow.file",), True, ("pyarrow",)),
@@ -199,7 +202,6 @@ UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsup
 
 REMEDIES = {
     "application/vnd.rar": "unpack it (unrar, 7-Zip) and drop the folder",
-    "application/x-7z-compressed": "unpack it (7-Zip) and drop the folder",
     "application/vnd.duckdb": "export its tables (EXPORT DATABASE 'folder' (FORMAT parquet))",
 }
 """What to do with files that no parser reads, where something can be done."""

@@ -98,7 +98,7 @@ def archive_documents(source: ParseInput, entries: Iterable[Entry]) -> Iterator[
                 refusal = f"more than {MAX_LISTED:,} members: the rest is not opened; unpack it and drop the folder"
             if refusal is not None:
                 raise ArchiveError(refusal, Status.TOO_LARGE)
-            reason, first = (entry.left_out, entry.name) if entry.left_out else _noise(entry.name)
+            reason, first = (entry.left_out, entry.name) if entry.left_out else noise_rule(entry.name)
             if reason:
                 tally.leave_out(reason, first)
                 if tally.listed % _HEARTBEAT == 0:
@@ -143,7 +143,7 @@ def _member(source: ParseInput, members: Members, entry: Entry) -> Iterator[Pars
     yield from members.parse(entry.name, content)
 
 
-def _noise(name: str) -> tuple[str, str]:
+def noise_rule(name: str) -> tuple[str, str]:
     """The rule that leaves a member out, and the path that it names; ("", "") for none."""
     parts = [part for part in name.replace("\\", "/").split("/") if part]
     raw = [part.encode("utf-8", "replace") for part in parts]

@@ -8,7 +8,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
+import py7zr
 import pytest
 from backports import zstd
 from hypothesis import given
@@ -131,7 +133,7 @@ def test_packed_tars_and_packed_files(suffix: str, pack: Callable[[bytes], bytes
 
 @pytest.mark.parametrize(("suffix", "pack"), PACKERS)
 def test_a_packed_file_that_is_cut_off_gives_its_start_and_says_so(suffix: str, pack: Callable[[bytes], bytes]) -> None:
-    noise = "\n".join(f"line {number} {zlib.crc32(str(number).encode())}" for number in range(60_000)).encode()
+    noise = "\n".join(f"line {number} {zlib.crc32(str(number).encode())}" for number in range(20_000)).encode()
     raw = pack(noise)
     found = by_inner(opened(raw[: len(raw) * 9 // 10], "log.txt" + suffix))
     assert found[""].status is Status.PARTIAL and "cut off" in (found[""].reason or "")
@@ -310,6 +312,54 @@ def test_a_member_that_ended_an_attempt_is_not_unpacked_again() -> None:
         assert found["/b.txt"].status is Status.QUARANTINED and found["/docs/a.md"].status is Status.OK
 
 
+def seven_zipped(files: dict[str, bytes], password: str | None = None, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    with py7zr.SevenZipFile(stream, "w", password=password, **options) as archive:
+        for name, content in files.items():
+            archive.writestr(content, name)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("method", [py7zr.FILTER_LZMA2, py7zr.FILTER_COPY, py7zr.FILTER_ZSTD, py7zr.FILTER_BZIP2])
+def test_members_of_a_7z_archive(method: int) -> None:
+    files = {**FILES, "empty.txt": b"", "node_modules/x.js": b"x", "deep/x.zip": zipped({"in.txt": b"inside"})}
+    found = by_inner(opened(seven_zipped(files, filters=[{"id": method}]), "x.7z"))
+    assert found["/b.txt"].text == FILES["b.txt"].decode() and found["/docs/a.md"].title == "Hello"
+    assert found["/deep/x.zip/in.txt"].text == "inside"
+    assert found["/empty.txt"].status is Status.EMPTY and found["/node_modules"].status is Status.IGNORED
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_passwords_open_a_7z_archive(header: bool) -> None:
+    raw = seven_zipped({"a.txt": b"the secret text"}, "open sesame", header_encryption=header)
+    for passwords in ((), ("wrong",)):
+        told = opened(raw, "x.7z", ParseOptions(passwords=passwords))
+        assert [(d.inner, d.status) for d in told] == [("", Status.FAILED)] and "encrypted" in (told[0].reason or "")
+    right = opened(raw, "x.7z", ParseOptions(passwords=("wrong", "open sesame")))
+    assert [(d.inner, d.text) for d in right] == [("/a.txt", "the secret text")]
+
+
+def test_damaged_7z_archives_and_bombs() -> None:
+    raw = seven_zipped({"a.txt": b"first " * 50, "b.txt": b"second " * 50}, filters=[{"id": py7zr.FILTER_COPY}])
+    bad = bytearray(raw)
+    bad[raw.index(b"second") + 2] ^= 0xFF
+    found = by_inner(opened(bytes(bad), "x.7z"))
+    assert found["/a.txt"].text == "first " * 50 and found["/b.txt"].status is Status.FAILED
+    assert [d.status for d in opened(raw[:-20], "x.7z")] == [Status.FAILED]
+    bomb = opened(seven_zipped({"zeros.txt": b"\0" * 60_000_000}), "x.7z")
+    assert [(d.inner, d.status) for d in bomb] == [("", Status.TOO_LARGE)]
+    again = opened(raw, "x.7z", ParseOptions(avoid={"unpacking": "timed out"}))
+    assert [d.status for d in again] == [Status.QUARANTINED]
+
+
+def test_more_than_is_unpacked_of_a_7z_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cortex_assets.documents.parsers.seven_zip.MAX_UNPACKED", 100)
+    found = by_inner(opened(seven_zipped({"a.txt": b"a" * 90, "b.txt": b"b" * 90, "c.txt": b"c"}), "x.7z"))
+    assert found["/b.txt"].status is Status.TOO_LARGE
+    assert found["/a.txt"].status is found["/c.txt"].status is Status.OK
+
+
 @pytest.mark.parametrize(
     ("head", "remedy"),
     [(b"Rar!\x1a\x07\x01\x00", "unpack"), (b"\0" * 8 + b"DUCK" + b"\0" * 50, "EXPORT DATABASE")],
@@ -319,15 +369,22 @@ def test_what_is_not_read_has_a_remedy(head: bytes, remedy: str) -> None:
     assert documents[0].status is Status.UNSUPPORTED and remedy in (documents[0].reason or "")
 
 
-@given(st.binary(min_size=1, max_size=300), st.sampled_from(["zip", "tar", "gz", "xz"]), st.data())
+@given(st.binary(min_size=1, max_size=300), st.sampled_from(["zip", "tar", "gz", "xz", "7z"]), st.data())
 def test_damage_of_any_kind_never_escapes(noise: bytes, kind: str, data: st.DataObject) -> None:
     pack = {
         "zip": zipped,
         "tar": tarred,
         "gz": lambda f: gzip.compress(tarred(f)),
         "xz": lambda f: lzma.compress(tarred(f)),
+        "7z": seven_zipped,
     }
-    media = {"zip": "application/zip", "tar": "application/x-tar", "gz": "application/gzip", "xz": "application/x-xz"}
+    media = {
+        "zip": "application/zip",
+        "tar": "application/x-tar",
+        "gz": "application/gzip",
+        "xz": "application/x-xz",
+        "7z": "application/x-7z-compressed",
+    }
     raw = bytearray(pack[kind](FILES))
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at : at + len(noise)] = noise
