@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from cortex_assets.syntax import queries
+from cortex_assets.syntax.guard import WILD_BYTES, Guard, is_another_language
 from cortex_assets.syntax.lines import OUTLINES
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ ERROR_STEPS = 1000
 """A parse in recovery from errors is given up after so many progress reports of the parser (one or two seconds)."""
 WIDE_ERROR = 5000
 """A root that is an error with more children than this is no source of its language; a query over it is quadratic."""
+READ_BYTES = 512
+"""The binding asks for a piece of the source for each byte of a name that a query compares."""
 _COMMENT_WALL = re.compile(rb"(?:^[ \t]*#[^\n]*\n){3000}", re.MULTILINE)
 """Python's grammar reads a run of comment lines again from each of its lines: 3,000 take a quarter of a second."""
 
@@ -70,6 +73,10 @@ GRAMMARS = {
     "dart": Grammar("tree_sitter_dart", "language", queries.DART),
 }
 
+_TAME = frozenset({"python", "javascript", "typescript", "tsx", "go", "rust", "java", "c", "cpp", "hcl", "sql"})
+_WILD = frozenset(GRAMMARS) - _TAME
+"""Grammars that were seen to need time or memory out of proportion for text that is not of their language."""
+
 _ALIASES = {
     "c#": "csharp",
     "c++": "cpp",
@@ -118,23 +125,20 @@ def grammar(language: str) -> "tuple[Language, Query]":
     return loaded, Query(loaded, entry.query)
 
 
-def parse(source: bytes, language: str) -> "Tree | None":
+def parse(source: bytes, language: str, guard: Guard) -> "Tree | None":
     """Parse UTF-8 ``source``; errors in it give error nodes. ``None`` where it is too broken to be worth the time."""
     from tree_sitter import Parser
 
     if language == "python" and _COMMENT_WALL.search(source):
         return None
-    loaded, _ = grammar(language)
-    steps = ERROR_STEPS
-
-    def is_over(_offset: int, has_error: bool) -> bool:
-        nonlocal steps
-        steps -= has_error
-        return steps <= 0
-
+    parser = Parser(grammar(language)[0])
+    if language in _WILD and (len(source) > WILD_BYTES or is_another_language(parser, source)):
+        return None
     try:
-        tree = Parser(loaded).parse(
-            lambda offset, _point: source[offset : offset + 65_536], encoding="utf8", progress_callback=is_over
+        tree = parser.parse(
+            lambda offset, _point: source[offset : offset + READ_BYTES],
+            encoding="utf8",
+            progress_callback=lambda _offset, has_error: guard.is_over(has_error),
         )
     except ValueError:  # tree-sitter's "Parsing failed": given up
         return None

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cortex_assets.syntax.languages import canonical, grammar, parse
+from cortex_assets.syntax.guard import Guard
+from cortex_assets.syntax.languages import ERROR_STEPS, canonical, grammar, parse
 from cortex_assets.syntax.lines import OUTLINES, definitions
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 64
+MATCH_LIMIT = 4096
+"""Most matches of a query that may be open at once; nested source above it loses inner symbols, not minutes."""
 _CONSTANT_NAME = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 _OWNERS = frozenset({"class", "struct", "interface", "enum", "impl"})
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "function", "generator_function"})
@@ -78,12 +81,13 @@ def symbols(source: bytes | str, language: str | None) -> list[Symbol]:
     raw = source.encode("utf-8", "replace") if isinstance(source, str) else source
     if known is None or not raw.strip() or len(raw) > MAX_BYTES:
         return []
-    tree = parse(raw, known)
+    tree = parse(raw, known, Guard(ERROR_STEPS))
     if tree is None:
         return []
     from tree_sitter import QueryCursor
 
-    matches = [captures for _, captures in QueryCursor(grammar(known)[1]).matches(tree.root_node)]
+    cursor = QueryCursor(grammar(known)[1], match_limit=MATCH_LIMIT)
+    matches = [captures for _, captures in cursor.matches(tree.root_node)]
     found = _found(matches, raw)
     line_starts = [0, *(match.end() for match in re.finditer(rb"\n", raw))]
     found = _widened(found, matches, raw, line_starts)
