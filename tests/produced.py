@@ -35,6 +35,7 @@ class Produced:
         rows: of the documents table.
         failure: why the file counts as failed; empty where it does not.
         seconds: how long it took.
+        longest: the longest time in which no document came, in seconds.
         attempts: how many calls in child processes that were.
     """
 
@@ -44,6 +45,7 @@ class Produced:
     rows: pl.DataFrame
     failure: str
     seconds: float
+    longest: float
     attempts: int
 
     @property
@@ -81,7 +83,9 @@ def produce(path: Path, sandbox: Sandbox, name: str = "", passwords: tuple[str, 
     seconds = time.monotonic() - begin
     failures = [failure.reason for output in outputs for failure in output.failures.values()]
     rows = pl.concat(output.frame for output in outputs)
-    return Produced(media, parser_for(media), compute.documents, rows, "; ".join(failures), seconds, counted.calls)
+    return Produced(
+        media, parser_for(media), compute.documents, rows, "; ".join(failures), seconds, compute.longest, counted.calls
+    )
 
 
 def _row(name: str, media: str, size: int) -> pl.DataFrame:
@@ -122,8 +126,13 @@ class _Kept(DocumentsCompute):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.documents: list[ParsedDocument] = []
+        self.longest = 0.0
 
     def _parsed(self, *args: Any, **options: Any) -> Iterator[ParsedDocument]:
+        since = time.monotonic()
         for document in super()._parsed(*args, **options):
+            self.longest = max(self.longest, time.monotonic() - since)
             self.documents.append(document)
             yield document
+            since = time.monotonic()
+        self.longest = max(self.longest, time.monotonic() - since)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from cortex_assets.documents.decode import Encoding, NotTextError, is_blank, text_parts
 from cortex_assets.documents.model import ParsedDocument, ParseInput, Structure
-from cortex_assets.tables import Status
+from cortex_assets.tables import Status, short_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> Pars
         language=analysis.language,
         structure=analysis.structure,
         status=Status.PARTIAL if is_partial else Status.OK,
-        reason="; ".join(problems) or None,
+        reason=short_reason("; ".join(problems)) or None,
         encoding=encoding.name,
     )
 

@@ -34,8 +34,8 @@ def violations(produced: Produced, timeout_s: float) -> list[str]:
     if produced.rows["document_id"].n_unique() != produced.rows.height:
         found.append("rows share an id")
     limit = (timeout_s + GRACE_SECONDS) * max(1, produced.attempts)
-    if produced.seconds > limit:
-        found.append(f"hang: took {produced.seconds:.0f} s in {produced.attempts} attempts")
+    if produced.longest > limit:
+        found.append(f"hang: no document for {produced.longest:.0f} s in {produced.attempts} attempts")
     return list(dict.fromkeys(found))
 
 

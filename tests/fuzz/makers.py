@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import random
+import struct
 from collections.abc import Callable
 
 from tests.fuzz import containers, packages
@@ -198,12 +199,14 @@ def contacts(pick: random.Random) -> bytes:
 
 
 def rtf(pick: random.Random) -> bytes:
-    """Paragraphs, a bold run, an escape and a table row."""
-    return (
+    """Paragraphs, a bold run, an escape and a table row; what is not ASCII is escaped by its UTF-16 units."""
+    made = (
         f"{{\\rtf1\\ansi\\ansicpg1252{{\\fonttbl{{\\f0 Arial;}}}}{{\\info{{\\title {phrase(pick)}}}}}"
         f"\\pard {{\\b {phrase(pick)}}}\\par caf\\'e9 \\u8212? {paragraph(pick)}\\par"
         f"\\trowd\\cellx1000\\cellx2000 a\\cell b\\cell\\row}}"
-    ).encode()
+    )
+    units = struct.iter_unpack("<h", made.encode("utf-16-le"))
+    return "".join(chr(unit) if 0 <= unit < 128 else f"\\u{unit}?" for (unit,) in units).encode("ascii")
 
 
 MAKERS: dict[str, Maker] = {

@@ -3,8 +3,10 @@
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from cortex_assets.documents.model import Block, Heading, Page, ParsedDocument, Place, Structure
@@ -93,6 +95,16 @@ def test_every_damage_takes_any_bytes(suffix: str) -> None:
 )
 def test_a_violation_is_seen(document: ParsedDocument, said: str) -> None:
     assert any(said in problem for problem in check.of_document(document))
+
+
+def test_time_without_a_document_and_rows_that_share_an_id_are_seen(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"words")
+    produced = produce(path, sandbox)
+    assert check.violations(produced, 1.0) == []
+    assert check.violations(replace(produced, longest=7.0), 1.0) == ["hang: no document for 7 s in 0 attempts"]
+    twice = check.violations(replace(produced, rows=pl.concat([produced.rows] * 2)), 1.0)
+    assert any("share an id" in problem for problem in twice)
 
 
 def test_a_sound_document_violates_nothing() -> None:
