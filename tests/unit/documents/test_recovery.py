@@ -14,7 +14,7 @@ HERE = "tests.unit.documents.deadly"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(1, timeout_s=1.5, memory_mb=512) as pool:
+    with Sandbox(1, timeout_s=6, memory_mb=512) as pool:
         yield pool
 
 
