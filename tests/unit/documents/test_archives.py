@@ -15,7 +15,7 @@ import polars as pl
 import py7zr
 import pytest
 from backports import zstd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortex_assets.documents.members import inner_path
@@ -389,6 +389,7 @@ def test_what_is_not_read_has_a_remedy(head: bytes, remedy: str) -> None:
     assert documents[0].status is Status.UNSUPPORTED and remedy in (documents[0].reason or "")
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(["zip", "tar", "gz", "xz", "7z"]), st.data())
 def test_damage_of_any_kind_never_escapes(noise: bytes, kind: str, data: st.DataObject) -> None:
     pack = {
