@@ -27,7 +27,7 @@ MAX_STATED = 100_000
 MAX_BATCHES = 10_000
 _BATCH = 256
 _UNIT = "rows"
-_DAMAGE = (ValueError, KeyError, OSError, NotImplementedError, OverflowError)
+_DAMAGE = (ValueError, KeyError, OSError, NotImplementedError, OverflowError, MemoryError)
 
 
 class _RowsError(ValueError):
@@ -43,11 +43,11 @@ def parse_parquet(source: ParseInput) -> Iterator[Parsed]:
             source.stream, thrift_string_size_limit=64 * 1024 * 1024, thrift_container_size_limit=1_000_000
         )
         schema, metadata = file.schema_arrow, file.metadata
+        table = _table(schema)
     except _DAMAGE as error:
         yield _failed("Parquet", error)
         return
     yield Mark(_UNIT)
-    table = _table(schema)
     problem = _read(source, table, _parquet_rows(file, len(table.profiles)))
     if 0 < table.profiled < metadata.num_rows:
         _state(table.profiles, metadata)
@@ -61,11 +61,11 @@ def parse_arrow(source: ParseInput) -> Iterator[Parsed]:
     try:
         file = pa.ipc.open_file(source.stream)
         schema = file.schema
+        table = _table(schema)
     except _DAMAGE as error:
         yield _failed("Arrow", error)
         return
     yield Mark(_UNIT)
-    table = _table(schema)
     problem = _read(source, table, _arrow_rows(file, len(table.profiles)))
     try:
         total = _arrow_count(file) if problem is None else None

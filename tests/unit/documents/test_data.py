@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortex_assets.documents import verbatim
@@ -128,6 +128,7 @@ def test_a_json_line_that_is_cut_off() -> None:
 RECORDS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_size=3), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(records=RECORDS, limit=st.integers(40, 300), cut=st.booleans())
 def test_parts_of_json_lines_are_judged_as_the_whole(records: list[dict[str, str]], limit: int, cut: bool) -> None:
     text = "\n".join(json.dumps(record, ensure_ascii=False) for record in records) + ("" if cut else "\n")

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
@@ -146,6 +146,7 @@ def test_a_picture_of_ten_gigapixels_is_not_opened() -> None:
     assert document.status is Status.TOO_LARGE and "bomb" in (document.reason or "")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF"]), st.integers(0, 2000), st.binary(min_size=1, max_size=40)
 )
