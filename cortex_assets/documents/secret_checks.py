@@ -21,6 +21,8 @@ _WORDS = frozenset(
     """password passwd passw0rd pass pw pwd secret token test testing none null nil true false undefined string default
     admin root user username required optional env value key foo bar baz foobar""".split()  # noqa: SIM905
 )
+_IDENTIFIER = re.compile(r"[0-9a-f]{1,31}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""Short hashes and UUIDs: names of things far more often than keys to them."""
 _WEB_TOKEN_FIELDS = frozenset({"alg", "typ", "enc", "kid"})
 
 
@@ -54,7 +56,7 @@ def is_password(value: str) -> bool:
 
 def is_token(value: str) -> bool:
     """Whether the value of something called a token or a key is random characters: no name, path, version or call."""
-    if not is_mixed(value) or _is_code(value) or "/" in value[:1]:
+    if not is_mixed(value) or _is_code(value) or _IDENTIFIER.fullmatch(value):
         return False
     if re.search(r"[a-z]{2,}[-_.][a-z]{2,}", value) and entropy(value) < 4:
         return False
@@ -70,7 +72,7 @@ def is_mixed(value: str) -> bool:
 
 def _is_code(value: str) -> bool:
     """Whether a value is an expression, a path or an address rather than characters of its own."""
-    return bool(re.search(r"\w\(|\)$|->|::|://|^\.{0,2}/|\w\[|^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$", value))
+    return bool(re.search(r"\w\(|\)$|->|::|://|[<>!~]=|^\.{0,2}/|\w\[|^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$", value))
 
 
 def is_key_block(value: str) -> bool:

@@ -48,8 +48,11 @@ def _token(name: str, what: str, pattern: str, *keywords: str, entropy: float = 
 
 _VALUE = r"""["'`\]]{0,2}[ \t]{0,8}(?::=|=>|=|:)[ \t]{0,8}"""
 _QUOTED = r"""(?P<quote>["'`])(?P<secret>[^"'`\s]{%d,200})(?P=quote)"""
-_BARE = r"""(?P<secret>[^\s"'`,;<>(){}\[\]|&]{%d,200})(?=[\s,;}\]]|$)"""
-_KEY_NAMES = r"(?i:secret|token|api[-_]?key|access[-_]?key|auth[-_]?key|private[-_]?key|credentials?|_authtoken|_auth)"
+_BARE = r"""(?P<secret>[^\s"'`,;<>(){}\[\]|&]{%d,200}+)(?=[\s,;}\]]|$)"""
+_KEY_NAMES = (
+    r"(?i:(?:secret|token|api[-_]?key|access[-_]?key|auth[-_]?key|private[-_]?key|credential|_authtoken|_auth)s?"
+    r"(?:[-_]?(?:key|token|secret|value|string|access|live|prod|test|dev|base64|\d{1,2})){0,3})"
+)
 _NAMED = (
     *("secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "auth_key", "authkey"),
     *("private_key", "credential", "_auth"),
@@ -288,6 +291,14 @@ SECRETS: tuple[Rule, ...] = (
         checks.is_password,
     ),
     Rule(
+        "password-setting",
+        "a password in a file of settings for the environment",
+        re.compile(r"_?(?i:password|passwd|passphrase|passwort|pwd|pass)=" + _BARE % 6),
+        ("password=", "passwd=", "passphrase=", "passwort=", "pwd=", "_pass="),
+        2.5,
+        checks.is_password,
+    ),
+    Rule(
         "password-line",
         "a password in a line of a settings file",
         re.compile(
@@ -300,7 +311,7 @@ SECRETS: tuple[Rule, ...] = (
     Rule(
         "assigned-secret",
         "what is assigned to something called a secret, a token or a key",
-        re.compile(_KEY_NAMES + r"[A-Za-z0-9_-]{0,24}?" + _VALUE + _QUOTED % 16),
+        re.compile(_KEY_NAMES + _VALUE + _QUOTED % 16),
         _NAMED,
         3.5,
         checks.is_token,
@@ -308,7 +319,7 @@ SECRETS: tuple[Rule, ...] = (
     Rule(
         "secret-line",
         "a secret, a token or a key in a line of a settings file",
-        re.compile(_KEY_NAMES + r"[A-Za-z0-9_-]{0,24}?[ \t]{0,4}[=:][ \t]{0,4}" + _BARE % 20),
+        re.compile(_KEY_NAMES + r"[ \t]{0,4}[=:][ \t]{0,4}" + _BARE % 20),
         _NAMED,
         3.6,
         checks.is_token,

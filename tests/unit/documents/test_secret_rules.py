@@ -86,6 +86,7 @@ PLANTED = {
     "authorization-header": made(40),
     "netrc-password": "Tr0ub4dor",
     "password": "correct-7-Horse",
+    "password-setting": "hunter2!",
     "password-line": "aZ3k!9Qm2x",
     "assigned-secret": made(32),
     "secret-line": made(44),
@@ -103,7 +104,8 @@ AROUND = {
     "authorization-header": 'curl -H "Authorization: Bearer {}" https://api.example.net',
     "netrc-password": "machine git.example.net login ada password {}",
     "password": 'db_password = "{}"',
-    "password-line": "DB_PASSWORD={}\n",
+    "password-setting": "DB_PASSWORD={}\n",
+    "password-line": "password: {}\n",
     "assigned-secret": '{{"client_secret": "{}"}}',
     "secret-line": "export APP_SECRET_KEY={}\n",
 }
@@ -166,6 +168,9 @@ def test_a_masked_text_has_no_secret_any_more(rule: str) -> None:
         "tokenizer = load_tokenizer(config, self.places)",
         "def password(self, secret: str = DEFAULT_2) -> None:",
         "-----BEGIN CERTIFICATE-----\n" + BODY + "\n-----END CERTIFICATE-----",
+        "tokens = ['tokenizers>=0.23.1,<0.24.0']",
+        "DB_PASSWORD=/run/secrets/db-2",
+        "curl -d password=$PASSWORD2",
         "checksum sha256: " + hashlib.sha256(b"x").hexdigest(),
     ],
 )
