@@ -15,6 +15,7 @@ _YEAR = re.compile(r"(?:19|20)\d\d(?:\s?[-\u2013/]\s?(?:\d\d){1,2})?[a-z*]?$")
 _LEADERS = re.compile(r"(?:\.\s?){4,}|(?:_\s?){4,}")
 _MAX_CELL = 600
 _MAX_HEAD_CELL = 80
+_MAX_HEAD_ROWS = 5
 _MIN_FILLED = 0.6
 
 
@@ -177,7 +178,9 @@ def _head_rows(rows: list[list[str]], bold: list[bool], above: int, is_ruled: bo
     head = min(above, len(rows) - 1)
     named = next((number for number in range(head) if not _is_heading(rows[number])), head)
     if named:
-        return named + (1 if named == head and len(rows) > head + 1 and _is_over_numbers(rows[head:]) else 0)
+        while named >= head and named < min(_MAX_HEAD_ROWS, len(rows) - 1) and _is_over_numbers(rows[named:]):
+            named += 1
+        return named
     first = rows[0]
     if any(len(cell) > _MAX_HEAD_CELL or cell.endswith(":") for cell in first):
         return 0

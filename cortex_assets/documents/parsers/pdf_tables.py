@@ -192,7 +192,10 @@ def _run(lines: Sequence[Line], begin: int, em: float) -> tuple[int, list[tuple[
         if number > begin and lines[number - 1].middle - line.middle > 4 * em:
             break
         union = _union([*columns, *((box[0], box[2]) for box in line.segments)], 0.4 * em)
-        is_apart = len(union) >= max(len(columns), len(line.segments))
+        is_over = any(
+            sum(1 for left, right in columns if box[0] < right and box[2] > left) > 1 for box in line.segments
+        )
+        is_apart = len(union) >= max(len(columns), len(line.segments)) and not is_over
         if not is_apart or len(union) > _MAX_COLUMNS or (len(line.segments) == 1 and len(union) > len(columns)):
             break
         columns = union

@@ -218,7 +218,7 @@ def _pieces(raw: Any, textpage: Any, words: Iterable[_Word], grids: list[Grid], 
             if place is None:
                 continue
             is_table = True
-            if place[0] < _WEIGHED_ROWS:
+            if place[0] < _WEIGHED_ROWS and not cells.grid.head_rows:
                 cells.weigh(place[0], _is_bold(raw, textpage, word.first))
             piece = waiting.pop(id(cells), None)
             if piece is not None:

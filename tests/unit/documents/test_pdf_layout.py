@@ -227,6 +227,13 @@ def test_pages_turned_sideways_and_text_from_right_to_left_stay_in_their_order()
     document.close()
 
 
+def test_a_note_in_pieces_below_a_table_is_not_its_last_row() -> None:
+    rows = [[(x, y, x + 30.0, y + 7.0) for x in (40.0, 280.0, 420.0, 550.0)] for y in (700.0, 690.0, 680.0, 670.0)]
+    note = [(40.0, 655.0, 380.0, 662.0), (430.0, 655.0, 460.0, 662.0), (495.0, 655.0, 504.0, 662.0)]
+    (found,) = aligned_grids(lines_of([box for row in [*rows, note] for box in row], 7.0), 7.0)
+    assert len(found.ys) == 5 and found.ys[-1] > 662
+
+
 def test_geometry_of_nothing_and_of_much() -> None:
     assert lines_of([], em_of([])) == [] and columns_of([], 1.0) is None and aligned_grids([], 1.0) == []
     assert ruled_grids([], []) == []
