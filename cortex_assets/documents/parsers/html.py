@@ -2,7 +2,7 @@
 
 A walk over the HTML5 tree of selectolax. trafilatura loses table cells, headings and short pages; kreuzberg keeps
 navigation and writes every address into the text, which then is embedded (docs/decisions has the figures). What is left
-out is what the markup itself calls navigation, decoration or hidden. Building the text is ``markup_text``'s.
+out is decided in ``html_apart``; building the text is ``markup_text``'s.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cortex_assets.documents.decode import NotTextError, decode_as
 from cortex_assets.documents.markup_text import Cell, MarkupText
 from cortex_assets.documents.model import ParsedDocument, ParseInput
+from cortex_assets.documents.parsers.html_apart import Apart
 from cortex_assets.tables import Status
 
 if TYPE_CHECKING:
@@ -41,35 +42,6 @@ _WHATWG = {
     "utf-16le": "utf-8",
     "utf-16be": "utf-8",
 }
-_NEVER = frozenset(
-    {
-        "head",
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "svg",
-        "math",
-        "iframe",
-        "object",
-        "embed",
-        "canvas",
-        "audio",
-        "video",
-        "source",
-        "track",
-        "map",
-        "area",
-        "datalist",
-        "dialog",
-    }
-)
-_CONTROLS = frozenset({"button", "select", "option", "input", "textarea"})
-_APART = frozenset({"nav", "aside", "footer"})
-_APART_ROLES = frozenset({"navigation", "search", "contentinfo", "menu", "menubar", "toolbar", "complementary"})
-_APART_CLASSES = frozenset(
-    {"mw-editsection", "navbox", "noprint", "headerlink", "skip-link", "sr-only", "visually-hidden"}
-)
 _BLOCKS = frozenset(
     {
         "address",
@@ -113,7 +85,6 @@ _BLOCKS = frozenset(
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _FLOW_IN_CELL = frozenset({"table", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "article", "section"})
-_LINK_LIST = 25
 
 
 def parse_html(source: ParseInput) -> Iterator[ParsedDocument]:
@@ -200,6 +171,7 @@ def _built(root: "LexborNode", is_whole: bool) -> MarkupText:
         is_whole: also what the markup calls navigation and the like; only never-visible elements are left out.
     """
     out = MarkupText()
+    apart = Apart(root, is_whole)
     pending: list[tuple[LexborNode, bool]] = [(root, False)]
     while pending:
         node, is_end = pending.pop()
@@ -210,7 +182,7 @@ def _built(root: "LexborNode", is_whole: bool) -> MarkupText:
         if tag == "-text":
             out.words(node.text_content or "")
             continue
-        if tag.startswith(("-", "!")) or _is_left_out(node, tag, is_whole):
+        if tag.startswith(("-", "!")) or apart.leaves_out(node, tag):
             continue
         if tag == "table" and (rows := _data_rows(node)) is not None:
             out.table(rows, _caption(node))
@@ -265,35 +237,6 @@ def _close(out: MarkupText, node: "LexborNode", tag: str) -> None:
         out.end_line()
     elif tag in _BLOCKS:
         out.end_block()
-
-
-def _is_left_out(node: "LexborNode", tag: str, is_whole: bool) -> bool:
-    """Whether an element is never seen, or (unless the whole page is wanted) is not content."""
-    if tag in _NEVER:
-        return True
-    attributes = node.attributes
-    if "hidden" in attributes or "display:none" in (attributes.get("style") or "").replace(" ", "").lower():
-        return True
-    if is_whole:
-        return False
-    if tag in _CONTROLS or tag in _APART or (attributes.get("role") or "").lower() in _APART_ROLES:
-        return True
-    if attributes.get("aria-hidden") == "true":
-        return True
-    classes = (attributes.get("class") or "").split()
-    if classes and not _APART_CLASSES.isdisjoint(classes):
-        return True
-    return tag in ("ul", "ol") and _is_link_list(node)
-
-
-def _is_link_list(node: "LexborNode") -> bool:
-    """A long list of short links and nothing else, as language and category menus are."""
-    items = [child for child in node.iter() if child.tag == "li"]
-    if len(items) < _LINK_LIST:
-        return False
-    links = node.css("a")
-    linked = sum(len(link.text(strip=True)) for link in links)
-    return len(links) >= len(items) and linked >= 0.95 * len(node.text(strip=True)) and linked <= 40 * len(links)
 
 
 def _code_language(node: "LexborNode") -> str | None:
