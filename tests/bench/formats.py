@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.corpus import LONG_AGO, settle, unpack
-from tests.bench.figures import Figure, Part
+from tests.bench.figures import Figure, Part, load
 from tests.bench.process import Measured, cortex, module
 from tests.fuzz.makers import make
 
@@ -66,10 +66,12 @@ def _markdown(scratch: Path, asked: argparse.Namespace, part: Part) -> None:
     corpus = unpack(scratch / "texts", asked.data, 200 if asked.quick else None)
     found = module("tests.bench.formats", ["markdown", str(corpus.folder)], scratch).json()
     note = (
-        f"{found['megabytes']} MB in {found['files']} files, one process; parse {found['parse']} s, chunk {found['chunk']} s,"
-        f" CPU {found['cpu']} s"
+        f"{found['megabytes']} MB in {found['files']} files by CPU time of one process, {found['cpu']} s; "
+        f"by the clock parse {found['parse']} s, chunk {found['chunk']} s; load {load()[0]}"
     )
-    figure = Figure("Markdown to chunks", found["rate"], "MB/s", MARKDOWN_MB_PER_SECOND, is_most=False, note=note)
+    figure = Figure(
+        "Markdown to chunks, a core", found["rate"], "MB/s", MARKDOWN_MB_PER_SECOND, is_most=False, note=note
+    )
     part.figures.append(figure)
     part.details["markdown"] = found
 
@@ -192,11 +194,11 @@ def _cut_markdown(folder: Path) -> dict[str, Any]:
         middle = time.perf_counter()
         chunks = sum(chunk_documents(part, tokenizer, limit).height for part in documents.iter_slices(FRAME_DOCUMENTS))
         end = time.perf_counter()
-        found = {"parse": round(middle - begin, 3), "chunk": round(end - middle, 3), "total": end - begin}
+        found = {"parse": round(middle - begin, 3), "chunk": round(end - middle, 3)}
         found |= {"cpu": round(time.process_time() - cpu, 2), "chunks": chunks}
-        best = min(best or found, found, key=lambda one: one["total"])
+        best = min(best or found, found, key=lambda one: one["cpu"])
     megabytes = rows["size"].sum() / 1e6
-    return best | {"files": len(paths), "megabytes": round(megabytes, 1), "rate": megabytes / best["total"]}
+    return best | {"files": len(paths), "megabytes": round(megabytes, 1), "rate": megabytes / best["cpu"]}
 
 
 def _no_sandbox() -> Any:
