@@ -7,13 +7,13 @@ decided here. Making a document of it is ``mail_text``'s, opening attachments is
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email import message_from_bytes
 from email.errors import (
     CloseBoundaryNotFoundDefect,
     MessageError,
     NoBoundaryInMultipartDefect,
     StartBoundaryNotFoundDefect,
 )
+from email.feedparser import BytesFeedParser
 from email.message import Message
 from email.policy import compat32
 
@@ -25,6 +25,7 @@ from cortex_assets.documents.mail_smime import is_enveloped, signed_content
 MAX_PARTS = 2000
 SMALL_PICTURE = 16 * 1024
 """A picture that belongs to the layout (has a content id or stands among related parts) and is smaller is left out."""
+_FEED = 1024 * 1024
 _UNFOLDED = compat32.clone(max_line_length=0)
 _SIGNATURES = frozenset(
     {
@@ -122,11 +123,13 @@ def _message(raw: bytes, head: Head, mail: Mail) -> "Message[str, str]":
     if not top.get_content_type().startswith(("multipart/", "message/")):
         return top
     try:
-        lines = b"".join(
-            b"%s: %s\n" % (name.encode("ascii"), value.encode("ascii", "surrogateescape"))
-            for name, value in head.fields
-        )
-        return message_from_bytes(lines + b"\n" + raw[head.body_start :])
+        parser: BytesFeedParser[Message[str, str]] = BytesFeedParser()
+        for name, value in head.fields:
+            parser.feed(b"%s: %s\n" % (name.encode("ascii"), value.encode("ascii", "surrogateescape")))
+        parser.feed(b"\n")
+        for start in range(head.body_start, len(raw), _FEED):
+            parser.feed(raw[start : start + _FEED])
+        return parser.close()
     except (RecursionError, MessageError, ValueError, LookupError, TypeError, AttributeError):
         mail.problem("its parts cannot be told apart (nested too deep or damaged): the raw body is given")
         top.replace_header("Content-Type", "text/plain")
