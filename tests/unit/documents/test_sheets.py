@@ -1,8 +1,10 @@
 """Workbooks (XLSX, ODS, XLS): values as people see them, tables that name their cells, bounds, damage."""
 
+import base64
 import io
 import re
 import time
+import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -285,6 +287,33 @@ def test_repeated_rows_of_ods_are_bounded_and_counted(parse) -> None:  # type: i
     document = only(parse(odf(ODS, body), ODS))
     assert document.text.count("| x |") == 1000
     assert document.status is Status.PARTIAL and "4,000 rows" in (document.reason or "")
+
+
+OLD_WORKBOOK = (
+    "eNrtWE1oE1EQ/t7u5q80afontEIpBautzUG8eGnjD1ovlupFEUHbZsFQk8g2IPWg1ZqTCIInxUulHrxUvfiDHhQ8eBAqehAEIdGjJ0HBQ5N1Zr"
+    "JL0xihAVus7Le8ee/Nm9k3OzPvvd19u9icn3vYWUAVhqCjZIfgr+ApKiG3EwWN2zY33TpIxfawoRAKUiD9PjwLvwlwDDneBWh4YLwkCnymcgJn"
+    "MZJJm93riL1iw5hiGwaVQbmn4TaVCDrErhahE0Jbhd4X2edCdwvnmtBBks2r41iMj/TvcvL4mNYjYxGiCo9F56NwdqAdrzmPL15XZVkf9ljJsT"
+    "MbbKDLaMQ8KKTDZtq0uN+Eu2gApgmxVCqWSOTRRuGexw+7G/jurusX3R5/ffkKxP+5kh/4Az9IQazm39AMYAb2KcXJnEMYfQaP+LAvM5WdylGW"
+    "h/2cGn4cTCYSZnoJMRqEFJJMZs0UVRMkTJVlprk6d9pMk9KUOWGZ2Qbe+GWjiK7YKMKyfBqJJtAk7WZZRFGyc+net3eHxkfjJ4UzI4dD+QjZwv"
+    "bCxiXWIOWIcMsHjU6lXzS2C70sd90s7U6hbWQ21b2j7U7jwKzIXJHRXppnp+B9fGtFexu1c18PP+nKfYn3UXthuHC+beFDfA49dKQlSJ+vWQyo"
+    "AXXrJuNp3K2Vs9l8Etrx28YT1KLyBDps55xsQpGWmhJ/MMo9jXrKkddqyC/774LGPZa/2lqW12vI6yKvO/I6ybfgzitN5H3i62V5nxYUHlswpL"
+    "XgEU9D2+Qy1jrG7kiZbsQYo8qnRfEZ+5SfVbyKWl714MGDBw8ePHj4p8AvY5rz4m043wT82hdw/usUqZS83yT/LY4gQ1eWPin3I021hem68mcT"
+    "fMq9l1qljvu/kHGUZrcwiXGxY7Lu/KXXdlX5PKtWjP69JVTv/KV67Fzj+X8B4OoGSg=="
+)
+"""An XLS file of two sheets, the second hidden, compressed."""
+
+
+def test_old_workbooks(parse) -> None:  # type: ignore[no-untyped-def]
+    raw = zlib.decompress(base64.b64decode(OLD_WORKBOOK))
+    items = parse(raw, "application/vnd.ms-excel")
+    assert [item.unit for item in items if isinstance(item, Mark)] == ["workbook", "sheet 1", "sheet 2"]
+    document = only(items)
+    assert document.text == (
+        "# Costs\n\n| item | cost |\n| --- | --- |\n| rent | 12.5 |\n| when | 2024-03-01 |\n\n| TRUE |\n\n"
+        "# Hidden\n\n(hidden sheet)\n\n| secret |"
+    )
+    assert [block.cells for block in document.structure.blocks] == ["Costs!B2:C4", "Costs!A6:A6", "Hidden!A1:A1"]
+    assert (document.page_count, document.kind) == (2, "sheet")
 
 
 def test_old_workbooks_that_are_damaged_say_so(parse) -> None:  # type: ignore[no-untyped-def]
