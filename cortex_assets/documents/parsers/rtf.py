@@ -172,6 +172,8 @@ class _Reader:
         elif symbol in "\r\n":
             self._flush()
             self._paragraph()
+        elif symbol in "{}\\":
+            self._plain(symbol.encode())  # it may be the second byte of a character
         elif symbol in SYMBOLS:
             if self._skip:
                 self._skip -= 1

@@ -50,7 +50,7 @@ CHARACTERS = {
     "ldblquote": "“",
     "rdblquote": "”",
 }
-SYMBOLS = {"~": "\u00a0", "_": "\u2011", "{": "{", "}": "}", "\\": "\\", "\t": "\t"}
+SYMBOLS = {"~": "\u00a0", "_": "\u2011", "\t": "\t"}
 KEPT = frozenset({"title", "fldinst", "footnote", "annotation", "atnauthor", "listtext", "pntext"})
 """Destinations whose text is needed, each for something of its own."""
 RUNNING = frozenset({"header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf"})

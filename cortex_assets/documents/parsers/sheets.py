@@ -24,7 +24,7 @@ from cortex_assets.documents.parsers.ooxml import (
     whole_number,
 )
 from cortex_assets.documents.parsers.package import Package, PackageError, Relation
-from cortex_assets.documents.parsers.sheet_text import Sheet, WorkbookText, clean_cell
+from cortex_assets.documents.parsers.sheet_text import Row, Sheet, WorkbookText, clean_cell
 from cortex_assets.documents.parsers.sheets_binary import binary_documents
 from cortex_assets.documents.parsers.xlsx_rows import Book, Merge, SheetError, XlsxRows, merges_in, unescaped
 
@@ -112,10 +112,7 @@ class _Reading:
         before = len(self._package.problems)
         relations = self._package.relations(sheet.part) if sheet.part else {}
         rows = XlsxRows(*self._cells(sheet))
-        try:
-            yield from self._out.sheet(sheet.sheet, self._seen(rows))
-        except (SheetError, PackageError) as error:
-            self._package.problems.append(f"sheet {sheet.sheet.number}: {error}")
+        yield from self._out.sheet(sheet.sheet, self._seen(rows, sheet.sheet.number))
         self._formulas += rows.formulas_without_value
         if rows.strings_missing:
             self._package.problems.append(f"sheet {sheet.sheet.number}: {rows.strings_missing:,} texts are missing")
@@ -148,10 +145,14 @@ class _Reading:
             doubt=doubt,
         )
 
-    def _seen(self, rows: XlsxRows) -> Iterator[tuple[int, list[tuple[int, str, int]]]]:
-        for row in rows.rows():
-            self._has_cells = True
-            yield row
+    def _seen(self, rows: XlsxRows, number: int) -> Iterator[Row]:
+        """The rows, up to where they are damaged; that is noted."""
+        try:
+            for row in rows.rows():
+                self._has_cells = True
+                yield row
+        except (SheetError, PackageError) as error:
+            self._package.problems.append(f"sheet {number}: {error}")
 
     def _cells(self, sheet: _SheetPart) -> tuple[Iterator[bytes], Book, list[Merge]]:
         """The blocks of a sheet's part, and its merged cells where the part is not too large to look for them first."""

@@ -44,15 +44,10 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
     refuse_encrypted(package)
     out = WorkbookText(meta_title(package))
     reader = _OdsReader(package.blocks("content.xml"))
-    has_cells = False
-    try:
-        for sheet, events in groupby(reader.events(), key=lambda event: event[0]):
-            comments: list[str] = []
-            rows = _rows(events, comments)
-            yield from out.sheet(sheet, rows)
-            out.lines(comments)
-    except (SheetError, PackageError) as error:
-        package.problems.append(f"content.xml: {error}")
+    for sheet, events in groupby(_whole(reader, package), key=lambda event: event[0]):
+        comments: list[str] = []
+        yield from out.sheet(sheet, _rows(events, comments))
+        out.lines(comments)
     has_cells = reader.cells > 0 or out.has_parts()
     if out.rows_left_out:
         package.problems.append(
@@ -62,6 +57,14 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
         package.problems.append(f"{reader.repeats_left_out:,} rows that repeat the one above are left out")
     last: ParsedDocument = replace(out.last(), page_count=reader.sheets)
     yield judged(last if has_cells else replace(last, text=""), package, "the sheets have no cells with values")
+
+
+def _whole(reader: "_OdsReader", package: Package) -> Iterator[Event]:
+    """What the reader gives, up to where the file is damaged; that is noted."""
+    try:
+        yield from reader.events()
+    except (SheetError, PackageError) as error:
+        package.problems.append(f"content.xml: {error}")
 
 
 def _rows(events: Iterable[Event], comments: list[str]) -> Iterator[Row]:

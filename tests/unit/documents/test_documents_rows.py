@@ -125,22 +125,9 @@ def test_routes_are_whole() -> None:
         assert not seen & set(route.media_types)
         seen |= set(route.media_types)
     isolated = {route.name for route in ROUTES if route.isolated}
-    assert {
-        "html",
-        "pdf",
-        "docx",
-        "zip",
-        "tar",
-        "packed",
-        "sqlite",
-        "parquet",
-        "arrow",
-        "image",
-        "svg",
-        "mail",
-        "mbox",
-        "msg",
-    } <= isolated
+    office = {"docx", "pptx", "xlsx", "xls", "xlsb", "ods", "odt", "odp", "rtf", "epub", "ole"}
+    archives = {"zip", "tar", "packed", "7z", "sqlite", "parquet", "arrow", "image", "svg"}
+    assert office | archives | {"html", "pdf", "mail", "mbox", "msg"} <= isolated
     assert {route.name for route in ROUTES if route.is_container} <= isolated
     assert parser_for("application/pdf").label.startswith("pdf pypdfium2==")
 

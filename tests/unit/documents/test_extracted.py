@@ -1,6 +1,5 @@
 """HTML: made here, small, with what goes wrong in it."""
 
-
 import pytest
 
 from cortex_assets.documents.model import ParsedDocument
@@ -69,5 +68,3 @@ def test_html_charset_is_honoured(parse) -> None:  # type: ignore[no-untyped-def
     page = '<meta http-equiv="Content-Type" content="text/html; charset=Shift_JIS"><p>日本語</p>'
     assert only(parse(page.encode("cp932"), "text/html")).text == "日本語"
     assert only(parse("<p>größer</p>".encode("utf-16"), "text/html")).text == "größer"
-
-

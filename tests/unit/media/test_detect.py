@@ -81,6 +81,45 @@ def test_office_files_are_told_by_their_members(member: str, expected: str) -> N
     assert found(other.getvalue(), "a.docx") == "application/zip"
 
 
+def zipped(*names: str, first: bytes = b"") -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as package:
+        if first:
+            package.writestr("mimetype", first)
+        for name in names:
+            package.writestr(name, bytes(range(256)) * 100)
+    return made.getvalue()
+
+
+ODF = "application/vnd.oasis.opendocument"
+BINARY_WORKBOOK = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "expected"),
+    [
+        (zipped("content.xml", first=f"{ODF}.text".encode()), "a.bin", f"{ODF}.text"),
+        (zipped("content.xml", first=b"application/epub+zip"), "a.bin", "application/epub+zip"),
+        (zipped("content.xml", first=b"application/epuX+zip"), "a.epub", "application/epub+zip"),
+        (zipped("META-INF/manifest.xml", "content.xml"), "a.ods", f"{ODF}.spreadsheet"),
+        (zipped("META-INF/container.xml", "book.opf"), "a.epub", "application/epub+zip"),
+        (zipped("a.txt"), "a.epub", "application/zip"),
+        (zipped("[Content_Types].xml", "xl/workbook.bin"), "a.xlsx", BINARY_WORKBOOK),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "a.xlsm", WORKBOOK),
+        (zipped("xl/workbook.xml", "[Content_Types].xml")[:20_000], "a.xltx", WORKBOOK),
+        (b"{\\rtf1 x}", "a.doc", "application/rtf"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.docx", "application/x-ole-storage"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.xlt", "application/vnd.ms-excel"),
+        (bytes(range(256)) * 8, "a.xlsx", WORKBOOK),
+        (bytes(range(256)) * 8, "a.ppt", "application/vnd.ms-powerpoint"),
+        (b"a;b\n1;2\n" * 20, "a.xls", "text/csv"),
+    ],
+)
+def test_office_formats_and_books(data: bytes, path: str, expected: str) -> None:
+    assert media_type(data[:16384], data[16384:][-4096:], path, len(data)) == expected
+
+
 def test_magika_names_text_without_a_suffix() -> None:
     code = b"import os\nimport sys\n\n\ndef main(path: str) -> int:\n    return len(os.listdir(path))\n" * 4
     assert found(code, "script") == "text/x-python"
