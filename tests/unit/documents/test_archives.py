@@ -11,16 +11,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import polars as pl
 import py7zr
 import pytest
 from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cortex_assets.documents.gather import RowGatherer
 from cortex_assets.documents.members import inner_path
 from cortex_assets.documents.model import Mark, ParsedDocument, ParseInput, ParseOptions
-from cortex_assets.documents.parse import FileInput, document_rows
+from cortex_assets.documents.parse import FileInput
 from cortex_assets.documents.registry import parser_for
 from cortex_assets.documents.schema import Documents
 from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
@@ -198,7 +198,10 @@ def test_rows_of_an_archive_fit_the_table() -> None:
     file = FileInput(
         "f" * 32, "c" * 32, "notes", "x.zip", "application/zip", 3, datetime(2026, 1, 1, tzinfo=UTC), "zip"
     )
-    rows = pl.concat(document_rows(file, found))
+    gatherer = RowGatherer()
+    for document in found:
+        gatherer.add(file, document)
+    rows = gatherer.frame()
     Documents.validate(rows)
     assert dict(zip(rows["inner"], rows["status"], strict=True)) == {
         "/a.txt": "ok",
