@@ -230,6 +230,8 @@ class Package:
                 raise PackageError(f"damaged {self.what}: {_short(name)} is no XML at {place}") from error
             self._note(f"{_short(name)} is damaged at line {error.position[0]}, the rest is missing", name)
             return root
+        except (LookupError, ValueError) as error:  # an encoding that does not exist
+            raise PackageError(f"damaged {self.what}: the encoding of {_short(name)} is unknown") from error
 
     def _note(self, problem: str, part: str) -> None:
         """Note what is wrong with a part, once."""

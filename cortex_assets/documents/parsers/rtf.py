@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cortex_assets.documents.markup_text import Cell, MarkupText
 from cortex_assets.documents.model import ParsedDocument, ParseInput
+from cortex_assets.documents.parsers.rtf_text import RtfText
 from cortex_assets.documents.parsers.rtf_words import (
     CHARACTERS,
     CHARSETS,
@@ -27,7 +27,6 @@ from cortex_assets.tables import Status
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_DEPTH = 10_000
-_MAX_CELLS = 200
 _TOKEN = re.compile(
     rb"\\([A-Za-z]{1,32})(-?\d{1,10})? ?|\\'([0-9A-Fa-f]{2})|\\([^A-Za-z])|([{}])|([^\\{}\r\n]+)|[\r\n]+|\\", re.DOTALL
 )
@@ -50,8 +49,8 @@ def parse_rtf(source: ParseInput) -> Iterator[ParsedDocument]:
         return
     reader = _Reader(raw, start)
     problem = reader.read()
-    text, structure = reader.out.text(), reader.out.structure()
-    title = reader.title or (structure.headings[0].title if structure.headings else "")
+    text, structure = reader.text.out.text(), reader.text.out.structure()
+    title = reader.text.title or (structure.headings[0].title if structure.headings else "")
     if text:
         status = Status.PARTIAL if problem else Status.OK
         yield from in_parts(ParsedDocument(text, "word", title, structure=structure, status=status, reason=problem))
@@ -100,8 +99,7 @@ class _Reader:
     """One pass over the tokens of a file, into ``out``."""
 
     def __init__(self, raw: bytes, start: int) -> None:
-        self.out = MarkupText()
-        self.title = ""
+        self.text = RtfText()
         self._raw, self._position = raw, start
         self._state = _State()
         self._stack: list[_State] = []
@@ -110,12 +108,6 @@ class _Reader:
         self._is_ignorable = False
         self._high = 0
         self._sinks: dict[str, list[str]] = {}
-        self._line: list[str] = []
-        self._marker = ""
-        self._cells: list[str] = []
-        self._rows: list[list[str]] = []
-        self._notes: list[str] = []
-        self._author = ""
         self._page = "cp1252"
         self._fonts: dict[int, str] = {}
         self._font = 0
@@ -154,7 +146,8 @@ class _Reader:
                     break
             elif symbol is not None:
                 self._symbol(symbol.decode("latin-1"))
-        self._finish()
+        self._flush()
+        self.text.finish(self._level())
         return problem
 
     def _plain(self, text: bytes) -> None:
@@ -236,7 +229,7 @@ class _Reader:
         if state.is_unseen:
             return
         if not state.destination:
-            self._line.append(text)
+            self.text.words(text)
         elif state.destination in self._sinks:
             self._sinks[state.destination].append(text)
 
@@ -275,24 +268,14 @@ class _Reader:
             self._gathered(ended.destination, " ".join("".join(self._sinks.pop(ended.destination)).split()))
 
     def _gathered(self, destination: str, text: str) -> None:
-        if destination == "title":
-            self.title = text
-        elif destination == "fldinst":
+        """What a destination said goes where it belongs."""
+        if destination == "fldinst":
             if match := _LINK.search(text):
-                self.out.link(match[1])
-        elif destination in ("listtext", "pntext"):
-            self._marker = text
+                self.text.out.link(match[1])
+            return
+        if destination in ("listtext", "pntext"):
             self._state.is_item = True
-        elif destination == "atnauthor":
-            self._author = text
-        elif destination == "annotation" and text:
-            self._notes.append(f"Comment ({self._author}): {text}" if self._author else f"Comment: {text}")
-        elif destination == "footnote" and text:
-            self._notes.append(text)
-        elif destination in RUNNING and sum(map(str.isalpha, text)) > 8:
-            kind = "Header" if destination.startswith("header") else "Footer"
-            if f"{kind}: {text}" not in self._notes:
-                self._notes.append(f"{kind}: {text}")
+        self.text.gathered(destination, text)
 
     def _end_style(self) -> None:
         """A style's name ends with its group: note whether it is a heading."""
@@ -305,73 +288,38 @@ class _Reader:
             elif name == "title":
                 self._levels[self._style] = 0
 
-    def _paragraph(self) -> None:
-        """End the paragraph."""
+    def _paragraph(self, number: int | None = None) -> None:
+        """End the paragraph; within a note it is only a space."""
         state = self._state
         if state.destination:
             self._add(" ")
             return
-        if state.in_table or self._cells:
-            self._line.append(" ")
-            return
-        self._end_table()
-        text = "".join(self._line)
-        self._line = []
-        level = state.level if state.level is not None else self._levels.get(state.style)
-        if level is not None and text.strip():
-            self.out.open_heading(max(1, level))
-            self.out.words(text)
-            self.out.close_heading()
-            if level == 0 and not self.title:
-                self.title = " ".join(text.split())
-        elif text.strip():
-            if state.is_item or self._marker:
-                is_number = self._marker.rstrip(".)").isalnum()
-                self.out.open_item(0, self._marker if is_number else "-")
-            self.out.words(text)
-            self.out.end_block()
-        self._marker = ""
-        state.is_item = False
+        self.text.paragraph(self._level(), state.is_item, state.in_table)
+        if not state.in_table:
+            state.is_item = False
+
+    def _level(self) -> int | None:
+        """Heading level of the paragraph, 0 for the title."""
+        state = self._state
+        return state.level if state.level is not None else self._levels.get(state.style)
 
     def _cell(self, number: int | None) -> None:
         if not self._state.destination:
-            self._cells.append(" ".join("".join(self._line).split()))
-            self._line = []
+            self.text.cell()
 
     def _row(self, number: int | None) -> None:
-        if not self._state.destination and self._cells:
-            self._rows.append(self._cells[:_MAX_CELLS])
-            self._cells = []
-
-    def _end_table(self) -> None:
-        """Write the rows so far as a table; a single cell is a box around text."""
-        rows, self._rows = self._rows, []
-        if len(rows) == 1 and len(rows[0]) == 1:
-            self.out.words(rows[0][0])
-            self.out.end_block()
-        elif any(cell for row in rows for cell in row):
-            has_head = len(rows) > 1
-            self.out.table([[Cell(cell, has_head and not index) for cell in row] for index, row in enumerate(rows)])
-
-    def _finish(self) -> None:
-        self._flush()
-        self._state = _State(level=self._state.level, style=self._state.style)
-        self._row(None)
-        self._paragraph()
-        self._end_table()
-        for note in self._notes:
-            self.out.words(note)
-            self.out.end_block()
+        if not self._state.destination:
+            self.text.row()
 
     def _actions(self) -> dict[str, Callable[[int | None], None]]:
         """What control words do that are more than looks."""
         return {
-            "par": lambda number: self._paragraph(),
-            "sect": lambda number: self._paragraph(),
-            "page": lambda number: self._paragraph(),
-            "line": lambda number: self._add("\n") if self._state.destination else self._line.append(" "),
+            "par": self._paragraph,
+            "sect": self._paragraph,
+            "page": self._paragraph,
+            "line": lambda number: self._add("\n") if self._state.destination else self.text.words(" "),
             "cell": self._cell,
-            "nestcell": lambda number: self._line.append(" "),
+            "nestcell": lambda number: self.text.words(" "),
             "row": self._row,
             "pard": self._new_paragraph,
             "plain": self._plain_characters,

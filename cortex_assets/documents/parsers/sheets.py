@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
-from xml.parsers import expat
 
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.parsers.drawing import A, C
@@ -26,7 +25,8 @@ from cortex_assets.documents.parsers.ooxml import (
 from cortex_assets.documents.parsers.package import Package, PackageError, Relation
 from cortex_assets.documents.parsers.sheet_text import Row, Sheet, WorkbookText, clean_cell
 from cortex_assets.documents.parsers.sheets_binary import binary_documents
-from cortex_assets.documents.parsers.xlsx_rows import Book, Merge, SheetError, XlsxRows, merges_in, unescaped
+from cortex_assets.documents.parsers.xlsx_rows import Book, Merge, XlsxRows, merges_in, unescaped
+from cortex_assets.documents.parsers.xml_stream import StreamError, parsed_blocks
 
 MAX_SHEETS = 10_000
 MAX_STRING_CHARS = 256 * 1024 * 1024
@@ -151,7 +151,7 @@ class _Reading:
             for row in rows.rows():
                 self._has_cells = True
                 yield row
-        except (SheetError, PackageError) as error:
+        except (StreamError, PackageError) as error:
             self._package.problems.append(f"sheet {number}: {error}")
 
     def _cells(self, sheet: _SheetPart) -> tuple[Iterator[bytes], Book, list[Merge]]:
@@ -169,7 +169,7 @@ class _Reading:
 def _missing() -> Iterator[bytes]:
     """The bytes of a part that is not there."""
     yield from ()
-    raise SheetError("its cells are missing from the file")
+    raise StreamError("its cells are missing from the file")
 
 
 def _sheets(root: ElementTree.Element, relations: dict[str, Relation]) -> list[_SheetPart]:
@@ -187,7 +187,7 @@ def _book(package: Package, relations: dict[str, Relation], folder: str, root: E
     """Shared strings and styles."""
     by_kind = {relation.kind: relation.target for relation in relations.values() if not relation.is_external}
     strings_part = by_kind.get("sharedStrings", f"{folder}/sharedStrings.xml")
-    strings = list(_strings(package, strings_part)) if strings_part in package else []
+    strings = _strings(package, strings_part) if strings_part in package else []
     styles = package.optional(by_kind.get("styles", f"{folder}/styles.xml"))
     has_1904_dates = attribute(root.find(_S + "workbookPr"), "date1904") in ("1", "true")
     shows, bold = _styles(styles, has_1904_dates)
@@ -218,42 +218,34 @@ def _styles(root: ElementTree.Element | None, has_1904_dates: bool) -> tuple[lis
     return shows, bold
 
 
-def _strings(package: Package, part: str) -> Iterator[str]:
-    """The shared strings, as a stream; where the part is damaged, those before the damage, and a problem is noted."""
+def _strings(package: Package, part: str) -> list[str]:
+    """The shared strings; where the part is damaged, those before the damage, and a problem is noted."""
     reader = _StringReader()
     try:
-        for block in package.blocks(part):
-            yield from reader.strings(block)
-        yield from reader.strings(b"")
-    except (expat.ExpatError, SheetError):
+        for _ in parsed_blocks(package.blocks(part), reader.start, reader.end, reader.text):
+            pass
+    except StreamError:
         package.problems.append("the shared texts of the cells are damaged: cells are missing")
     except PackageError as error:
         package.problems.append(str(error))
+    return reader.strings
 
 
 class _StringReader:
-    """Texts of shared strings, without phonetic guides."""
+    """Texts of shared strings, without phonetic guides; its methods are called for tags and text.
+
+    Attributes:
+        strings: those that have ended, clean.
+    """
 
     def __init__(self) -> None:
-        self._parser = expat.ParserCreate()
-        self._parser.buffer_text = True
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._done: list[str] = []
+        self.strings: list[str] = []
         self._buffer: list[str] = []
         self._taking = self._phonetic = False
         self._chars = 0
 
-    def strings(self, block: bytes) -> list[str]:
-        """The strings that end in a block; an empty block ends the part."""
-        self._done = []
-        self._parser.Parse(block, not block)
-        return self._done
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = tag.rpartition(":")[2]
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """A tag begins."""
         if name == "t":
             self._taking = not self._phonetic
         elif name == "rPh":
@@ -261,24 +253,22 @@ class _StringReader:
         elif name == "si":
             self._buffer = []
 
-    def _text(self, data: str) -> None:
+    def text(self, data: str) -> None:
+        """Text between tags."""
         if self._taking:
             self._buffer.append(data)
             self._chars += len(data)
             if self._chars > MAX_STRING_CHARS:
-                raise SheetError("too many shared texts")
+                raise StreamError("too many shared texts")
 
-    def _end(self, tag: str) -> None:
-        name = tag.rpartition(":")[2]
+    def end(self, name: str) -> None:
+        """A tag ends."""
         if name == "t":
             self._taking = False
         elif name == "rPh":
             self._phonetic = False
         elif name == "si":
-            self._done.append(clean_cell(unescaped("".join(self._buffer))))
-
-    def _refuse(self, name: str, system: str | None, public: str | None, has_subset: bool) -> None:
-        raise SheetError("a document type is declared")
+            self.strings.append(clean_cell(unescaped("".join(self._buffer))))
 
 
 def _attached(package: Package, relations: dict[str, Relation]) -> Iterator[str]:

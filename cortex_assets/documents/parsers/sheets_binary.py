@@ -42,7 +42,7 @@ def binary_documents(source: ParseInput, what: str) -> Iterator[Parsed]:
     import python_calamine as calamine
 
     if _OPENING in source.options.avoid:
-        reason = f"the {what} cannot be opened ({source.options.avoid[_OPENING]}): open it and save it as .xlsx"
+        reason = f"the {what} ends the process that reads it, it is damaged or too large: open it and save it as .xlsx"
         yield ParsedDocument("", "sheet", status=Status.QUARANTINED, reason=reason)
         return
     yield Mark(_OPENING)
@@ -96,7 +96,7 @@ def _documents(workbook: Any, source: ParseInput, what: str) -> Iterator[Parsed]
         unit = f"sheet {number}"
         if unit in source.options.avoid:
             failed.append(number)
-            problems.append(f"{unit}: {source.options.avoid[unit]}")
+            problems.append(f"{unit} ends the process that reads it: it is damaged or too large")
             continue
         yield Mark(unit)
         try:

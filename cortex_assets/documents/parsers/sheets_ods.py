@@ -6,7 +6,6 @@ The cells are read as a stream, so repeated empty rows cost nothing. Text and sl
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from xml.parsers import expat
 
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.parsers.ooxml import judged, parse_package, whole_number
@@ -22,7 +21,7 @@ from cortex_assets.documents.parsers.sheet_text import (
     clean_cell,
     column_name,
 )
-from cortex_assets.documents.parsers.xlsx_rows import MAX_TAGS, SheetError
+from cortex_assets.documents.parsers.xml_stream import StreamError, parsed_blocks
 
 MAX_REPEATED_ROWS = 1000
 MAX_REPEATED_CELLS = 1024
@@ -63,7 +62,7 @@ def _whole(reader: "_OdsReader", package: Package) -> Iterator[Event]:
     """What the reader gives, up to where the file is damaged; that is noted."""
     try:
         yield from reader.events()
-    except (SheetError, PackageError) as error:
+    except (StreamError, PackageError) as error:
         package.problems.append(f"content.xml: {error}")
 
 
@@ -100,39 +99,25 @@ class _OdsReader:
         self._in_comment = False
         self._taking = 0
         self._row_cells: list[CellValue] = []
-        self._tags = 0
 
     def events(self) -> Iterator[Event]:
         """Sheets, rows and comments in order.
 
         Raises:
-            SheetError: the XML is damaged or has a document type; what came before it was given.
+            StreamError: the XML is damaged or has a document type; what came before it was given.
         """
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartDoctypeDeclHandler = _refuse_doctype
         try:
-            for block in self._blocks:
-                parser.Parse(block, False)
+            for _ in parsed_blocks(self._blocks, self._start, self._end, self._characters):
                 yield from self._taken()
-            parser.Parse(b"", True)
+        except StreamError as error:
             yield from self._taken()
-        except expat.ExpatError as error:
-            yield from self._taken()
-            raise SheetError(f"damaged in sheet {self.sheets} after row {self._row}") from error
+            raise StreamError(f"{error} in sheet {self.sheets} after row {self._row}") from error
 
     def _taken(self) -> list[Event]:
         events, self._events = self._events, []
         return events
 
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._tags += 1
-        if self._tags > MAX_TAGS:
-            raise SheetError(f"more than {MAX_TAGS:,} tags: read up to row {self._row} of sheet {self.sheets}")
-        name = tag.rpartition(":")[2]
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name in _TEXTS:
             self._taking += self._in_cell
             if self._taking:
@@ -148,7 +133,7 @@ class _OdsReader:
             self._comment: list[str] = []
         elif name in ("s", "tab", "line-break"):
             self._characters(" ")
-        elif name == "table" and tag != "chart:table":
+        elif name == "table":
             self._open_table(attributes)
         elif name == "style":
             self._style = attributes.get("style:name", "")
@@ -180,8 +165,7 @@ class _OdsReader:
         if self._taking:
             self._buffer().append(data)
 
-    def _end(self, tag: str) -> None:
-        name = tag.rpartition(":")[2]
+    def _end(self, name: str) -> None:
         if name in _TEXTS:
             self._taking -= self._in_cell and self._taking > 0
         elif name in _CELLS and self._depth == 1:
@@ -193,7 +177,7 @@ class _OdsReader:
             if text := clean_cell("".join(self._comment)):
                 cell = f"{column_name(self._column + 1)}{self._row + 1}"
                 self._events.append((self._sheet, None, f"Comment on {cell}: {text}"))
-        elif name == "table" and tag != "chart:table":
+        elif name == "table":
             self._depth -= 1
 
     def _close_cell(self) -> None:
@@ -214,7 +198,3 @@ class _OdsReader:
             self.repeats_left_out += self._row_repeats - shown
             self._events.extend((self._sheet, (self._row + 1 + number, self._row_cells), "") for number in range(shown))
         self._row += self._row_repeats
-
-
-def _refuse_doctype(name: str, system: str | None, public: str | None, has_subset: bool) -> None:
-    raise SheetError("it declares a document type or entities, which no sheet needs")

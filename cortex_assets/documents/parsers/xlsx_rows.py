@@ -9,22 +9,16 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from xml.parsers import expat
 
 from cortex_assets.documents.parsers.number_format import Show, plain_number
 from cortex_assets.documents.parsers.sheet_text import BOLD, TEXT, VALUE, CellValue, Row, clean_cell
+from cortex_assets.documents.parsers.xml_stream import StreamError, parsed_blocks
 
-MAX_TAGS = 40_000_000
-"""Of one sheet: above it, an end is put to reading (about half a minute)."""
 MAX_MERGES = 10_000
 _MAX_ACTIVE_MERGES = 200
 _MERGE = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]{0,50}?ref=\"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})\"")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _TRUTH = {"1": "TRUE", "0": "FALSE"}
-
-
-class SheetError(ValueError):
-    """A sheet cannot be read to its end; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,6 @@ class XlsxRows:
         self._cells: list[CellValue] = []
         self._column = 0
         self._columns: dict[str, int] = {}
-        self._tags = 0
         self._type = ""
         self._style = -1
         self._value = ""
@@ -113,33 +106,20 @@ class XlsxRows:
         """Rows in the order of the sheet, those with cells only.
 
         Raises:
-            SheetError: the XML is damaged, has a document type, or is too much; rows before that were given.
+            StreamError: the XML is damaged, has a document type, or is too much; rows before that were given.
         """
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
-        parser.StartDoctypeDeclHandler = _refuse_doctype
         try:
-            for block in self._blocks:
-                parser.Parse(block, False)
+            for _ in parsed_blocks(self._blocks, self._start, self._end, self._text):
                 yield from self._taken()
-            parser.Parse(b"", True)
+        except StreamError as error:
             yield from self._taken()
-        except expat.ExpatError as error:
-            yield from self._taken()
-            raise SheetError(f"damaged after row {self._number}") from error
+            raise StreamError(f"{error} after row {self._number}") from error
 
     def _taken(self) -> Iterator[Row]:
         while self._rows:
             yield self._rows.popleft()
 
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._tags += 1
-        if self._tags > MAX_TAGS:
-            raise SheetError(f"more than {MAX_TAGS:,} tags: read up to row {self._number}")
-        name = tag.rpartition(":")[2] if ":" in tag else tag
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "c":
             self._type = attributes.get("t", "n")
             style = attributes.get("s", "0")
@@ -165,8 +145,7 @@ class XlsxRows:
         if self._taking:
             self._buffer.append(data)
 
-    def _end(self, tag: str) -> None:
-        name = tag.rpartition(":")[2] if ":" in tag else tag
+    def _end(self, name: str) -> None:
         if name in ("v", "t"):
             if self._taking:
                 self._value += "".join(self._buffer)
@@ -236,7 +215,3 @@ class XlsxRows:
         if cells:
             self._rows.append((number, cells))
         self._cells = []
-
-
-def _refuse_doctype(name: str, system: str | None, public: str | None, has_subset: bool) -> None:
-    raise SheetError("it declares a document type or entities, which no sheet needs")

@@ -97,7 +97,7 @@ def pptx(slides: list[str], more: dict[str, str | bytes] | None = None, order: l
 
 
 def xlsx(sheets: dict[str, str], more: dict[str, str | bytes] | None = None, states: str = "") -> bytes:
-    """Sheets by name: the rows' XML, or the whole sheet's where it begins with ``<worksheet``."""
+    """Sheets by name: the rows' XML, or the whole part where it has ``<worksheet``."""
     names = "".join(
         f'<sheet name="{name}" sheetId="{number}" r:id="s{number}" {states if number > 1 else ""}/>'
         for number, name in enumerate(sheets, 1)
@@ -109,7 +109,7 @@ def xlsx(sheets: dict[str, str], more: dict[str, str | bytes] | None = None, sta
         "xl/_rels/workbook.xml.rels": relations(**targets, t="sharedStrings sharedStrings.xml", y="styles styles.xml"),
     }
     for number, rows in enumerate(sheets.values(), 1):
-        sheet = rows if rows.startswith("<worksheet") else f"<worksheet><sheetData>{rows}</sheetData></worksheet>"
+        sheet = rows if "<worksheet" in rows else f"<worksheet><sheetData>{rows}</sheetData></worksheet>"
         parts[f"xl/worksheets/sheet{number}.xml"] = sheet.replace("<worksheet>", f'<worksheet xmlns="{_S}">')
     return zipped(parts | (more or {}))
 

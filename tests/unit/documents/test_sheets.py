@@ -233,6 +233,8 @@ def test_sheets_without_a_workbook_are_read(parse) -> None:  # type: ignore[no-u
         (b"<!DOCTYPE x [<!ENTITY a 'b'>]><worksheet>&a;</worksheet>", Status.FAILED, "damaged"),
         (b"PK\x03\x04" + bytes(50), Status.FAILED, "damaged"),
         (OLE + bytes(600), Status.FAILED, "damaged"),
+        (xlsx({"S": "<?xml version='1.0' encoding='utf-99'?><worksheet/>"}), Status.FAILED, "encoding is unknown"),
+        (xlsx({"S": "<?xml version='1.0' encoding='gbk'?><worksheet/>"}), Status.FAILED, "encoding is unknown"),
     ],
 )
 def test_what_has_no_cells_says_why(data: bytes, status: Status, said: str, parse) -> None:  # type: ignore[no-untyped-def]
