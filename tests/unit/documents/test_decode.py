@@ -1,6 +1,7 @@
 """Encodings: the same text in many encodings gives the same words; parts joined are the text; doubt is said."""
 
 import io
+import time
 import tracemalloc
 from itertools import pairwise
 
@@ -172,6 +173,13 @@ def test_a_legacy_byte_that_the_sample_does_not_show_is_counted_not_fatal() -> N
 def test_a_high_byte_far_into_one_long_line_is_found() -> None:
     decoded = decode(b"plain words " * 60_000 + "Straße und Öl".encode("cp1252"))
     assert decoded.text.endswith("Straße und Öl")
+
+
+def test_long_plain_lines_before_a_legacy_byte_take_no_time() -> None:
+    begin = time.process_time()
+    decoded = decode(b"plain words " * 100_000 + "\nStraße und Öl\n".encode("cp1252"))
+    assert decoded.text.endswith("Straße und Öl\n")
+    assert time.process_time() - begin < 3  # it took minutes where each place in the line was a new beginning
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\ufeff", "\u200b\u200b", "\x80", "\x1f\0", "\u00a0\u3000"])
