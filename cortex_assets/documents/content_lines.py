@@ -64,18 +64,26 @@ def unescaped(value: str) -> str:
 def content_lines(texts: Iterable[str]) -> Iterator[ContentLine]:
     """Yield the properties of a file given in pieces; a line that is none joins a long text before it."""
     held: ContentLine | None = None
+    added: list[str] = []
+    size = 0
     for line in _logical(_physical(texts)):
         found = _parsed(line)
         if found is None and held is not None and held.name in _LONG and line.strip():
-            held = replace(held, value=f"{held.value}\\n{line}"[:MAX_LINE])
+            size += len(line)
+            if size <= MAX_LINE:
+                added.append(line)
             continue
         if held is not None:
-            yield held
-        held = found
+            yield _longer(held, added)
+        held, added, size = found, [], 0
         if found is None and line.strip():
             yield ContentLine("", line, is_known=False)
     if held is not None:
-        yield held
+        yield _longer(held, added)
+
+
+def _longer(line: ContentLine, added: list[str]) -> ContentLine:
+    return replace(line, value="\\n".join([line.value, *added])) if added else line
 
 
 def _physical(texts: Iterable[str]) -> Iterator[str]:

@@ -21,6 +21,8 @@ MAX_LINE = 4000
 """A list of recipients longer than this many characters ends with how many more characters it has."""
 MOST_THREADED = 500_000
 """So many message ids are remembered; replies to later ones are told by their subject."""
+MOST_QUOTES = 1000
+"""HTML with more quotes than this, which no mail has, is read without telling them apart."""
 _LINES = (("Subject", "subject"), ("From", "from"), ("To", "to"), ("Cc", "cc"), ("Bcc", "bcc"), ("Date", "date"))
 _REPLY = re.compile(
     r"(?i)^(?:\s*(?:re|fwd?|aw|wg|sv|vs|vl|antw|tr|rif|res|enc|odp|ynt|回复|答复|转发)(?:\s*\[\d{1,4}\])?\s*[:：])+\s*"
@@ -201,7 +203,7 @@ def _add_segment(out: _Text, segment: Segment) -> None:
 
 def _quoted_page(html: str) -> ParsedDocument:
     """The text of an HTML body, with the lines of quotes behind ``>``."""
-    if _QUOTE_START.search(html) is None:
+    if not 0 < len(_QUOTE_START.findall(html)) <= MOST_QUOTES:
         return html_document(html)
     plain = html.replace(_OPEN, " ").replace(_CLOSE, " ")
     marked = _QUOTE_START.sub(rf"\g<0><p>{_OPEN}</p>", plain)

@@ -16,6 +16,7 @@ from cortex_assets.tables import Status
 
 MAX_LINES = 20_000
 """Properties of one entry beyond this many are left out."""
+MAX_DEPTH = 50
 _KINDS = {"VEVENT": "event", "VTODO": "task", "VJOURNAL": "journal entry"}
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)?(Z)?)?")
 _DURATION = re.compile(r"([+-]?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -94,13 +95,13 @@ class _Reader:
             self._has_text = True
             component = line.value.strip().upper()
             if line.name == "BEGIN":
-                if component in _KINDS and lines:
-                    yield self._entry(lines)
-                    self._stray += 1
-                    stack = stack[:1]
                 if component in _KINDS:
-                    lines = [line]
-                stack.append(component)
+                    if lines:
+                        yield self._entry(lines)
+                        self._stray += 1
+                    lines, stack = [line], [component]
+                elif len(stack) < MAX_DEPTH:
+                    stack.append(component)
                 self._is_calendar = self._is_calendar or component == "VCALENDAR"
             elif line.name == "END":
                 while component in stack and stack.pop() != component:

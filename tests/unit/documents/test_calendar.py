@@ -140,3 +140,10 @@ def test_many_events_come_in_parts_cut_between_events() -> None:
     assert [d.inner for d in documents] == ["part-0001", "part-0002"]
     assert sum(len(d.structure.headings) for d in documents) == 500
     assert all(d.text.startswith("# Meeting") for d in documents)
+
+
+def test_hostile_calendars_end_in_time() -> None:
+    nested = "BEGIN:X\n" * 30_000 + "END:Y\n" * 30_000
+    assert only(calendar(nested)).status is Status.EMPTY
+    endless = only(calendar(event("SUMMARY:One", "DESCRIPTION:start", *["garbage line here"] * 100_000)))
+    assert endless.text.startswith("# One\nstart\ngarbage line here") and len(endless.text) < 1_200_000
