@@ -20,6 +20,8 @@ PART_CHARS = 4 * 1024 * 1024
 WHOLE_BYTES = 16 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _DOUBT = 0.9
+_FEW_BAD = 50
+"""A declared charset is believed where at most one of so many bytes above ASCII contradicts it."""
 _ISO_2022_JP = b"\x1b$"
 """The escape to two-byte characters; terminals have no such sequence, and all other bytes of the encoding are ASCII."""
 _BOMS = (
@@ -29,6 +31,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_ASCII = bytes(range(0x80))
 _BOM_STARTS = tuple(bom for bom, _ in _BOMS)
 _STRUCTURE = (re.compile(r"\r?\n[ \t]*\r?\n"), re.compile(r"\n|\r(?!\n)"), re.compile(r"[ \t\u3000]"))
 _JOINS_BACK = re.compile(r"[\u0300-\u036f\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\n]")
@@ -147,9 +150,13 @@ def decode_as(data: bytes, declared: str | None) -> Decoded:
     if not data.isascii() and _decodes(data, "utf-8"):
         return decode(data)
     try:
-        return Decoded(data.decode(declared), Encoding(codecs.lookup(declared).name))
-    except (LookupError, UnicodeError):
+        name = codecs.lookup(declared).name
+    except LookupError:
         return decode(data)
+    bad = _bad_bytes(data, name)
+    if bad * _FEW_BAD > len(data.translate(None, _ASCII)):
+        return decode(data)
+    return Decoded(data.decode(name, "replace"), Encoding(name, bad_bytes=bad))
 
 
 def text_parts(stream: BinaryIO, size: int, limit: int = PART_CHARS) -> Iterator[tuple[str, Encoding]]:

@@ -14,7 +14,7 @@ from cortex_assets.documents.model import ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.registry import ROUTES, parser_for
 from cortex_assets.tables import Status
 
-FAMILIES = [route.media_types[0] for route in ROUTES if not route.isolated]
+FAMILIES = [route.media_types[0] for route in ROUTES if not route.isolated and route.name != "notebook"]
 LINES = st.lists(
     st.sampled_from(
         [
