@@ -1,7 +1,8 @@
 """Bytes to text: which encoding a whole file is in, and its text in parts of bounded size.
 
 Byte order mark first, then strict UTF-8, then UTF-16/32 without a mark by how plausible the result is, then the legacy
-encodings CP932, GBK and CP1252, then charset-normalizer's opinion. What is not certain is said (``is_doubtful``).
+encodings that ``encodings`` knows, then charset-normalizer's opinion. What is not certain is said (``is_doubtful``).
+Lines in a Western encoding within UTF-8 are read by letters: a byte that makes a letter of a word is that letter.
 Text is kept verbatim but for the byte order mark: newlines are not rewritten and NULs stay (both are valid UTF-8).
 What a parser does with the text, and charsets declared inside a format (HTML), do not belong here.
 """
@@ -19,6 +20,10 @@ PART_CHARS = 4 * 1024 * 1024
 WHOLE_BYTES = 16 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _DOUBT = 0.9
+_FEW_BAD = 50
+"""A declared charset is believed where at most one of so many bytes above ASCII contradicts it."""
+_ISO_2022_JP = b"\x1b$"
+"""The escape to two-byte characters; terminals have no such sequence, and all other bytes of the encoding are ASCII."""
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -26,6 +31,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_ASCII = bytes(range(0x80))
 _BOM_STARTS = tuple(bom for bom, _ in _BOMS)
 _STRUCTURE = (re.compile(r"\r?\n[ \t]*\r?\n"), re.compile(r"\n|\r(?!\n)"), re.compile(r"[ \t\u3000]"))
 _JOINS_BACK = re.compile(r"[\u0300-\u036f\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\n]")
@@ -60,7 +66,8 @@ class Encoding:
     def reason(self) -> str | None:
         """What to tell a person about it; None where there is no doubt."""
         if self.bad_bytes:
-            return f"{self.bad_bytes} bytes are not {self.name}, replaced by U+FFFD: save the file as UTF-8"
+            mixed = "read as cp1252 within words, else " if self.name == "utf-8" else ""
+            return f"{self.bad_bytes} bytes are not {self.name}, {mixed}replaced by U+FFFD: save the file as UTF-8"
         if self.is_doubtful:
             return f"encoding guessed as {self.name} ({self.confidence:.2f}): save the file as UTF-8 to be sure"
         return None
@@ -72,6 +79,25 @@ class Decoded:
 
     text: str
     encoding: Encoding
+
+
+def _mixed(error: UnicodeError) -> tuple[str, int]:
+    """What stands for bytes that are not UTF-8: a Western letter within a word, else U+FFFD as ``replace`` gives it."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    raw, start = error.object, error.start
+    beside = raw[max(0, start - 1) : start] + raw[start + 1 : start + 2]
+    if (
+        error.encoding.startswith("utf-8")
+        and raw[start] >= 0xC0
+        and any(chr(byte).isalpha() for byte in beside if byte < 0x80)
+    ):
+        return raw[start : start + 1].decode("cp1252"), start + 1
+    return "\ufffd", error.end
+
+
+MIXED = "cortex-mixed"
+codecs.register_error(MIXED, _mixed)
 
 
 def detect(data: bytes) -> Encoding:
@@ -104,12 +130,14 @@ def decode(data: bytes) -> Decoded:
     """
     if not data.startswith(_BOM_STARTS) and b"\0" not in data and not _has_controls(data):
         try:
-            return Decoded(data.decode("utf-8"), Encoding("utf-8"))
+            if _ISO_2022_JP not in data or not _decodes(data, "iso2022_jp"):
+                return Decoded(data.decode("utf-8"), Encoding("utf-8"))
+            encoding = Encoding("iso2022_jp", confidence=0.95)
         except UnicodeDecodeError:
             encoding = _not_utf8(data)
     else:
         encoding = detect(data)
-    return Decoded(data[encoding.bom :].decode(encoding.name, "replace"), encoding)
+    return Decoded(data[encoding.bom :].decode(encoding.name, MIXED), encoding)
 
 
 def decode_as(data: bytes, declared: str | None) -> Decoded:
@@ -122,9 +150,13 @@ def decode_as(data: bytes, declared: str | None) -> Decoded:
     if not data.isascii() and _decodes(data, "utf-8"):
         return decode(data)
     try:
-        return Decoded(data.decode(declared), Encoding(codecs.lookup(declared).name))
-    except (LookupError, UnicodeError):
+        name = codecs.lookup(declared).name
+    except LookupError:
         return decode(data)
+    bad = _bad_bytes(data, name)
+    if bad * _FEW_BAD > len(data.translate(None, _ASCII)):
+        return decode(data)
+    return Decoded(data.decode(name, "replace"), Encoding(name, bad_bytes=bad))
 
 
 def text_parts(stream: BinaryIO, size: int, limit: int = PART_CHARS) -> Iterator[tuple[str, Encoding]]:
@@ -144,7 +176,7 @@ def text_parts(stream: BinaryIO, size: int, limit: int = PART_CHARS) -> Iterator
         return
     encoding = _detect_stream(stream)
     stream.seek(encoding.bom)
-    decoder = codecs.getincrementaldecoder(encoding.name)("replace")
+    decoder = codecs.getincrementaldecoder(encoding.name)(MIXED)
     blocks = (decoder.decode(block, final=not block) for block in _blocks(stream))
     yield from ((part, encoding) for part in _split(blocks, limit))
 
@@ -226,8 +258,29 @@ def _refuse_binary(data: bytes) -> None:
         raise NotTextError(f"binary: {controls} of {len(data)} bytes are controls in no known text encoding")
 
 
+def _declared(head: bytes) -> str | None:
+    """The 8-bit encoding that an XML declaration or a coding line names; None where none is, or none that is known."""
+    match = _DECLARED.match(head)
+    if match is None:
+        return None
+    try:
+        name = codecs.lookup((match[1] or match[2]).decode("ascii")).name
+    except LookupError:
+        return None
+    return None if name.startswith("utf") else name
+
+
+_DECLARED = re.compile(
+    rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{2,40})[\"']"
+    rb"|(?:[^\n]{0,400}\n)?[ \t]*[#%;/*]+[^\n]{0,200}?coding[:=][ \t]*([A-Za-z0-9._-]{2,40})"
+)
+
+
 def _not_utf8(data: bytes) -> Encoding:
     """Encoding of bytes that are not strict UTF-8: UTF-8 with a few bad bytes, or a legacy encoding."""
+    declared = _declared(data[:1024])
+    if declared is not None and _decodes(data, declared):
+        return Encoding(declared)
     broken = data.decode("utf-8", "replace")
     bad = max(1, broken.count("\ufffd") - data.count(b"\xef\xbf\xbd"))
     # Valid sequences of three bytes and more are hardly ever there by chance.
@@ -265,6 +318,9 @@ def _detect_stream(stream: BinaryIO) -> Encoding:
 def _sampled(head: bytes, around: bytes) -> Encoding:
     """Encoding by the lines around the first bytes that are not UTF-8; whole lines, so that no character is halved."""
     lines = around[around.find(b"\n") + 1 : around.rfind(b"\n") + 1] or around
+    declared = _declared(head[:1024])
+    if declared is not None and _decodes(lines, declared):
+        return Encoding(declared)
     guess = detect(lines) if not _decodes(lines, "utf-8") else Encoding("utf-8", 0, 0.8)
     bom = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     return Encoding("utf-8" if bom else guess.name, bom, min(guess.confidence, 0.8), guess.bad_bytes)

@@ -13,6 +13,27 @@ _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u30fc]")
 _HALF_KANA = re.compile(r"[\uff61-\uff9f]")
 _KANJI = re.compile(r"[\u4e00-\u9fff]")
 _WIDE_PUNCTUATION = re.compile(r"[\u3000-\u3003\u3008-\u3011\u2018-\u201d\uff01-\uff5e]")
+_FREQUENT_HAN = frozenset(
+    "的一是不了在人有我他这這中大来來上国國个個到说說们們为為子和你地出道也时時年得就那要下以生会會自着去之过過家学學对對可里裡后後小么麼心多"
+    "天而能好都然没沒日于於起还還发發成事只作当當想看文无無开開用主行方又如前所本见見经經头頭面公同三已老从從动動两兩长長知民样樣现現分将將外"
+    "但些与與高意进進把法此实實理点點月明其种種全工情部正名定问問力机機给給等几最间間新什便位因重被电電"
+)
+_FREQUENT_HANGUL = frozenset(
+    "이다는을의가에하고지은로를사도기시리어인자아한대해일나스정수있으서그들과전것제부보주장라만상안할까요습니"
+)
+_HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_ALPHABETS = (
+    ("cp1251", "\u0401", "\u0491", "оеаинтсрвлкмдпуя"),
+    ("koi8_r", "\u0401", "\u0491", "оеаинтсрвлкмдпуя"),
+    ("iso8859_5", "\u0401", "\u0491", "оеаинтсрвлкмдпуя"),
+    ("cp866", "\u0401", "\u0491", "оеаинтсрвлкмдпуя"),
+    ("cp1253", "\u0386", "\u03ce", "αοιετσνηυρπκςμό"),
+    ("cp1255", "\u05d0", "\u05ea", "יוהלאתרבמשנ"),
+    ("cp1256", "\u0621", "\u064a", "اليمونترهبدع"),
+)
+"""Codec, first and last letter of its alphabet, and the letters that make up most of any text in it."""
+_FEW = 24
+"""Below so many characters above ASCII a guess may be right, but is not sure."""
 _WESTERN = re.compile(r"[A-Za-z][À-ÖØ-öø-ÿŠšŽžŸŒœ]|[À-ÖØ-öø-ÿŠšŽžŸŒœ][A-Za-z]")
 _WESTERN_LETTER = re.compile(r"[À-ÖØ-öø-ÿŠšŽžŸŒœ]")
 _WESTERN_SIGN = re.compile(r"[\u2018-\u201e\u2013\u2014\u2026\u20ac\u2022\u2122\xa0-\xbf]")
@@ -44,8 +65,9 @@ def _wide_score(data: bytes, name: str) -> float:
         if char in "\n\r\t " or 0x20 < code < 0x7F:
             common += count
         elif char.isalnum() or 0x3000 <= code <= 0x303F or 0x2010 <= code <= 0x2026 or 0xFF00 <= code <= 0xFF5E:
-            # A script has its letters together: CJK as one block, any other by 128 code points.
-            blocks[0x4E if 0x3040 <= code <= 0x9FFF else code // 128 + 0x1000] += count
+            # A script has its letters together: CJK and Hangul as one block, any other by 128 code points.
+            is_east_asian = 0x3040 <= code <= 0x9FFF or 0xAC00 <= code <= 0xD7A3
+            blocks[0x4E if is_east_asian else code // 128 + 0x1000] += count
     total = len(text)
     top_two = sum(count for _, count in blocks.most_common(2))
     nul = counts.get("\0", 0)
@@ -60,9 +82,13 @@ def legacy_guess(data: bytes) -> tuple[str, float]:
     """The most plausible legacy encoding of bytes that are not UTF-8, and its score; Latin-1 fits all, at 0.3."""
     sample = _line_sample(data)
     scores = [
-        (_cp932_score(sample), "cp932"),
-        (_gbk_score(sample), "gb18030"),
+        (_japanese_score(sample, "cp932"), "cp932"),
+        (_japanese_score(sample, "euc_jp"), "euc_jp"),
+        (_han_score(sample, "gb18030", 0xB0, 0xD7), "gb18030"),
+        (_han_score(sample, "big5", 0xA4, 0xC6), "big5"),
+        (_hangul_score(sample), "cp949"),
         (_cp1252_score(sample), "cp1252"),
+        *((_alphabet_score(sample, *alphabet), alphabet[0]) for alphabet in _ALPHABETS),
     ]
     score, name = max(scores, key=lambda pair: pair[0])
     if score >= _PLAUSIBLE:
@@ -97,9 +123,9 @@ def _non_ascii(text: str) -> int:
     return sum(1 for char in text if char > "\x7f")
 
 
-def _cp932_score(data: bytes) -> float:
+def _japanese_score(data: bytes, name: str) -> float:
     """Japanese: kana are frequent, half-width katakana (what Latin letters turn into) are not."""
-    text = _strict(data, "cp932")
+    text = _strict(data, name)
     if text is None or not (high := _non_ascii(text)):
         return 0.0
     kana, half = len(_KANA.findall(text)), len(_HALF_KANA.findall(text))
@@ -109,19 +135,60 @@ def _cp932_score(data: bytes) -> float:
     return max(0.0, (kana + other - half) / high)
 
 
-def _gbk_score(data: bytes) -> float:
-    """Simplified Chinese: most characters are among the 3,755 that GB 2312 puts first, by frequency of use."""
-    text = _strict(data, "gb18030")
+def _han_score(data: bytes, name: str, first: int, last: int) -> float:
+    """Chinese: most characters are of the rows that the encoding puts first, by frequency of use; some are everywhere.
+
+    Args:
+        data: sample.
+        name: codec.
+        first: lead byte of the first such row.
+        last: lead byte of the last.
+    """
+    text = _strict(data, name)
     if text is None or not (high := _non_ascii(text)):
         return 0.0
-    frequent = 0
+    usual = everywhere = 0
     for char, count in Counter(text).items():
         if char > "\x7f":
-            raw = char.encode("gb18030")
-            if (len(raw) == 2 and (0xB0 <= raw[0] <= 0xD7 and raw[1] >= 0xA1)) or _WIDE_PUNCTUATION.match(char):
-                frequent += count
+            raw = char.encode(name)
+            if (len(raw) == 2 and first <= raw[0] <= last and raw[1] >= 0x40) or _WIDE_PUNCTUATION.match(char):
+                usual += count
+            everywhere += count if char in _FREQUENT_HAN else 0
     kana = len(_KANA.findall(text))
-    return max(0.0, (frequent - 2 * kana) / high)
+    score = max(0.0, (usual - 2 * kana) / high)
+    return _sure(score if everywhere >= 0.08 * high else 0.6 * score, high)
+
+
+def _hangul_score(data: bytes) -> float:
+    """Korean: syllables and hardly any Chinese characters, a few syllables everywhere."""
+    text = _strict(data, "cp949")
+    if text is None or not (high := _non_ascii(text)):
+        return 0.0
+    syllables = _HANGUL.findall(text)
+    everywhere = sum(1 for syllable in syllables if syllable in _FREQUENT_HANGUL)
+    score = max(0.0, (len(syllables) + len(_WIDE_PUNCTUATION.findall(text)) - 2 * len(_KANJI.findall(text))) / high)
+    return _sure(score if everywhere >= 0.2 * high else 0.5 * score, high)
+
+
+def _alphabet_score(data: bytes, name: str, first: str, last: str, frequent: str) -> float:
+    """An alphabet of its own: its letters stand together, the frequent ones are frequent, capitals begin words."""
+    text = _strict(data, name)
+    if text is None or not (high := _non_ascii(text)):
+        return 0.0
+    words = re.findall(rf"[{first}-{last}]+", text)
+    letters = sum(map(len, words))
+    together = sum(len(word) for word in words if len(word) > 1)
+    often = sum(1 for word in words for char in word if char in frequent)
+    odd_capitals = sum(1 for word in words for char in word[1:] if char.isupper())
+    if not letters or often < 0.5 * letters or together < 0.8 * letters:
+        return 0.0
+    share = min(1.0, often / (0.7 * letters))
+    return _sure(max(0.0, (letters - 2 * min(odd_capitals, letters - often)) / high) * share, high)
+
+
+def _sure(score: float, characters: int) -> float:
+    """A score, bounded below certainty where there are few characters to tell by."""
+    return score if characters >= _FEW else min(score, 0.85)
 
 
 def _cp1252_score(data: bytes) -> float:
@@ -131,7 +198,9 @@ def _cp1252_score(data: bytes) -> float:
         return 0.0
     beside = sum(1 for match in _WESTERN_LETTER.finditer(text) if _beside_ascii(text, match.start()))
     signs = len(_WESTERN_SIGN.findall(text))
-    return min(0.95, (beside + 0.7 * signs) / high)
+    # Where Icelandic letters are many the text is rather Turkish: people need to be told.
+    most = 0.85 if 5 * sum(map(text.count, "ðýþÐÝÞ")) > high else 0.95
+    return min(most, (beside + 0.7 * signs) / high)
 
 
 def _beside_ascii(text: str, at: int) -> bool:

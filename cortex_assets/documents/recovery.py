@@ -15,6 +15,8 @@ from cortex_assets.tables import short_reason
 MOST_RESTARTS = 16
 """A file with more deadly units than this is given up at that unit."""
 MOST_PAGES_APART = 64
+FRUITLESS_PAGES = 4
+"""After so many pages that cannot be read apart either, the others are not tried: each costs a process."""
 HELD_CHARS = 64 * 1024 * 1024
 """Documents are held back for a second look at their pages while their texts are together below this."""
 _RAISED = frozenset({"Failed", "Unreadable"})
@@ -126,9 +128,11 @@ class Recovery:
     def _pages_apart(self, failed: list[int], read_page: Callable[[int, ParseOptions], Call]) -> dict[str, str]:
         """Texts of failed pages that a fresh process can read, by unit."""
         given: dict[str, str] = {}
-        for number in failed[:MOST_PAGES_APART]:
+        for index, number in enumerate(failed[:MOST_PAGES_APART]):
             call = read_page(number, self._options)
             texts = [text for text in call if isinstance(text, str)]
             if not call.outcome.reason and texts:
                 given[page_unit(number)] = texts[0]
+            elif index + 1 >= FRUITLESS_PAGES and not given:
+                break
         return given

@@ -109,9 +109,12 @@ def _looks_wide(head: bytes) -> bool:
 
 
 def _is_one_script(text: str) -> bool:
-    """Whether the letters are of few blocks of 128 code points, or CJK: swapped or binary bytes scatter."""
+    """Whether the letters are of few blocks of 128 code points, or East Asian: swapped or binary bytes scatter."""
     letters = [char for char in text if char.isalnum()]
-    blocks = {0x4E if 0x3040 <= ord(char) <= 0x9FFF else ord(char) // 128 + 0x1000 for char in letters}
+    blocks = {
+        0x4E if "\u3040" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7a3" else ord(char) // 128 + 0x1000
+        for char in letters
+    }
     return len(blocks) <= 6 and ("\n" in text or " " in text or len(text) < 64)
 
 

@@ -22,7 +22,8 @@ _LEVELS = {
 }
 _BRACES = r"\{((?:[^{}\\]|\\.|\{(?:[^{}\\]|\\.|\{(?:[^{}\\]|\\.)*\})*\})*)\}"
 _BEFORE = r"^(?:[^%\\\n]|\\.)*?"
-_SECTION = re.compile(rf"{_BEFORE}\\({'|'.join(_LEVELS)})\*?[ \t]*(?:\[[^\]\n]*\])?[ \t]*{_BRACES}", re.MULTILINE)
+_SECTION = re.compile(rf"\\({'|'.join(_LEVELS)})\*?[ \t]*(?:\[[^\]\n]*\])?[ \t]*{_BRACES}")
+_COMMENT = re.compile(r"(?:[^%\\\n]|\\.)*%")
 _TITLE = re.compile(rf"{_BEFORE}\\title[ \t]*(?:\[[^\]\n]*\])?[ \t]*{_BRACES}", re.MULTILINE)
 _CODE = ("verbatim", "Verbatim", "lstlisting", "minted", "alltt", "comment", "filecontents")
 _TABLES = ("tabular", "tabularx", "tabulary", "longtable", "tabu", "array", "supertabular")
@@ -50,13 +51,19 @@ def parse_bibtex(source: ParseInput) -> Iterator[ParsedDocument]:
 def latex_analysis(text: str) -> Analysis:
     """Structure of one part of a LaTeX file."""
     blocks = blocks_of(text, _BEGIN, lambda match: _environment(text, match))
-    headings = headings_of(text, _SECTION, blocks, lambda match: (_LEVELS[match[1]], plain(match[2])))
+    headings = headings_of(text, _SECTION, blocks, _heading)
     stated = next((match for match in _TITLE.finditer(text) if outside(blocks, match.start())), None)
     title = plain(stated[1]) if stated else ""
     return Analysis(
         title or (headings[0].title if headings else ""),
         Structure(tuple(headings), (), tuple(blocks), links_of(text, _LINK)),
     )
+
+
+def _heading(match: re.Match[str]) -> tuple[int, str]:
+    """Level and title of a sectioning command; no title where it is in a comment."""
+    is_comment = _COMMENT.match(match.string, line_start(match.string, match.start()), match.start()) is not None
+    return _LEVELS[match[1]], "" if is_comment else plain(match[2])
 
 
 def bibtex_analysis(text: str) -> Analysis:

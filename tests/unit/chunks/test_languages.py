@@ -23,7 +23,11 @@ EXPECTED = {
     "sample.cpp": ("cpp", "namespace n, class n.V, method n.V.V, method n.V.m, method n.V.z, function f"),
     "sample.cs": (
         "csharp",
-        "namespace Acme.Keys, class Acme.Keys.Signer, method Acme.Keys.Signer.Signer, method Acme.Keys.Signer.Sign, enum Acme.Keys.Signer.Mode, interface Acme.Keys.ISign, method Acme.Keys.ISign.Sign, struct Acme.Keys.P, class Acme.Keys.R, type Acme.Keys.Done",
+        (
+            "namespace Acme.Keys, class Acme.Keys.Signer, method Acme.Keys.Signer.Signer, "
+            "method Acme.Keys.Signer.Sign, enum Acme.Keys.Signer.Mode, interface Acme.Keys.ISign, "
+            "method Acme.Keys.ISign.Sign, struct Acme.Keys.P, class Acme.Keys.R, type Acme.Keys.Done"
+        ),
     ),
     "sample.css": (
         "css",
@@ -31,13 +35,19 @@ EXPECTED = {
     ),
     "sample.dart": (
         "dart",
-        "class Signer, method Signer.Signer, method Signer.sign, method Signer.name, class Logs, method Logs.log, enum Mode, impl More, method More.empty, type Done, function top",
+        (
+            "class Signer, method Signer.Signer, method Signer.sign, method Signer.name, class Logs, "
+            "method Logs.log, enum Mode, impl More, method More.empty, type Done, function top"
+        ),
     ),
     "sample.dockerfile": ("dockerfile", "stage build, stage debian:12"),
     "sample.erl": ("erlang", "type user, function sign, function sign, function check"),
     "sample.ex": (
         "elixir",
-        "namespace Acme.Signer, function Acme.Signer.sign, function Acme.Signer.check, macro Acme.Signer.twice, interface CanSign, method CanSign.sign",
+        (
+            "namespace Acme.Signer, function Acme.Signer.sign, function Acme.Signer.check, "
+            "macro Acme.Signer.twice, interface CanSign, method CanSign.sign"
+        ),
     ),
     "sample.go": (
         "go",
@@ -46,29 +56,45 @@ EXPECTED = {
     "sample.graphql": ("graphql", "type User, type NewUser, enum Mode, interface Node, type Date, function users"),
     "sample.hs": (
         "haskell",
-        "function sign, type Mode, type Key, type Name, interface CanSign, method CanSign.signWith, impl CanSign.Key, method CanSign.Key.signWith",
+        (
+            "function sign, type Mode, type Key, type Name, interface CanSign, method CanSign.signWith, "
+            "impl CanSign.Key, method CanSign.Key.signWith"
+        ),
     ),
     "sample.ini": ("text/x-ini", "server; server.tls"),
     "sample.java": ("java", "class A, method A.A, method A.m, enum A.E, interface A.I, method A.I.q, class R"),
     "sample.jl": (
         "julia",
-        "namespace Acme, constant Acme.LIMIT, function Acme.sign, function Acme.check, struct Acme.P, type Acme.Base, macro Acme.twice",
+        (
+            "namespace Acme, constant Acme.LIMIT, function Acme.sign, function Acme.check, struct Acme.P, "
+            "type Acme.Base, macro Acme.twice"
+        ),
     ),
     "sample.js": ("javascript", "constant K, function f, function gen, class A, method A.#p, method A.m"),
     "sample.json": ("application/json", "name; server; users"),
     "sample.kt": (
         "kotlin",
-        "class Signer, method Signer.sign, class Signer.companion, method Signer.companion.make, interface CanSign, method CanSign.sign, class Registry, class P, class Mode, type Key, function top, constant LIMIT",
+        (
+            "class Signer, method Signer.sign, class Signer.companion, method Signer.companion.make, "
+            "interface CanSign, method CanSign.sign, class Registry, class P, class Mode, type Key, "
+            "function top, constant LIMIT"
+        ),
     ),
     "sample.lua": ("lua", "function M.sign, function check, method M.load, function M.run"),
     "sample.mk": ("makefile", "target all, target %.o, target clean"),
     "sample.ml": (
         "ocaml",
-        "function sign, function fact, type mode, namespace Keys, function Keys.limit, function Keys.check, interface CAN_SIGN, method CAN_SIGN.sign, type Broken, class signer, method signer.sign",
+        (
+            "function sign, function fact, type mode, namespace Keys, function Keys.limit, function Keys.check, "
+            "interface CAN_SIGN, method CAN_SIGN.sign, type Broken, class signer, method signer.sign"
+        ),
     ),
     "sample.php": (
         "php",
-        "class Signer, constant Signer.LIMIT, method Signer.sign, interface CanSign, method CanSign.sign, class Logs, method Logs.log, enum Mode, function top",
+        (
+            "class Signer, constant Signer.LIMIT, method Signer.sign, interface CanSign, method CanSign.sign, "
+            "class Logs, method Logs.log, enum Mode, function top"
+        ),
     ),
     "sample.pl": ("perl", "namespace Acme::Signer, function sign, namespace Acme::Other"),
     "sample.proto": ("proto", "struct User, enum Mode, interface Signer"),
@@ -82,30 +108,48 @@ EXPECTED = {
     ),
     "sample.rb": (
         "ruby",
-        "namespace Acme, constant Acme.LIMIT, class Acme.Signer, method Acme.Signer.sign, method Acme.Signer.make, function top",
+        (
+            "namespace Acme, constant Acme.LIMIT, class Acme.Signer, method Acme.Signer.sign, "
+            "method Acme.Signer.make, function top"
+        ),
     ),
     "sample.rs": (
         "rust",
-        "struct P, impl P, method P.fmt, impl P, method P.new, interface T, method T.a, namespace m, function m.z, constant C, macro mm, enum E",
+        (
+            "struct P, impl P, method P.fmt, impl P, method P.new, interface T, method T.a, namespace m, "
+            "function m.z, constant C, macro mm, enum E"
+        ),
     ),
     "sample.scala": (
         "scala",
-        "class Signer, method Signer.sign, class Signer, method Signer.make, interface CanSign, method CanSign.sign, class P, enum Mode",
+        (
+            "class Signer, method Signer.sign, class Signer, method Signer.make, interface CanSign, "
+            "method CanSign.sign, class P, enum Mode"
+        ),
     ),
     "sample.sh": ("bash", "constant LIMIT, function sign, function check"),
     "sample.sql": ("sql", "table users, view recent, index users_name, function add_one"),
     "sample.swift": (
         "swift",
-        "class Signer, method Signer.init, method Signer.sign, struct P, enum Mode, interface CanSign, method CanSign.sign, impl Signer, method Signer.check, function top",
+        (
+            "class Signer, method Signer.init, method Signer.sign, struct P, enum Mode, interface CanSign, "
+            "method CanSign.sign, impl Signer, method Signer.check, function top"
+        ),
     ),
     "sample.tf": (
         "hcl",
-        "block terraform, block variable.region, block resource.aws_instance.web, block resource.aws_instance.web.ebs_block_device, block locals",
+        (
+            "block terraform, block variable.region, block resource.aws_instance.web, "
+            "block resource.aws_instance.web.ebs_block_device, block locals"
+        ),
     ),
     "sample.toml": ("application/toml", "server; server.tls; users"),
     "sample.ts": (
         "typescript",
-        "class A, method A.foo, method A.bar, function f, interface I, type T, enum E, namespace N, function N.q, function main",
+        (
+            "class A, method A.foo, method A.bar, function f, interface I, type T, enum E, namespace N, "
+            "function N.q, function main"
+        ),
     ),
     "sample.tsx": ("tsx", "function C"),
     "sample.yaml": ("application/yaml", "name; services; volumes"),
