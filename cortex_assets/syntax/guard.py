@@ -4,6 +4,7 @@ What decides is the text wherever it can be: its size, and how much of its begin
 on time and memory are the last resort, far above what any source of that size needs.
 """
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ WILD_BYTES = 512 * 1024
 _PROBE_FROM = 16 * 1024
 _PROBE_BYTES = 3000
 _MOST_WRONG = 0.25
+_ENDS = re.compile(rb"[;{}>]")
+_MOST_ANGLES = 1000
+"""More opening angle brackets than this in one statement are no generics: C#'s grammar needs gigabytes for them."""
 _SECONDS = 10.0
 _GROWTH = 160 * 1024 * 1024
 """tree-sitter does not give back what a parse held that was given up, so it must not be much."""
@@ -47,6 +51,8 @@ def is_another_language(parser: "Parser", source: bytes) -> bool:
     """Whether a grammar makes nothing of the first lines of a source that is large enough to cost time."""
     if len(source) < _PROBE_FROM:
         return False
+    if max(part.count(b"<") for part in _ENDS.split(source)) > _MOST_ANGLES:
+        return True
     head = source[: source.rfind(b"\n", 0, _PROBE_BYTES) + 1] or source[:_PROBE_BYTES]
     return _wrong_bytes(parser.parse(head)) > _MOST_WRONG * len(head)
 

@@ -6,6 +6,7 @@ words mean. Whatever holds a good part of the page's text stays, whatever it is 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class Apart:
         return tag in _LIST_TAGS and self._weights[node.mem_id].is_links
 
 
+@lru_cache(4096)
 def _is_apart_name(name: str) -> bool:
     words = {word.lower() for word in _NAME_WORD.findall(name[:200])}
     return not _APART_WORDS.isdisjoint(words) and _LAYOUT_WORDS.isdisjoint(words)
@@ -192,6 +194,7 @@ def _is_long_link_list(node: "LexborNode") -> bool:
 def _weights(root: "LexborNode") -> dict[int, _Weight]:
     """The weight of each element below ``root``, from the leaves up and without recursion (pages nest very deep)."""
     weights: dict[int, _Weight] = {}
+    named_main = {node.mem_id for node in root.css("[role=main]")}
     pending: list[tuple[LexborNode, _Weight | None, bool]] = [(root, None, False)]
     while pending:
         node, above, is_in_link = pending.pop()
@@ -205,7 +208,7 @@ def _weights(root: "LexborNode") -> dict[int, _Weight]:
         if above is not None and node.mem_id in weights:  # its children are done
             above.add(weights[node.mem_id])
             continue
-        weight = weights[node.mem_id] = _Weight(has_main=tag in ("h1", "main") or node.attributes.get("role") == "main")
+        weight = weights[node.mem_id] = _Weight(has_main=tag in ("h1", "main") or node.mem_id in named_main)
         is_link = tag == "a" and "href" in node.attributes
         weight.links = int(is_link)
         if above is not None:

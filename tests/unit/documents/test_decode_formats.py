@@ -2,13 +2,15 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortex_assets.documents.decode import NotTextError, decode
+from cortex_assets.documents.decode import NotTextError, decode, decode_as
 from cortex_assets.documents.model import ParsedDocument, ParseInput
+from cortex_assets.documents.parsers.html import _declared
 from cortex_assets.documents.registry import parser_for
 from cortex_assets.media.detect import media_type
 from cortex_assets.tables import Status
@@ -150,3 +152,20 @@ def test_any_text_with_a_mark_or_in_utf8_is_read_as_it_is(text: str, encoding: s
         assert decode(text.encode(encoding)).text == text
     except NotTextError:
         pytest.fail("text was taken for binary")
+
+
+def test_pages_of_html5lib_are_read_as_browsers_read_them() -> None:
+    """All but one, whose charset a script changes while it is loaded, and one whose bytes are UTF-8 whatever it says."""
+    folder = Path(__file__).parents[3].parent / "shared" / "data" / "bad_inputs" / "html5lib" / "encoding"
+    if not folder.exists():
+        pytest.skip("the shared data is not here")
+    same = total = 0
+    for path in sorted(folder.glob("*.dat")):
+        for case in path.read_bytes().split(b"#data\n")[1:]:
+            data, _, label = case.rpartition(b"\n#encoding\n")
+            name = label.strip().decode().lower()
+            expected = data.decode({"iso-8859-1": "cp1252", "shift_jis": "cp932"}.get(name, name), "replace")
+            same += decode_as(data, _declared(data)).text == expected.removeprefix("\ufeff")
+            total += 1
+    assert total >= 80
+    assert same >= total - 2

@@ -1,10 +1,17 @@
+import time
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cortex_assets.documents.parsers.code import LANGUAGES
+from cortex_assets.media.types import SUFFIXES
 from cortex_assets.syntax.languages import GRAMMARS, canonical
+from cortex_assets.syntax.lines import OUTLINES
 from cortex_assets.syntax.symbols import symbols
 
+FILES = sorted((Path(__file__).parents[2] / "data" / "languages").iterdir())
 SOURCES = {
     "python": '''# héllo
 import os
@@ -193,5 +200,23 @@ def test_hopeless_source_ends(source: str, language: str) -> None:
 def test_any_damage_is_survived(language: str, noise: str, low: int, high: int) -> None:
     source = SOURCES[language]
     damaged = source[:low] + noise + source[high:]
+    for symbol in symbols(damaged, language):
+        assert 0 <= symbol.start_char < symbol.end_char <= len(damaged.encode("utf-8", "replace").decode())
+
+
+@pytest.mark.parametrize("language", sorted({*GRAMMARS, *OUTLINES}))
+@pytest.mark.parametrize("source", ["<a " * 30_000, "{" * 60_000, "some words, (in brackets). And more\n" * 500])
+def test_text_of_another_language_ends_soon(source: str, language: str) -> None:
+    started = time.thread_time()
+    symbols(source, language)
+    assert time.thread_time() - started < 10
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(FILES), st.text(max_size=40), st.integers(0, 600), st.integers(0, 600))
+def test_damaged_files_of_any_language_are_survived(path: Path, noise: str, low: int, high: int) -> None:
+    source = path.read_text()
+    damaged = source[:low] + noise + source[high:]
+    language = LANGUAGES.get(SUFFIXES[path.suffix.lower()])
     for symbol in symbols(damaged, language):
         assert 0 <= symbol.start_char < symbol.end_char <= len(damaged.encode("utf-8", "replace").decode())
