@@ -23,12 +23,14 @@ def test_a_stopped_derivation_lets_the_others_run_and_can_be_accepted(
     lake.delete("notes/note-039.md")
     real = DocumentsCompute._parsed
 
-    def parsed(self: DocumentsCompute, row: Mapping[str, Any], route: Any, failure: list[Failure]) -> Iterator[Any]:
+    def parsed(
+        self: DocumentsCompute, row: Mapping[str, Any], route: Any, options: Any, failure: list[Failure]
+    ) -> Iterator[Any]:
         if row["path"] < "note-030.md":
             failure.append(Failure("the new parser gives up"))
             yield failed_document("the new parser gives up")
         else:
-            yield from real(self, row, route, failure)
+            yield from real(self, row, route, options, failure)
 
     monkeypatch.setattr(DocumentsCompute, "_parsed", parsed)
     report = lake.run()
