@@ -112,7 +112,7 @@ def test_an_edit_of_the_pdf_parser_leaves_all_but_pdf_alone(with_pdf: Lake) -> N
         with_pdf,
         "pdf",
         {
-            "cortex_assets/documents/parsers/pdf.py": ("_MAX_OUTLINE = 5000", "_MAX_OUTLINE = 5001"),
+            "cortex_assets/documents/parsers/pdf.py": ("MAX_PAGES = 100_000", "MAX_PAGES = 100_001"),
             "cortex_assets/retrieval/words.py": ("_LONGEST_REMEMBERED = 80", "_LONGEST_REMEMBERED = 81"),
         },
     )

@@ -94,12 +94,13 @@ def test_a_corpus_with_the_passwords_reads_the_encrypted_files(sandbox: Sandbox)
     rows = [row for row in table() if row["password"]]
     passwords = tuple(dict.fromkeys(row["password"] for row in rows))
     assert len(rows) > 8
+    # Two of them are words that reasons use.
     wrong = []
     for row in rows:
         produced = produce(DATA / row["path"], sandbox, passwords=passwords)
         if produced.status != "ok":
             wrong.append(f"{row['path']}: {produced.status} ({produced.reason})")
-        assert not any(password in produced.reason for password in passwords if password != "attachment")
+        assert not any(password in produced.reason for password in passwords if password not in ("attachment", "view"))
     assert wrong == []
 
 
