@@ -28,6 +28,9 @@ def explain(file: str, member: str | None, most: int) -> FileExplained:
     """See ``apps.reader.explain``."""
     with opened() as house:
         registry = house.peek_registry()
+        if not Path(file).exists():
+            file, _, named = file.partition("!/")
+            member = member or named or None
         corpus, path = _found(registry, file)
         mine = (pl.col("corpus_id") == corpus.corpus_id) & (pl.col("path") == path)
         rows = house.lake.scan(FILES, where=None).filter(mine).collect()
@@ -38,9 +41,8 @@ def explain(file: str, member: str | None, most: int) -> FileExplained:
         return FileExplained(
             corpus.name,
             path,
-            row["status"],
-            row["reason"] or "",
-            _file_facts(row),
+            *_standing(row, documents),
+            _file_facts(row, house.raw.has(row["content_hash"] or "")),
             tuple(_waits(house, corpus, registry, row, documents)),
             documents.height,
             tuple(_explained(house, corpus, document, most) for document in documents.head(most).iter_rows(named=True)),
@@ -97,8 +99,21 @@ def _unknown(house: House, corpus: Registered, registry: Registry, path: str) ->
     return FileExplained(corpus.name, path, "ignored", why, {})
 
 
-def _file_facts(row: Mapping[str, Any]) -> dict[str, str]:
-    where = "the raw store" if row["store"] == "raw" else "its place"
+def _standing(row: Mapping[str, Any], documents: pl.DataFrame) -> tuple[str, str]:
+    """Status and reason of a file: its own, or those of its first document that is not ok."""
+    bad = documents.filter(pl.col("status") != "ok")
+    if row["status"] != "ok" or bad.is_empty():
+        return row["status"], row["reason"] or ""
+    whole = bad.row(0, named=True)
+    if not whole["inner"]:
+        return whole["status"], whole["reason"] or ""
+    return "partial", f"{bad.height} of {documents.height} documents in it are not ok, see below"
+
+
+def _file_facts(row: Mapping[str, Any], is_stored: bool) -> dict[str, str]:
+    where = "the raw store" if row["store"] == "raw" and is_stored else "its place"
+    if row["store"] == "raw" and not is_stored:
+        where += " (its bytes are not kept, because secrets were found in it)"
     facts = {
         "size": f"{row['size']:,} bytes",
         "changed": row["modified_at"].strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -113,7 +128,7 @@ def _documents(house: House, file_id: str, member: str | None) -> pl.DataFrame:
     scan = house.lake.scan(DOCUMENTS).filter(pl.col("file_id") == file_id)
     if member:
         scan = scan.filter(pl.col("inner").str.contains(member, literal=True))
-    return scan.drop("text").sort("inner").collect()
+    return scan.drop("text").sort(pl.col("status") == "ok", "inner").collect()
 
 
 def _explained(house: House, corpus: Registered, document: Mapping[str, Any], most: int) -> DocumentExplained:

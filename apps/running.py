@@ -163,7 +163,8 @@ def retry(target: str | None) -> Retried:
     """See ``apps.actions.retry``."""
     with opened() as house:
         registry = house.sync_registry()
-        name, _, path = (target or "").partition("/")
+        name, _, inside = (target or "").partition("/")
+        path = inside.partition("!/")[0]  # a member is parsed with its file
         keys = 0
         for corpus in chosen(registry, [name] if name else None):
             for shard in corpus.shards:
@@ -180,13 +181,23 @@ def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: st
             count += stage.accept(shard)
         wanted = _keys_of_path(house, stages, shard, path) if path else {}
         for name, ledger in ledgers.items():
-            rows = ledger.rows(shard).filter(pl.col("status") != "ok")
+            due = pl.col("status") != "ok"
+            if name == stages.maps[0].name:
+                due |= pl.col("input_key").is_in(_with_failed_members(house, shard))
+            rows = ledger.rows(shard).filter(due)
             if path:
                 rows = rows.filter(pl.col("input_key").is_in(wanted[name]))
             ledger.forget(shard, rows.get_column("input_key").to_list())
             house.state.clear_complete(shard, name)
             count += rows.height
     return count
+
+
+def _with_failed_members(house: House, shard: str) -> list[str]:
+    """Files that went through as a whole, and of which a member failed."""
+    failed = pl.col("status").is_in(["failed", "quarantined"]) & pl.col("inner").str.starts_with("/")
+    rows = house.lake.scan(DOCUMENTS, where={"shard": shard}).filter(failed)
+    return rows.select("input_key").unique().collect().to_series().to_list()
 
 
 def _keys_of_path(house: House, stages: ShardStages, shard: str, path: str) -> dict[str, list[str]]:

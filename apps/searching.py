@@ -11,7 +11,7 @@ from apps.running import opened
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House, Registry
 from cortex_assets.retrieval.cite import verify_citation
-from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, SearchResult, search_spaces
+from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, Place, SearchResult, search_spaces
 from cortex_assets.retrieval.search import Hit as FoundHit
 from inference.lanes import EngineConfig
 from inference.protocols import begin
@@ -83,6 +83,11 @@ def _texts(house: House, document_ids: Sequence[str], shards: Sequence[str]) -> 
     return dict(scan.select("document_id", "text").collect().iter_rows())
 
 
+def _elsewhere(place: Place, names: dict[str, str]) -> str:
+    path = f"{names.get(place.corpus_id, place.corpus_id)}/{place.path}"
+    return f"{path} {place.label}" if place.label else f"{path}:{place.start_line}"
+
+
 def _hit(rank: int, hit: FoundHit, texts: dict[str, str], names: dict[str, str]) -> Hit:
     citation = hit.citation
     verified = verify_citation(citation, texts.get(citation.document_id, ""))
@@ -106,7 +111,7 @@ def _hit(rank: int, hit: FoundHit, texts: dict[str, str], names: dict[str, str])
         hit.symbol,
         citation.document_id,
         hit.chunk_id,
-        tuple(f"{names.get(p.corpus_id, p.corpus_id)}/{p.path}:{p.start_line}" for p in hit.also_in),
+        tuple(_elsewhere(place, names) for place in hit.also_in),
         hit.inner,
         hit.place,
     )

@@ -34,7 +34,7 @@ class Span(NamedTuple):
     header_tokens: int = 0
 
 
-def prose_spans(source: Source, structure: Structure, base: str, most: int) -> list[Span]:
+def prose_spans(source: Source, structure: Structure, base: str, most: int, apart: Sequence[int] = ()) -> list[Span]:
     """Cut a document by its structure.
 
     Args:
@@ -42,10 +42,11 @@ def prose_spans(source: Source, structure: Structure, base: str, most: int) -> l
         structure: its headings, pages and blocks.
         base: kind of what stands in no block: ``prose``, ``data`` or ``table``.
         most: bound on a piece's weight.
+        apart: starts that no piece crosses, however small the pieces are.
     """
     blocks = _disjoint(structure.blocks, len(source.text))
     sizes = Sizes.of(most)
-    places, tokens, strengths = _places(source, structure, blocks, sizes)
+    places, tokens, strengths = _places(source, structure, blocks, sizes, apart)
     hashes = source.hashes_between(tokens)
     places, tokens, strengths, hashes = _glued(source, places, tokens, strengths, hashes, sizes)
     priorities = (strengths << _HASH_BITS) | hashes
@@ -83,7 +84,7 @@ def _owner(blocks: list[Block], starts: list[int], place: int) -> Block | None:
 
 
 def _places(
-    source: Source, structure: Structure, blocks: list[Block], sizes: Sizes
+    source: Source, structure: Structure, blocks: list[Block], sizes: Sizes, apart: Sequence[int]
 ) -> tuple[Positions, Positions, Positions]:
     """Starts of units, token index of each (and the number of tokens, last), and strength of each start."""
     length = len(source.text)
@@ -93,9 +94,16 @@ def _places(
     edges = np.array([edge for block in blocks for edge in (block.start, block.end)], dtype=np.int64)
     paged = sorted([page.start for page in structure.pages] + [place.start for place in structure.places])
     pages, page_strengths = _page_starts(source, paged, sizes.most // 8)
-    places = np.concatenate((np.zeros(1, np.int64), paragraphs, headings, edges, pages))
+    walls = np.array(apart, dtype=np.int64)
+    places = np.concatenate((np.zeros(1, np.int64), paragraphs, headings, edges, pages, walls))
     strengths = np.concatenate(
-        (np.full(1 + len(paragraphs), _PARAGRAPH), levels, np.full(len(edges), _PARAGRAPH), page_strengths)
+        (
+            np.full(1 + len(paragraphs), _PARAGRAPH),
+            levels,
+            np.full(len(edges), _PARAGRAPH),
+            page_strengths,
+            np.full(len(walls), _WALL),
+        )
     )
     keep = (places >= 0) & (places < length)
     if blocks:

@@ -22,6 +22,8 @@ from cortex_assets.documents.model import Page, Structure
 from inference.protocols import Tokenizer
 
 LEAST_LIMIT = 16
+PLACES_APART = frozenset({"slides", "book", "mail", "calendar", "contacts"})
+"""Kinds of documents whose places are never together in one chunk; cells of a notebook and seconds of speech may be."""
 
 
 class Piece(NamedTuple):
@@ -86,10 +88,18 @@ def split(
     elif kind == "data" and not structure.blocks:
         spans = _plain_spans(text, "data", refine(source, 0, len(text), DATA_LEVELS, body))
     else:
-        spans = prose_spans(source, structure, {"data": "data", "table": "table"}.get(kind, "prose"), body)
+        base = {"data": "data", "table": "table"}.get(kind, "prose")
+        spans = prose_spans(source, structure, base, body, _apart(structure, kind))
     trimmed = _trimmed(text, _bounded(spans, room))
     counts, trimmed = _counted(source, trimmed, room)
     return _pieces(source, trimmed, counts, structure, outline, room)
+
+
+def _apart(structure: Structure, kind: str) -> list[int]:
+    """Starts of what is cited by itself: slides, chapters, events, contacts, sheets."""
+    if kind == "sheet":
+        return [heading.start for heading in structure.headings if heading.level == 1]
+    return [place.start for place in structure.places] if kind in PLACES_APART else []
 
 
 def _plain_spans(text: str, kind: str, cuts: Sequence[int]) -> list[Span]:

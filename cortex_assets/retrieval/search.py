@@ -48,13 +48,14 @@ class LiveSpace:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where else exactly the text of a hit stands."""
+    """Where else exactly the text of a hit stands; ``label`` is its page, slide or cells where it has any."""
 
     chunk_id: str
     document_id: str
     corpus_id: str
     path: str
     start_line: int
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +393,16 @@ def _place(payload: Mapping[str, Any], chunk_id: str) -> Place:
         str(payload["corpus_id"]),
         _safe(payload["path"]) + (f"!{_member(payload)}" if _member(payload) else ""),
         int(payload["start_line"]),
+        _label(payload),
     )
+
+
+def _label(payload: Mapping[str, Any]) -> str:
+    """What people call a place that lines do not say; empty where lines do."""
+    if payload.get("start_page") is not None:
+        return f"page {payload['start_page']}"
+    place = _safe(payload.get("place"))
+    return "" if place.startswith("§") else place
 
 
 def _citation(payload: Mapping[str, Any], shown: Snippet) -> Citation:

@@ -1,8 +1,11 @@
 """`cortex explain`: one file from the disk to its chunks, whatever became of it."""
 
+import io
+import zipfile
+
 import pytest
 
-from apps import reader
+from apps import actions, reader
 from apps.cli import main
 from apps.errors import CommandError
 from tests.dagster.lake import Lake, note
@@ -74,3 +77,24 @@ def test_statuses_are_grouped_by_reason(explained: Lake) -> None:
     assert groups["partial", 2].examples == ("broken.json", "broken2.json")
     assert "not valid JSON" in groups["partial", 2].reason
     assert groups["failed", 1].examples == ("broken.pdf",)
+
+
+def test_a_member_is_explained_and_tried_again_by_the_name_that_a_search_shows(lake: Lake) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("docs/good.md", "# Good\n\nthe albatross returns")
+        archive.writestr("docs/bad.pdf", b"%PDF-1.4\nnothing\n")
+    lake.drop("notes/a.zip", made.getvalue())
+    lake.run()
+    (hit,) = lake.search("albatross").hits
+    name = f"notes/{hit.path}!{hit.inner}"
+    assert name == "notes/a.zip!/docs/good.md"
+    report = reader.explain(name)
+    assert [document.inner for document in report.documents] == ["/docs/good.md"]
+    whole = reader.explain("notes/a.zip")
+    assert (whole.status, whole.reason) == ("partial", "1 of 2 documents in it are not ok, see below")
+    assert whole.documents[0].inner == "/docs/bad.pdf"
+    assert actions.retry("notes/a.zip!/docs/bad.pdf").keys == 1
+    report_of_run, work = lake.run_counted()
+    assert work["parsed"] == 1 and work["embedded"] == 0
+    assert report_of_run.failed == 0

@@ -39,7 +39,19 @@ def test_a_piece_of_a_sheet_names_exactly_its_rows(words: Any, rows: int, has_he
 def test_a_piece_over_two_slides_names_both(words: Any) -> None:
     text = "one two\n\nthree four\n\nfive"
     places = (Place("slide 1", 0, 7), Place("slide 2", 9, 19), Place("slide 3", 21, 25))
-    assert [p.place for p in pieces(text, Structure(places=places), words, "slides")] == ["slide 1 – slide 3"]
+    assert [p.place for p in pieces(text, Structure(places=places), words, "notebook")] == ["slide 1 – slide 3"]
+    assert [p.place for p in pieces(text, Structure(places=places), words, "slides")] == [
+        "slide 1",
+        "slide 2",
+        "slide 3",
+    ]
+
+
+def test_no_piece_has_cells_of_two_sheets(words: Any) -> None:
+    text = "# One\n\n| a |\n\n# Two\n\n| b |"
+    blocks = (Block("table", 7, 12, cells="One!A1:A1"), Block("table", 21, 26, cells="Two!C9:C9"))
+    structure = Structure((Heading(1, "One", 0), Heading(1, "Two", 14)), blocks=blocks)
+    assert [p.place for p in pieces(text, structure, words)] == ["One!A1:A1", "Two!C9:C9"]
 
 
 def test_full_slides_have_pieces_of_their_own(words: Any) -> None:
