@@ -192,7 +192,7 @@ def test_broken_source_gives_what_can_be_told() -> None:
 )
 @pytest.mark.parametrize("language", ["python", "cpp"])
 def test_hopeless_source_ends(source: str, language: str) -> None:
-    symbols(source, language)
+    assert all(0 <= symbol.start_char < symbol.end_char <= len(source) for symbol in symbols(source, language))
 
 
 @settings(max_examples=60, deadline=None)
