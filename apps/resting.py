@@ -64,7 +64,7 @@ def load_engine(settings: Settings) -> None:
         from apps import running  # noqa: F401
         from cortex_assets.engine.fingerprint import remember_in
 
-    remember_in(settings.cache / "producers.json")
+    remember_in(settings.cache)
 
 
 def remember(house: "House", registry: "Registry", done: RunReport) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import polars as pl
 
-from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.fingerprint import Producer, versions_of
 from cortex_assets.tables import TableSpec
 
 DEFAULT_ROUTE = ""
@@ -92,4 +92,4 @@ class MapDerivation:
 
     def versions(self) -> dict[str, str]:
         """Route name to producer version."""
-        return {route: producer.version() for route, producer in self.producers.items()}
+        return versions_of(self.producers)

@@ -6,8 +6,6 @@ held against the code that runs: a file edited after its import raises ``SourceM
 version to the old code. Nothing here decides what to recompute; see ``engine.plan``.
 """
 
-import ast
-import builtins
 import contextlib
 import dataclasses
 import hashlib
@@ -15,22 +13,22 @@ import importlib
 import importlib.metadata
 import inspect
 import json
-import os
 import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cortex_assets.engine.definitions import Definition, Sources, file_of, keep
 from cortex_assets.engine.stamp import code_stamp
 
 PROJECT = ("cortex_assets", "inference", "resources", "sensors", "apps")
-_BUILTINS = frozenset(dir(builtins))
 _PLAIN = (str, bytes, int, float, bool, type(None), re.Pattern, tuple, frozenset)
-_frozen_modules: dict[str, "_Source"] = {}
-_frozen_definitions: dict[str, tuple[object, "_Definition"]] = {}
+_sources = Sources()
+_frozen_definitions: dict[str, tuple[object, Definition]] = {}
 _frozen_versions: dict[int, tuple[object, str]] = {}
 
 
@@ -56,16 +54,29 @@ class Producer:
 
     def version(self, project: Sequence[str] = PROJECT) -> str:
         """Sixteen hex digits; equal exactly when nothing that counts changed."""
+        version = self._version(project, importlib.metadata.version)
+        _keep()
+        return version
+
+    def _version(self, project: Sequence[str], installed: Callable[[str], str]) -> str:
         digest = hashlib.blake2b(digest_size=8)
         for function in self.functions:
             digest.update(function_version(function, project).encode())
         for package in sorted(self.packages):
-            digest.update(f"{package}={importlib.metadata.version(package)}".encode())
+            digest.update(f"{package}={installed(package)}".encode())
         for asset in sorted(self.assets):
             digest.update(hashlib.blake2b(asset.read_bytes()).digest())
         for name in sorted(self.settings):
             digest.update(f"{name}={self.settings[name]!r}".encode())
         return digest.hexdigest()
+
+
+def versions_of(producers: Mapping[str, Producer]) -> dict[str, str]:
+    """The versions of some producers, by the names that they have there."""
+    installed = cache(importlib.metadata.version)
+    versions = {name: producer._version(PROJECT, installed) for name, producer in producers.items()}
+    _keep()
+    return versions
 
 
 def function_version(function: Callable[..., Any], project: Sequence[str] = PROJECT) -> str:
@@ -95,10 +106,11 @@ class Memo:
         self._path = path
         self._stamp = code_stamp()
         self._versions: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError):
+        self._learned = False
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             stored = json.loads(path.read_bytes())
             if stored["code"] == self._stamp.digest and self._stamp.is_what_runs:
-                self._versions = stored["versions"]
+                self._versions = dict(stored["versions"])
 
     def get(self, label: str) -> str | None:
         """The version of a function, by module and name."""
@@ -106,22 +118,35 @@ class Memo:
 
     def put(self, label: str, version: str) -> None:
         """Remember a version, where this process runs the code that is there."""
-        if not self._stamp.is_what_runs:
+        if self._stamp.is_what_runs:
+            self._versions[label] = version
+            self._learned = True
+
+    def save(self) -> None:
+        """Write the file, where something was put."""
+        if not self._learned:
             return
-        self._versions[label] = version
-        text = json.dumps({"code": self._stamp.digest, "versions": self._versions}, sort_keys=True)
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self._path)
+        keep(self._path, {"code": self._stamp.digest, "versions": self._versions})
+        self._learned = False
 
 
 _memo: Memo | None = None
 
 
-def remember_in(path: Path | None) -> None:
-    """Keep function versions in a file from now on; None forgets it."""
-    global _memo
-    _memo = None if path is None else Memo(path)
+def remember_in(folder: Path | None) -> None:
+    """Keep function versions, and what is known of each module's text, in files of a folder from now on; None: nowhere.
+
+    The versions are those of one state of all code; what is known of a text holds for as long as that text is there.
+    """
+    global _memo, _sources
+    _memo = None if folder is None else Memo(folder / "producers.json")
+    _sources = Sources(None if folder is None else folder / "definitions.json")
+
+
+def _keep() -> None:
+    if _memo is not None:
+        _memo.save()
+    _sources.save()
 
 
 def _is_as_imported(function: Callable[..., Any]) -> bool:
@@ -207,43 +232,18 @@ def _constant(value: Any, project: tuple[str, ...], seen: dict[str, str]) -> str
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-# -- source as imported ------------------------------------------------------------------------------------------------
-
-_DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A module's text at first use: its compiled code, and its definitions by qualified name."""
-
-    code: types.CodeType
-    nodes: Mapping[str, ast.AST]
-
-
-@dataclass(frozen=True, slots=True)
-class _Definition:
-    """What counts of one function or class, worked out once."""
-
-    canonical: str
-    names: Sequence[tuple[str, tuple[str, ...]]]
-    imports: Sequence[tuple[str, str, str]]
-    """(module, name, bound name) of the imports inside it."""
-
-
-def _definition(target: Any, module: str, qualname: str) -> _Definition:
+def _definition(target: Any, module: str, qualname: str) -> Definition:
     label = f"{module}:{qualname}"
     known = _frozen_definitions.get(label)
     if known is not None and known[0] is target:
         return known[1]
-    source = _frozen_source(module)
-    node = source.nodes.get(qualname)
-    if node is None:
+    source = _sources.of(module)
+    definition = source.definition(qualname)
+    if definition is None:
         raise SourceMoved(f"{label} is not in its file any more; restart to take the edit")
     for function in _functions(target):
-        if not _runs(function, source.code):
+        if not source.runs(function):
             raise SourceMoved(f"{label} was edited after it was imported; restart to take the edit")
-    definition = _Definition(_canonical(node), _names(node), _imports(node))
     _frozen_definitions[label] = target, definition
     return definition
 
@@ -258,129 +258,11 @@ def _functions(target: Any) -> Iterable[types.FunctionType]:
                 if callable(getattr(value, "__func__", value))
                 else None
             )
-            if isinstance(inner, types.FunctionType) and inner.__code__.co_filename == _file_of(target.__module__):
+            if isinstance(inner, types.FunctionType) and inner.__code__.co_filename == file_of(target.__module__):
                 yield inner
 
 
-def _file_of(module: str) -> str:
-    return getattr(sys.modules[module], "__file__", "") or ""
-
-
-def _frozen_source(module: str) -> _Source:
-    frozen = _frozen_modules.get(module)
-    if frozen is None:
-        path = Path(_file_of(module))
-        text = path.read_text(encoding="utf-8")
-        nodes: dict[str, ast.AST] = {}
-        _index(ast.parse(text), "", nodes)
-        frozen = _Source(compile(text, str(path), "exec", dont_inherit=True), nodes)
-        _frozen_modules[module] = frozen
-    return frozen
-
-
-def _index(node: ast.AST, prefix: str, nodes: dict[str, ast.AST]) -> None:
-    """Definitions below ``node`` by the qualified name that Python gives them; of two the later one."""
-    for field_name in _BODIES:
-        for child in getattr(node, field_name, ()):
-            if isinstance(child, _DEFS):
-                nodes[prefix + child.name] = child
-                inside = "." if isinstance(child, ast.ClassDef) else ".<locals>."
-                _index(child, prefix + child.name + inside, nodes)
-            else:
-                _index(child, prefix, nodes)
-
-
-def _runs(function: types.FunctionType, code: types.CodeType) -> bool:
-    """Whether the running function is one that the frozen source compiles to."""
-    wanted = function.__code__
-    stack = [code]
-    while stack:
-        here = stack.pop()
-        for constant in here.co_consts:
-            if isinstance(constant, types.CodeType):
-                if constant.co_name == wanted.co_name and _same_code(constant, wanted):
-                    return True
-                stack.append(constant)
-    return False
-
-
-def _same_code(a: types.CodeType, b: types.CodeType) -> bool:
-    if a.co_code != b.co_code or a.co_names != b.co_names or len(a.co_consts) != len(b.co_consts):
-        return False
-    for x, y in zip(a.co_consts, b.co_consts, strict=True):
-        if isinstance(x, types.CodeType) and isinstance(y, types.CodeType):
-            if not _same_code(x, y):
-                return False
-        elif type(x) is not type(y) or x != y:
-            return False
-    return True
-
-
-# -- canonical form ----------------------------------------------------------------------------------------------------
-
-
-def _canonical(node: ast.AST) -> str:
-    """Hash of a definition's AST without comments and docstrings, locals numbered in order of appearance."""
-    return hashlib.blake2b(_text(node, _locals(node)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _text(value: object, renamed: Mapping[str, str]) -> str:
-    """A node, a list of nodes or a plain value as text, positions apart."""
-    if isinstance(value, list):
-        return f"[{','.join([_text(item, renamed) for item in value])}]"
-    if not isinstance(value, ast.AST):
-        return repr(value)
-    if isinstance(value, ast.Name):
-        return f"Name({renamed.get(value.id, value.id)})"
-    if isinstance(value, ast.Constant):
-        return f"Constant({value.value!r})"
-    fields = [getattr(value, name, None) for name in value._fields if name != "type_comment"]
-    if isinstance(value, _DEFS) and ast.get_docstring(value, clean=False) is not None:
-        fields[value._fields.index("body")] = value.body[1:] or [ast.Pass()]
-    return f"{type(value).__name__}({','.join([_text(field_value, renamed) for field_value in fields])})"
-
-
-def _locals(node: ast.AST) -> dict[str, str]:
-    """New names of what a function assigns, so that a local's name does not count; parameters keep theirs (callers name them)."""
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return {}
-    inside = list(ast.walk(node))
-    kept = {n.arg for n in inside if isinstance(n, ast.arg)}
-    kept |= {n for d in inside if isinstance(d, (ast.Global, ast.Nonlocal)) for n in d.names}
-    renamed: dict[str, str] = {}
-    for inner in inside:
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store) and inner.id not in kept:
-            renamed.setdefault(inner.id, f"local{len(renamed)}")
-    return renamed
-
-
-def _names(node: ast.AST) -> Sequence[tuple[str, tuple[str, ...]]]:
-    """Names that a definition uses, each with the attributes read off it (``module.function`` gives both)."""
-    found: set[tuple[str, tuple[str, ...]]] = set()
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Name) and inner.id not in _BUILTINS:
-            found.add((inner.id, ()))
-        elif isinstance(inner, ast.Attribute):
-            path: list[str] = []
-            head: ast.expr = inner
-            while isinstance(head, ast.Attribute):
-                path.append(head.attr)
-                head = head.value
-            if isinstance(head, ast.Name):
-                found.add((head.id, tuple(reversed(path))))
-    return sorted(found)
-
-
-def _imports(node: ast.AST) -> Sequence[tuple[str, str, str]]:
-    return [
-        (inner.module, alias.name, alias.asname or alias.name)
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.ImportFrom) and inner.module and not inner.level
-        for alias in inner.names
-    ]
-
-
-def _late_imports(definition: _Definition, project: tuple[str, ...]) -> dict[str, Any]:
+def _late_imports(definition: Definition, project: tuple[str, ...]) -> dict[str, Any]:
     """What imports inside a definition bind, for project modules (third-party ones are named by ``packages``)."""
     bound: dict[str, Any] = {}
     for module, name, bound_name in definition.imports:

@@ -6,7 +6,7 @@ import importlib.metadata
 import pytest
 
 from cortex_assets.chunks.derive import chunks_derivation
-from cortex_assets.engine import fingerprint
+from cortex_assets.engine import definitions, fingerprint
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.retrieval import word_batches
 from cortex_assets.retrieval.sparse import encode_points
@@ -33,10 +33,13 @@ def test_packages_count_for_every_route(monkeypatch: pytest.MonkeyPatch, package
 
 @pytest.mark.parametrize("name", ["WordPiece", "PlainTokenizer", "tokens_of", "CodeOutline", "chunk_documents"])
 def test_code_counts_for_every_route(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    before, real = versions(), fingerprint._canonical
+    before, real = versions(), definitions._described
     for known in ("_frozen_versions", "_frozen_definitions"):
         monkeypatch.setattr(fingerprint, known, {})
-    monkeypatch.setattr(fingerprint, "_canonical", lambda node: "edited" if _named(node) == name else real(node))
+    monkeypatch.setattr(fingerprint, "_sources", definitions.Sources())
+    monkeypatch.setattr(
+        definitions, "_described", lambda node: ("edited", [], []) if _named(node) == name else real(node)
+    )
     after = versions()
     assert [route for route in before if before[route] == after[route]] == []
 

@@ -1,6 +1,7 @@
 """Producer versions: what moves them and what does not (F6)."""
 
 import importlib
+import json
 import subprocess
 import sys
 import textwrap
@@ -8,6 +9,7 @@ import textwrap
 import pytest
 
 from cortex_assets.engine import fingerprint
+from cortex_assets.engine.definitions import Sources
 from cortex_assets.engine.fingerprint import Producer, SourceMoved, function_version
 
 BASE = """
@@ -64,7 +66,7 @@ def version(tmp_path, monkeypatch):
     yield make
     for name in [m for m in sys.modules if m.startswith("fpkg_")]:
         del sys.modules[name]
-        fingerprint._frozen_modules.pop(name, None)
+        fingerprint._sources.forget(name)
 
 
 def test_same_source_same_version(version):
@@ -161,7 +163,7 @@ def test_a_file_edited_after_its_import_is_refused(version, tmp_path):
             function_version(module.entry, ("moved",))
     finally:
         sys.modules.pop("moved")
-        fingerprint._frozen_modules.pop("moved", None)
+        fingerprint._sources.forget("moved")
 
 
 def test_settings_assets_and_packages_count(tmp_path):
@@ -192,3 +194,54 @@ def test_every_version_of_the_house_is_the_same_in_another_process():
     }
     assert len(told) == 1
     assert "text" in told.pop()
+
+
+HOUSE = """
+import sys
+from pathlib import Path
+from cortex_assets.engine import definitions, fingerprint
+parsed = []
+described = definitions._described
+definitions._described = lambda node: parsed.append(node.name) or described(node)
+fingerprint.remember_in(Path(sys.argv[1]))
+from cortex_assets.documents.derive import documents_derivation
+versions = sorted(documents_derivation().versions().items())
+print(len(parsed), versions)
+"""
+
+
+def _house_versions(folder):
+    """How many definitions were read from text, and the versions; those of the same state of all code are not asked for."""
+    (folder / "producers.json").unlink(missing_ok=True)
+    done = subprocess.run([sys.executable, "-c", HOUSE, folder], check=True, capture_output=True, text=True)
+    number, _, versions = done.stdout.partition(" ")
+    return int(number), versions
+
+
+def test_what_is_known_of_a_text_is_kept_for_the_next_process(tmp_path):
+    first, versions = _house_versions(tmp_path)
+    assert first > 300
+    assert _house_versions(tmp_path) == (0, versions)
+    known = json.loads((tmp_path / "definitions.json").read_text())
+    known["modules"]["cortex_assets.documents.parsers.text"]["text"] = "of another text"
+    (tmp_path / "definitions.json").write_text(json.dumps(known))
+    again, same = _house_versions(tmp_path)
+    assert 0 < again < 30
+    assert same == versions
+
+
+@pytest.mark.parametrize("broken", [b"", b"[]", b'{"reader": 1}', b"\xff", b'{"modules": {}}'])
+def test_a_broken_file_of_what_is_known_is_made_anew(tmp_path, broken):
+    path = tmp_path / "definitions.json"
+    path.write_bytes(broken)
+    sources = Sources(path)
+    assert sources.of("cortex_assets.engine.stamp").definition("code_stamp") is not None
+    sources.save()
+    assert json.loads(path.read_text())["modules"].keys() == {"cortex_assets.engine.stamp"}
+
+
+def test_what_is_known_is_not_kept_where_it_cannot_be_written(tmp_path):
+    sources = Sources(tmp_path / "gone" / "definitions.json")
+    assert sources.of("cortex_assets.engine.stamp").definition("code_stamp") is not None
+    sources.save()
+    assert list(tmp_path.iterdir()) == []
