@@ -20,10 +20,12 @@ def content_id(*parts: str | bytes | int) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        raw = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
+        _add(digest, part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _add(digest: hashlib.blake2b, raw: bytes) -> None:
+    digest.update(len(raw).to_bytes(8, "little") + raw)
 
 
 def corpus_id(first_name: str) -> str:
@@ -46,9 +48,21 @@ def text_hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def chunk_id(document: str, hashed_text: str, occurrence: int) -> str:
-    """Id of a chunk: its document, the hash of its text and which repetition of that text in it this is (from 0)."""
-    return content_id("chunk", document, hashed_text, occurrence)
+def chunk_ids(document: str, hashed_texts: Sequence[str]) -> list[str]:
+    """Ids of the chunks of a document: of its id, the hash of each text and which repetition of it this is (from 0)."""
+    begun = hashlib.blake2b(digest_size=16)
+    _add(begun, b"chunk")
+    _add(begun, document.encode())
+    seen: dict[str, int] = {}
+    ids: list[str] = []
+    for hashed in hashed_texts:
+        occurrence = seen.get(hashed, 0)
+        seen[hashed] = occurrence + 1
+        digest = begun.copy()
+        _add(digest, hashed.encode())
+        _add(digest, b"%d" % occurrence)
+        ids.append(digest.hexdigest())
+    return ids
 
 
 def embed_hash(context: str, text: str) -> str:

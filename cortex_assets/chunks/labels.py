@@ -32,14 +32,17 @@ class PlaceLabels:
         names = self._cells(start, end) or self._named(start, end)
         if names:
             label = names[0] if names[0] == names[-1] else f"{names[0]} – {names[-1]}"
-        elif self._has_pages or not self._headings:
-            return None
         else:
-            index = bisect_right(self._heading_starts, start) - 1
-            if index < 0:
-                return None
-            label = "§ " + " ".join(self._headings[index].title.split())
-        return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
+            return self.sections([start])[0]
+        return _short(label)
+
+    def sections(self, starts: Sequence[int]) -> list[str | None]:
+        """The label of the section that each position stands in; None above the first, and in a document with pages."""
+        if self._has_pages or not self._headings:
+            return [None] * len(starts)
+        numbers = [bisect_right(self._heading_starts, start) - 1 for start in starts]
+        known = {n: _short("§ " + " ".join(self._headings[n].title.split())) for n in set(numbers) if n >= 0}
+        return [known.get(number) for number in numbers]
 
     def _cells(self, start: int, end: int) -> list[str]:
         """Cell ranges of the tables that the span touches: the first and the last."""
@@ -84,9 +87,15 @@ class PlaceLabels:
         return [places[index].label for index in dict.fromkeys((first, last))] if first <= last else []
 
 
+def _short(label: str) -> str:
+    return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
+
+
 def labels(source: Source, structure: Structure, spans: Sequence[tuple[int, int]]) -> list[str | None]:
     """The label of each span; see ``PlaceLabels.of``."""
     if not (structure.places or structure.headings or structure.blocks):
         return [None] * len(spans)
     known = PlaceLabels(source, structure)
-    return [known.of(start, end) for start, end in spans]
+    if structure.places or any(block.cells for block in structure.blocks):
+        return [known.of(start, end) for start, end in spans]
+    return known.sections([start for start, _ in spans])

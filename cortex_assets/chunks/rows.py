@@ -75,13 +75,7 @@ def _extend(columns: dict[str, list[Any]], document: Mapping[str, Any], pieces: 
     document_id, text, count = document["document_id"], document["text"], len(pieces)
     texts = [text[piece.start_char : piece.end_char] for piece in pieces]
     hashes = [identity.text_hash(part) for part in texts]
-    seen: dict[str, int] = {}
-    ids: list[str] = []
-    for hashed in hashes:
-        occurrence = seen.get(hashed, 0)
-        seen[hashed] = occurrence + 1
-        ids.append(identity.chunk_id(document_id, hashed, occurrence))
-    columns["chunk_id"] += ids
+    columns["chunk_id"] += identity.chunk_ids(document_id, hashes)
     columns["text"] += texts
     columns["embed_hash"] += [
         identity.embed_hash(piece.context, part) if piece.context else hashed

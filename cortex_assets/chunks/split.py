@@ -129,7 +129,7 @@ def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
         if raw[0].isspace():
             first = raw.rfind("\n", 0, len(raw) - len(raw.lstrip())) + 1
         if first or len(raw) < end - start:
-            span = Span(start + first, start + len(raw), *span[2:])
+            span = Span(start + first, start + len(raw), span.kind, span.header, span.header_tokens)
         kept.append(span)
     return kept
 

@@ -20,7 +20,7 @@ _LOOSE = re.compile(r"(?:([A-Za-z0-9_-]{1,100})\.)?([A-Z][A-Z0-9-]{1,100})((?:;[
 _PARAMETER = re.compile(r";([^=;:\"]*)(?:=((?:[^\";]|\"[^\"]*\")*))?")
 _LONG = frozenset({"DESCRIPTION", "NOTE", "COMMENT", "SUMMARY", "LOCATION", "LABEL", "X-ALT-DESC"})
 _ESCAPE = re.compile(r"\\([\\;,nN:])")
-_STRUCTURED = re.compile(r"((?:[^;\\]|\\.)*)(?:;|\Z)", re.DOTALL)
+_STRUCTURED = re.compile(r"((?:[^;\\]|\\.|\\\Z)*+)(?:;|\Z)", re.DOTALL)
 _QUOTED_PRINTABLE = re.compile(r"[^:]*;(?:ENCODING=)?QUOTED-PRINTABLE\b[^:]*:", re.IGNORECASE)
 
 

@@ -41,7 +41,7 @@ _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|
 _PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")
 _OUTLOOK = "__properties_version1.0".encode("utf-16-le")
 _MBOX_HEAD = re.compile(rb"From [^\n]{0,900}?\d\d:\d\d[^\n]{0,200}\n(?:>?From [^\n]{0,900}\n)*[!-9;-~]{1,100}[ \t]*:")
-_FIELDS = re.compile(rb"(?:[!-9;-~]{1,100}[ \t]*:[^\n]*\n(?:[ \t]+[^\n]*\n)*){2,}")
+_FIELDS = re.compile(rb"(?:[!-9;-~]{1,100}+[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+){2,}+")
 _MAIL_FIELD = re.compile(
     rb"(?im)^(?:(received|return-path|message-id|mime-version|delivered-to|dkim-signature|x-mailer|in-reply-to)"
     rb"|(from|to|date|subject|cc|sender|reply-to))[ \t]*:"
@@ -49,7 +49,7 @@ _MAIL_FIELD = re.compile(
 _COMPONENT = re.compile(rb"(?i)BEGIN:(VCALENDAR|VCARD)[ \t]*\r?\n")
 _SRT_HEAD = re.compile(rb"\s*\d{1,6}[ \t]*\r?\n[ \t]*\d{1,3}:\d\d:\d\d[,.]\d{1,3}[ \t]*-->")
 _GENERIC = frozenset({TEXT, "text/x-log"})
-_MARKUP_HEAD = re.compile(rb"(?is)\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b")
+_MARKUP_HEAD = re.compile(rb"(?is)\s*+(?>(?:<!--.{0,2000}?-->\s*+))*+<(?:!doctype\s+html|html|head|body)\b")
 _MAGIKA_SURE = 0.5
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r\f\v\b\x1b") | {0x7F})
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")

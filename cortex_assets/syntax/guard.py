@@ -22,6 +22,8 @@ _ENDS = re.compile(rb"[;{}>]")
 _MOST_ANGLES = 1000
 """More opening angle brackets than this in one statement are no generics: C#'s grammar needs gigabytes for them."""
 _SECONDS = 10.0
+_LITTLE = 0.01
+"""Seconds in which no parse takes memory that matters; asking the kernel for it takes as long as a small parse."""
 _GROWTH = 160 * 1024 * 1024
 """tree-sitter does not give back what a parse held that was given up, so it must not be much."""
 
@@ -36,14 +38,22 @@ class Guard:
     def __init__(self, error_steps: int) -> None:
         self._steps = error_steps
         self._started = time.thread_time()
-        self._process = psutil.Process()
-        self._most = self._process.memory_info().rss + _GROWTH
+        self._process: psutil.Process | None = None
+        self._most = 0
 
     def is_over(self, has_error: bool) -> bool:
         """Whether to give up now."""
         self._steps -= has_error
-        if self._steps <= 0 or time.thread_time() - self._started > _SECONDS:
+        seconds = time.thread_time() - self._started
+        if self._steps <= 0 or seconds > _SECONDS:
             return True
+        return seconds > _LITTLE and self._has_grown()
+
+    def _has_grown(self) -> bool:
+        """Whether the process grew too much since this was asked first."""
+        if self._process is None:
+            self._process = psutil.Process()
+            self._most = self._process.memory_info().rss + _GROWTH
         return self._process.memory_info().rss > self._most
 
 

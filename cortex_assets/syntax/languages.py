@@ -22,6 +22,8 @@ ERROR_STEPS = 1000
 """A parse in recovery from errors is given up after so many progress reports of the parser (one or two seconds)."""
 WIDE_ERROR = 5000
 """A root that is an error with more children than this is no source of its language; a query over it is quadratic."""
+SMALL_BYTES = 4096
+"""A tame grammar takes less than half a second for the worst text of this size, so nothing watches over it."""
 READ_BYTES = 512
 """The binding asks for a piece of the source for each byte of a name that a query compares."""
 _COMMENT_WALL = re.compile(rb"(?:^[ \t]*#[^\n]*\n){3000}", re.MULTILINE)
@@ -134,6 +136,8 @@ def parse(source: bytes, language: str, guard: Guard) -> "Tree | None":
     parser = Parser(grammar(language)[0])
     if language in _WILD and (len(source) > WILD_BYTES or is_another_language(parser, source)):
         return None
+    if language in _TAME and len(source) <= SMALL_BYTES:
+        return _if_source(parser.parse(source))
     try:
         tree = parser.parse(
             lambda offset, _point: source[offset : offset + READ_BYTES],
@@ -142,5 +146,9 @@ def parse(source: bytes, language: str, guard: Guard) -> "Tree | None":
         )
     except ValueError:  # tree-sitter's "Parsing failed": given up
         return None
+    return _if_source(tree)
+
+
+def _if_source(tree: "Tree") -> "Tree | None":
     root = tree.root_node
     return None if root.type == "ERROR" and root.child_count > WIDE_ERROR else tree

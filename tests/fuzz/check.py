@@ -7,6 +7,7 @@ from typing import Protocol
 from dataframely.exc import ValidationError
 
 from cortex_assets.documents.model import KINDS, Block, ParsedDocument
+from cortex_assets.documents.parse import storable_document
 from cortex_assets.documents.schema import Documents
 from cortex_assets.tables import REASON_LIMIT, Status
 from tests.produced import Produced
@@ -24,7 +25,7 @@ class Span(Protocol):
 
 def violations(produced: Produced, timeout_s: float) -> list[str]:
     """Everything that is wrong with what a file became."""
-    found = [f"{problem}" for document in produced.documents for problem in of_document(document)]
+    found = [f"{problem}" for document in produced.documents for problem in of_document(storable_document(document))]
     try:
         Documents.validate(produced.rows)
     except ValidationError as error:

@@ -85,7 +85,7 @@ LANGUAGES = {
 }
 """Media type to language, by the name that tree-sitter grammars go by."""
 
-_CPP_IN_HEADER = re.compile(r"^\s*(?:class|namespace|template\s*<|using\s|public:|private:)", re.MULTILINE)
+_CPP_IN_HEADER = re.compile(r"^[ \t]*+(?:class|namespace|template\s*<|using\s|public:|private:)", re.MULTILINE)
 
 
 def parse_code(source: ParseInput) -> Iterator[ParsedDocument]:

@@ -16,12 +16,12 @@ from cortex_assets.documents.verbatim import Analysis, verbatim
 VALIDATED_CHARS = 4 * 1024 * 1024
 MAX_HEADINGS = 2000
 _SLOW_CHARS = 512 * 1024
-_JSON_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]', re.DOTALL)
+_JSON_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)|[{}\[\]]', re.DOTALL)
 _YAML_KEY = re.compile(
     r"^(?:([A-Za-z_$][\w .$/-]{0,99})|\"([^\"\n]{1,100})\"|'([^'\n]{1,100})')[ \t]*:(?=\s)", re.MULTILINE
 )
-_TOML_TABLE = re.compile(r"^[ \t]*\[{1,2}[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]{1,2}[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
-_INI_SECTION = re.compile(r"^[ \t]*\[[ \t]*([^\]\n]{1,200}?)[ \t]*\][ \t]*(?:[#;][^\n]*)?\r?$", re.MULTILINE)
+_TOML_TABLE = re.compile(r"^[ \t]*+\[{1,2}+[ \t]*+([^\[\]\n]{1,200}+)\]{1,2}[ \t]*+(?:#[^\n]*)?\r?$", re.MULTILINE)
+_INI_SECTION = re.compile(r"^[ \t]*+\[[ \t]*+([^\]\n]{1,200}+)\][ \t]*+(?:[#;][^\n]*)?\r?$", re.MULTILINE)
 _DELIMITERS = {"text/tab-separated-values": "\t"}
 _NUMBER = re.compile(r"\s*-?[\d.,]+(?:[eE][+-]?\d+)?%?\s*")
 
@@ -161,7 +161,9 @@ def _matched_headings(pattern: re.Pattern[str], text: str) -> list[Heading]:
     for match in pattern.finditer(text):
         if len(headings) >= MAX_HEADINGS:
             break
-        headings.append(Heading(1, next(group for group in match.groups() if group), match.start()))
+        title = next((group for group in match.groups() if group), "").strip()
+        if title:
+            headings.append(Heading(1, title, match.start()))
     return headings
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from cortex_assets.documents.model import ParsedDocument, ParseInput
 from cortex_assets.documents.parsers.data import json_decoder
 from cortex_assets.documents.verbatim import Analysis, verbatim
-from cortex_assets.tables import Status
+from cortex_assets.tables import Status, short_reason
 
 MAX_LINE = 16 * 1024 * 1024
 _NAMED = 5
@@ -32,7 +32,7 @@ def _ended(document: ParsedDocument, problem: str | None) -> ParsedDocument:
     if problem is None or document.status not in (Status.OK, Status.PARTIAL):
         return document
     reason = f"{document.reason}; {problem}" if document.reason else problem
-    return replace(document, status=Status.PARTIAL, reason=reason)
+    return replace(document, status=Status.PARTIAL, reason=short_reason(reason))
 
 
 class _Lines:

@@ -18,8 +18,8 @@ _ADOC_OPEN = re.compile(
 )
 _ADOC_LANGUAGE = re.compile(r"\[(?:source|listing)?%?[\w%]*,[ \t]*(?:language=)?\"?([\w+#-]+)")
 _ADOC_HEADING = re.compile(
-    r"^(?:(?P<mark>={1,6}|\#{1,6})[ \t]+(?P<title>\S[^\n]*?)(?:[ \t]+(?P=mark))?"
-    r"|(?P<over>[^\s\[.|=/-][^\n]*)\r?\n(?P<rule>={3,}|-{3,}|~{3,}|\^{3,}|\+{3,}))[ \t]*\r?$",
+    r"^(?:(?P<mark>={1,6}|\#{1,6})[ \t]++(?P<title>[^\n]+)"
+    r"|(?P<over>[^\s\[.|=/-][^\n]*)\r?\n(?P<rule>={3,}+|-{3,}+|~{3,}+|\^{3,}+|\+{3,}+)[ \t]*+\r?$)",
     re.MULTILINE,
 )
 _ADOC_RULES = "=-~^+"
@@ -31,11 +31,11 @@ _ORG_BLOCK = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _ORG_HEADING = re.compile(
-    r"^(?P<stars>\*+)[ \t]+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]+)?(?:\[\#\w\][ \t]*)?(?P<title>[^\n]*?)"
-    r"(?:[ \t]+:[\w@#%:]+:)?[ \t]*\r?$",
+    r"^(?P<stars>\*++)[ \t]++(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)[ \t]++)?(?:\[\#\w\][ \t]*+)?(?P<title>[^\n]*)",
     re.MULTILINE,
 )
-_ORG_TITLE = re.compile(r"^#\+title:[ \t]*([^\n]*?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_ORG_TAGS = re.compile(r"(?:^|[ \t]):[\w@#%:]+:\s*+\Z")
+_ORG_TITLE = re.compile(r"^#\+title:([^\n]*)", re.MULTILINE | re.IGNORECASE)
 _ORG_LINK = re.compile(r"\[\[([^\[\]\n]{1,2000})\](?:\[[^\]\n]*\])?\]")
 _ORG_RULE = re.compile(r"[ \t]*\|-[-+|]*[ \t]*\r?\n")
 _WIKI_BLOCK = re.compile(
@@ -44,7 +44,7 @@ _WIKI_BLOCK = re.compile(
 )
 _WIKI_LANGUAGE = re.compile(r"\blang=[\"']?([\w+#-]+)")
 _WIKI_HEADING = re.compile(
-    r"^(?P<mark>={1,6})[ \t]*(?P<title>[^=\n](?:[^\n]*[^=\n])?)[ \t]*(?P=mark)[ \t]*\r?$", re.MULTILINE
+    r"^(?P<mark>={1,6})[ \t]*+(?P<title>[^=\s](?:[^\n]*[^=\s])?)[ \t]*+(?P=mark)[ \t]*+\r?$", re.MULTILINE
 )
 _WIKI_LINK = re.compile(r"\[\[([^\[\]|\n]{1,300})|\[(https?://[^\s\]]{1,2000})")
 _WIKI_TABLE = re.compile(r"^[ \t:]*(?:(\{\|)|(\|\}))", re.MULTILINE)
@@ -55,7 +55,7 @@ _TEXTILE_BLOCK = re.compile(
 _TEXTILE_LONG_END = re.compile(r"\r?\n[ \t]*\r?\n(?=(?:p|bc|pre|bq|h[1-6]|fn\d+|notextile)(?:\([^)\n]*\))?\.\.?[ \t])")
 _TEXTILE_END = re.compile(r"\r?\n[ \t]*\r?\n")
 _TEXTILE_HEADING = re.compile(
-    r"^h(?P<level>[1-6])(?:\([^)\n]*\)|\{[^}\n]*\}|[<>=]+)*\.[ \t]+(?P<title>[^\n]+?)[ \t]*\r?$", re.MULTILINE
+    r"^h(?P<level>[1-6])(?:\([^)\n]*\)|\{[^}\n]*\}|[<>=])*+\.[ \t]++(?P<title>[^\n]+)", re.MULTILINE
 )
 _TEXTILE_LINK = re.compile(r"\":(https?://[^\s)\]]{1,2000}|/[^\s)\]]{1,2000})")
 
@@ -90,7 +90,8 @@ def asciidoc_analysis(text: str) -> Analysis:
 
     def read(match: re.Match[str]) -> tuple[int, str]:
         if match["mark"]:
-            return len(match["mark"]), match["title"]
+            words = match["title"].split()
+            return len(match["mark"]), " ".join(words[:-1] if len(words) > 1 and words[-1] == match["mark"] else words)
         title, rule = match["over"].rstrip(), match["rule"]
         return _ADOC_RULES.index(rule[0]) + 1, title if abs(len(title) - len(rule)) <= 1 else ""
 
@@ -124,8 +125,10 @@ def _is_underline(text: str, start: int, length: int) -> bool:
 def org_analysis(text: str) -> Analysis:
     """Structure of one part of an Org file."""
     blocks = blocks_of(text, _ORG_BLOCK, lambda match: _org_block(text, match))
-    headings = headings_of(text, _ORG_HEADING, blocks, lambda match: (len(match["stars"]), match["title"]))
-    stated = next((match[1] for match in _ORG_TITLE.finditer(text) if outside(blocks, match.start())), "")
+    headings = headings_of(
+        text, _ORG_HEADING, blocks, lambda match: (len(match["stars"]), _ORG_TAGS.sub("", match["title"]))
+    )
+    stated = next((match[1].strip() for match in _ORG_TITLE.finditer(text) if outside(blocks, match.start())), "")
     return _analysis(text, headings, blocks, _ORG_LINK, stated)
 
 

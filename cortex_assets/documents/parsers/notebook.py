@@ -13,7 +13,7 @@ from typing import Any
 from cortex_assets.documents.decode import PART_CHARS, NotTextError, decode
 from cortex_assets.documents.model import Block, Heading, ParsedDocument, ParseInput, Place, Structure
 from cortex_assets.documents.parsers.markdown import MarkdownScanner
-from cortex_assets.tables import Status
+from cortex_assets.tables import Status, short_reason
 
 MAX_BYTES = 64 * 1024 * 1024
 OUTPUT_CHARS = 2000
@@ -95,7 +95,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
         return
     notebook = _read(decoded.text)
     parts = list(_parts(notebook))
-    problem = "; ".join(filter(None, (notebook.problem, decoded.encoding.reason))) or None
+    problem = short_reason("; ".join(filter(None, (notebook.problem, decoded.encoding.reason)))) or None
     if not any(part.size for part in parts):
         status = Status.FAILED if notebook.problem else Status.EMPTY
         reason = problem or "the notebook has no cell with text in it"

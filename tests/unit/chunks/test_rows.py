@@ -41,7 +41,7 @@ def test_rows_are_valid_verbatim_and_have_the_ids_of_their_content(model: Any) -
     for row in first.iter_rows(named=True):
         assert TEXT[row["start_char"] : row["end_char"]] == row["text"]
         hashed = identity.text_hash(row["text"])
-        assert row["chunk_id"] == identity.chunk_id(row["document_id"], hashed, seen.get(hashed, 0))
+        assert row["chunk_id"] == identity.content_id("chunk", row["document_id"], hashed, seen.get(hashed, 0))
         assert row["embed_hash"] == identity.embed_hash(row["context"], row["text"])
         seen[hashed] = seen.get(hashed, 0) + 1
     assert max(seen.values()) > 1
