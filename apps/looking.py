@@ -45,7 +45,7 @@ def plan(names: Sequence[str] | None) -> PlanReport:
             files = house.chain(corpus, registry).stages[0]
             if not isinstance(files, FilesStage):
                 continue
-            intake = files.listing(datetime.now(UTC))
+            intake = files.still_listing(datetime.now(UTC))
             for shard in corpus.shards:
                 planned = plan_shard(house.lake, files, house.stages(corpus, registry), intake, shard)
                 lines += [

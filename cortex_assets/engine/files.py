@@ -26,6 +26,8 @@ from resources.state import State
 
 HISTORY = timedelta(hours=24)
 MERGE_KEYS = 1_000
+MOST_PAUSE = 3.0
+"""Seconds that a listing waits at most for files to stand still."""
 
 
 class FilesStage:
@@ -95,6 +97,17 @@ class FilesStage:
         is_retake = any(self._media_moved(one) for one in shards if one in there)
         return list_corpus(self.corpus, known_files(rows), self._state, now, is_retake, seen)
 
+    def still_listing(self, now: datetime, shard: str | None = None, seen: Listing | None = None) -> Intake:
+        """``listing``; files written within the last two seconds are waited for once, so that drop-and-run takes them."""
+        intake = self.listing(now, shard, seen)
+        if not intake.classified.deferred:
+            return intake
+        pause = intake.classified.ready_at_ns / 1e9 - time.time()
+        if not 0 < pause <= MOST_PAUSE:
+            return intake
+        time.sleep(pause)
+        return self.listing(datetime.now(UTC), shard)
+
     def foresee(self, intake: Intake) -> tuple[Decision, bool]:
         """What the guard will say about a listing, and whether that is certain; reads no file."""
         return intake.foresee(self.history(intake.now))
@@ -112,9 +125,8 @@ class FilesStage:
                 self._state.set_meta(f"looked:{self.corpus.corpus_id}", now.isoformat())
                 report.version = self._lake.version(FILES)
                 return report
-            self._intake = self.listing(now, shard, seen)
-            self._intake.decide(self.history(now))
-            self._wait_for_stillness(progress, shard)
+            self._intake = self.still_listing(now, shard, seen)
+            self._intake.decide(self.history(self._intake.now))
         intake = self._intake
         total = len(intake.classified.to_take)
         batch = intake.take(
@@ -155,17 +167,6 @@ class FilesStage:
         is_settled, seen = looked(self.corpus, self._state, token)
         self._settled_token = token if is_settled and self._is_looking_once else ""
         return is_settled, seen
-
-    def _wait_for_stillness(self, progress: ProgressSink, shard: str) -> None:
-        """Files written within the last two seconds are waited for once, so that drop-and-run takes them."""
-        intake = self._intake
-        if intake is None or not intake.classified.deferred:
-            return
-        pause = intake.classified.ready_at_ns / 1e9 - time.time()
-        if 0 < pause <= 3.0:
-            time.sleep(pause)
-            self._intake = self.listing(datetime.now(UTC), shard)
-            self._intake.decide(self.history(datetime.now(UTC)))
 
     def _commit(self, shard: str, rows: pl.DataFrame, deleted: Sequence[str], report: StageReport) -> None:
         before = self._lake.version(FILES)

@@ -156,6 +156,10 @@ class Intake:
         gone = [path for path in self.classified.vanished if path not in kept and self._is_in(shard, path)]
         return f"files {value_hash((tuple(sorted(to_take)), tuple(sorted(gone))))}" if to_take or gone else ""
 
+    def being_written(self, shard: str) -> int:
+        """How many files of a shard have not stood still yet; a run leaves them for the next."""
+        return sum(self._is_in(shard, path) for path in self.classified.deferred)
+
     def perhaps_touched(self, shard: str) -> int:
         """How many files of a shard count as changed and may hold what they held: of the same size, only read by the run."""
         entries, known = self.listing.entries, self.known

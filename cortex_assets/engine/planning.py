@@ -84,11 +84,13 @@ def _files(files: FilesStage, intake: Intake, shard: str) -> Planned:
     counts = intake.shard_counts(shard, decision.withheld | decision.protected)
     touched = intake.perhaps_touched(shard)
     basis = [f"{len(decision.withheld)} deletes would be withheld"] if decision.withheld else []
+    if waiting := intake.being_written(shard):
+        basis.append(f"not counted: {waiting} still being written, which a later run takes")
     if not is_certain:
         basis.append("new files as large as vanished ones are taken for them")
     if touched:
         basis.append(f"{touched} files of the size they had are taken for changed")
-    is_exact = is_certain and not touched
+    is_exact = is_certain and not touched and not waiting
     return Planned("files", counts.new, counts.changed, counts.vanished, counts.unchanged, is_exact, "; ".join(basis))
 
 

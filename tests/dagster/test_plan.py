@@ -98,6 +98,25 @@ def test_after_each_stage_the_next_ones_plan_is_what_it_does(lake: Lake) -> None
     lake.assert_sound()
 
 
+def test_a_file_written_a_moment_ago_is_waited_for_as_a_run_waits(lake: Lake) -> None:
+    lake.set("CORTEX_STILL_SECONDS", "1.5")
+    lake.drop("notes/done.md", note(1))
+    lake.drop("notes/fresh.md", note(2), age=0.5)
+    lines = planned(lake)
+    assert counts(lines["files"]) == (2, 0, 0)
+    assert lines["files"].is_exact
+
+
+def test_a_file_still_being_written_is_named_by_the_plan(lake: Lake) -> None:
+    lake.set("CORTEX_STILL_SECONDS", "60")
+    lake.drop("notes/done.md", note(1))
+    lake.drop("notes/half.md", note(2), age=0.5)
+    files = planned(lake)["files"]
+    assert counts(files) == (1, 0, 0)
+    assert not files.is_exact
+    assert files.basis == "not counted: 1 still being written, which a later run takes"
+
+
 def test_what_waits_behind_a_stage_is_estimated_from_it(lake: Lake) -> None:
     lake.drop_all(notes("notes", 8))
     lake.run()
