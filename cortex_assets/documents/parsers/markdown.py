@@ -26,14 +26,14 @@ _FRONT = re.compile(
     r"(?:---[ \t]*\r?\n(?P<yaml>(?:(?!---|\.\.\.)[^\n]*\n)*)(?:---|\.\.\.)"
     r"|\+\+\+[ \t]*\r?\n(?P<toml>(?:(?!\+\+\+)[^\n]*\n)*)\+\+\+)[ \t]*(?:\r?\n|\Z)"
 )
-_FRONT_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(.+?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_FRONT_TITLE = re.compile(r"^title[ \t]*+[:=][ \t]*+(\S[^\n]*)", re.MULTILINE | re.IGNORECASE)
 _LINK = re.compile(
     r"[\[\]<](?:(?<=\[)\[([^\[\]\n]{1,300})\]\]"
     r"|(?<=\])\([ \t]*<?([^)\s<>]{1,2000})"
     r"|(?<=<)(https?://[^>\s]{1,2000})>"
     r"|(?<=\]):[ \t]*<?([^\s>]{0,2000}[/.#][^\s>]{0,2000})>?(?=\s))"
 )
-_CLOSING_HASHES = re.compile(r"(?:^|[ \t]+)#+[ \t]*$")
+_CLOSING_HASHES = re.compile(r"(?:^|[ \t])#++[ \t]*+$")
 _NOT_PARAGRAPH = re.compile(r" {0,3}(?:[>|#]|[-*+][ \t]|\d{1,9}[.)][ \t]|```|~~~|</?[a-zA-Z!])| {4}|\t")
 _BLOCK_START = re.compile(r"[ \t]*(?:\r?$|```|~~~|#{1,6}[ \t]|>)", re.MULTILINE)
 
@@ -182,14 +182,15 @@ def _front_title(front: re.Match[str]) -> str:
     line = _FRONT_TITLE.search(front["yaml"] or front["toml"] or "")
     if line is None:
         return ""
-    value: object = line.group(1)
+    stated = line[1].rstrip()
+    value: object = stated
     if front["toml"] is not None:
         try:
-            value = tomllib.loads(f"title = {line.group(1)}")["title"]
+            value = tomllib.loads(f"title = {stated}")["title"]
         except tomllib.TOMLDecodeError:
-            value = line.group(1).strip("\"'")
-    elif line.group(1)[0] in "\"'":
-        value = line.group(1)[1:].partition(line.group(1)[0])[0]
-    elif line.group(1)[0] in "|>":
+            value = stated.strip("\"'")
+    elif stated[0] in "\"'":
+        value = stated[1:].partition(stated[0])[0]
+    elif stated[0] in "|>":
         value = ""
     return " ".join(str(value).split())

@@ -47,6 +47,8 @@ def test_what_a_file_is_is_told_at_once(head: bytes) -> None:
         (parse_markdown, "-" + " " * LONG + "x"),
         (parse_markdown, "| -" + " " * LONG + "| x"),
         (parse_markdown, "|-" * LONG + "x"),
+        (parse_markdown, "# a" + " " * LONG + "x"),
+        (parse_markdown, "# a" + " #" * LONG + "x"),
         (parse_org, "* a" + " " * LONG + "x"),
         (parse_org, "* " + " :a" * LONG + "x"),
         (parse_org, "#+title:" + " " * LONG + "x"),
@@ -87,6 +89,7 @@ def test_a_structured_value_of_backslashes_is_read_once() -> None:
         (parse_ini, "[ a b ]\nx=1\n[c] ; d\n[e] f\n", ["a b", "c"]),
         (parse_mediawiki, "== A = B ==\n=== C ===  \r\n== D =\n", ["A = B", "C"]),
         (parse_textile, "h1. One \r\nh2(class)<>. Two\nh3{color:red}. Three\n", ["One", "Two", "Three"]),
+        (parse_markdown, "---\ntitle:  The   whole  \r\n---\n# One ## \n## #\n### C# #\n", ["One", "C#"]),
         (parse_markdown, "A\n===  \n\nB\n--\t\n\n| a | b |\n| --- | :-: |\n| 1 | 2 |\n", ["A", "B"]),
     ],
 )
