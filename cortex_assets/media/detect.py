@@ -38,6 +38,8 @@ _ZIP_MIMETYPE = re.compile(rb"PK\x03\x04.{26}mimetype.{0,40}?(application/[\w.+-
 
 _ODF_MEMBERS = frozenset({b"META-INF/manifest.xml", b"META-INF/container.xml", b"content.xml", b"mimetype"})
 _SHEBANG = re.compile(rb"#!\s*\S*?/?(?:env\s+(?:-S\s+)?)?([A-Za-z]+)[\d.]*(?:\s|$)")
+_SHEBANG_BYTES = 256
+"""Most that Linux reads of such a line."""
 _PDF_BODY = re.compile(rb"\d \d obj\b|\bstartxref\b|\btrailer\s*<<")
 _OUTLOOK = "__properties_version1.0".encode("utf-16-le")
 _MBOX_HEAD = re.compile(rb"From [^\n]{0,900}?\d\d:\d\d[^\n]{0,200}\n(?:>?From [^\n]{0,900}\n)*[!-9;-~]{1,100}[ \t]*:")
@@ -196,7 +198,7 @@ def _zip_names(head: bytes, tail: bytes, size: int) -> list[bytes]:
 def _by_text(head: bytes) -> str | None:
     """Media type of text that says what it is: a shebang line, an HTML or XML head; None where it does not."""
     plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
-    if match := _SHEBANG.match(plain):
+    if match := _SHEBANG.match(plain[:_SHEBANG_BYTES]):
         return SHEBANGS.get(match[1].decode("ascii").lower())
     if _MARKUP_HEAD.match(plain):
         return "text/html"

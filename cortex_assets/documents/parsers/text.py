@@ -8,7 +8,7 @@ from cortex_assets.documents.verbatim import Analysis, verbatim
 
 _RULE = re.compile(r"^([!-/:-@\[-`{-~])\1{2,}[ \t]*\r?$", re.MULTILINE)
 _HEADER_FIELD = re.compile(r"(?:[A-Z][A-Za-z-]*:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*){2,}(?=\r?\n)")
-_TITLE_FIELD = re.compile(r"^Title:[ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
+_TITLE_FIELD = re.compile(r"^Title:[ \t]*+(\S[^\n]*)", re.MULTILINE)
 _CODE_DIRECTIVE = re.compile(r"^([ \t]*)\.\. (?:code-block|code|sourcecode)::[ \t]*([\w+#-]*)[^\n]*\n", re.MULTILINE)
 _FIRST_INDENT = re.compile(r"(?:[ \t]*\r?\n)*([ \t]+)\S")
 
@@ -36,7 +36,7 @@ def rst_analysis(text: str, styles: list[str]) -> Analysis:
     if head := _HEADER_FIELD.match(text):
         blocks.insert(0, Block("front_matter", 0, head.end()))
         field = _TITLE_FIELD.search(head.group())
-        title = field.group(1) if field else ""
+        title = field[1].rstrip() if field else ""
     headings = _rst_headings(text, styles)
     return Analysis(title or (headings[0].title if headings else ""), Structure(tuple(headings), (), tuple(blocks)))
 

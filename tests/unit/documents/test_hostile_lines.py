@@ -14,6 +14,7 @@ from cortex_assets.documents.parsers.code import parse_code
 from cortex_assets.documents.parsers.data import parse_ini, parse_json, parse_toml
 from cortex_assets.documents.parsers.markdown import parse_markdown
 from cortex_assets.documents.parsers.markup import parse_asciidoc, parse_mediawiki, parse_org, parse_textile
+from cortex_assets.documents.parsers.text import parse_rst
 from cortex_assets.media.detect import media_type
 
 SECONDS = 1.0
@@ -29,6 +30,8 @@ LONG = 50_000
         b"<!-- -->\n \n" * 300 + b"<p>",
         b"From me 10:30\n" + b"From \n" * 2000,
         b" " * 4096,
+        b"#!" + b"A" * 16_000,
+        b"#!/" + b" A" * 8_000,
         b"BEGIN:VCARD" + b" " * 4000,
     ],
 )
@@ -57,6 +60,8 @@ def test_what_a_file_is_is_told_at_once(head: bytes) -> None:
         (parse_textile, "h1" + "<" * LONG + "x"),
         (parse_textile, "h1. a" + " " * LONG + "\0"),
         (parse_asciidoc, "= a" + " " * LONG + "x"),
+        (parse_rst, "Title: a" + " " * LONG + "x"),
+        (parse_rst, "A: b\nTitle: a" + " " * LONG + "x\n\n"),
         (parse_asciidoc, "a\n===" + " " * LONG + "x"),
         (parse_toml, "[ " + " " * LONG + "x"),
         (parse_ini, "[ " + " " * LONG + "x"),
