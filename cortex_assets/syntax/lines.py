@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_FAR = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -31,7 +29,7 @@ def _begins(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 
 _BRACED = re.compile(
-    r"[^{}\n]*(?:\n[ \t]*)?\{[^{}\n]*\}[^\n]*|[^{}\n]*(?:\n[ \t]*)?\{(?s:.*?)^[})][^\n]*|[^\n]*", re.MULTILINE
+    r"[^{}\n]*+(?:\n[ \t]*+)?\{(?:[^{}\n]*+\}[^\n]*|(?s:.*?)^[})][^\n]*|(?s:.*))|[^\n]*", re.MULTILINE
 )
 _NAMED_END = re.compile(r"(?s:.*?)^[ \t]*end(?:function|macro)\b[^\n]*", re.MULTILINE | re.IGNORECASE)
 _RECIPE = re.compile(r"[^\n]*(?:\n(?:\t[^\n]*|[ \t]*(?=\n\t)))*")
@@ -60,7 +58,7 @@ OUTLINES = {
         _BRACED,
     ),
     "makefile": Outline(
-        _begins(r"^(?P<target>(?=[^\s#=:.]))(?P<name>[^\s:=#][^:=#\n]*?)[ \t]*::?(?!=)"),
+        _begins(r"^(?P<target>(?=[^\s#=:.]))(?P<name>[^\s:=#][^:=#\n]*+)::?(?!=)"),
         "#",
         _RECIPE,
     ),
@@ -89,13 +87,9 @@ def definitions(text: str, language: str) -> Iterator[tuple[str, str, int, int]]
         limit = found[number + 1].start() if number + 1 < len(found) else len(text)
         start = _with_comments(text, match.start(), floor, outline.comment)
         end = limit
-        if outline.ends is not None and (
-            rest := outline.ends.match(text, match.end(), min(len(text), match.end() + _FAR))
-        ):
+        if outline.ends is not None and (rest := outline.ends.match(text, match.end(), limit)):
             end = rest.end()
         end = start + len(text[start : max(end, match.end())].rstrip())
-        if end > limit:
-            end = match.start() + len(text[match.start() : limit].rstrip())
         floor = end
         groups = match.groupdict()
         kind = next(name for name, value in groups.items() if value is not None and name not in ("name", "name2"))
