@@ -51,7 +51,7 @@ class Source:
 
     def token_at(self, positions: Sequence[int] | Positions) -> Positions:
         """Index of the first token that starts at or after each position."""
-        return np.searchsorted(self.starts, np.asarray(positions, dtype=np.int64))
+        return self.starts.searchsorted(np.asarray(positions, dtype=np.int64))
 
     def first_token(self, position: int) -> int:
         """Index of the first token that starts at or after ``position``."""
@@ -83,7 +83,8 @@ class Source:
         pairs[bounds[1:] - 1] |= _TOP_HALF
         least = np.minimum.reduceat(pairs, bounds[:-1])
         whole = np.add.reduceat(spread, bounds[:-1])
-        return (((mixed(least) >> np.uint64(40)) << np.uint64(16)) | (mixed(whole) >> np.uint64(48))).astype(np.int64)
+        upper, lower = mixed(np.concatenate((least, whole))).reshape(2, -1)
+        return (((upper >> np.uint64(40)) << np.uint64(16)) | (lower >> np.uint64(48))).astype(np.int64)
 
     def line_starts(self, start: int, end: int) -> tuple[Positions, Positions]:
         """Starts of the lines with a token that begin inside ``(start, end)``, and each one's first token."""
