@@ -8,8 +8,7 @@ Durability: bytes go to a temporary file in ``raw/.incoming``; ``flush`` forces 
     a time, so
 that the file system's journal commits them together), moves each to its name with ``os.replace`` and then forces the
 folders it touched. So a file under its final name is whole, even after a power cut, and a row that names a hash is to
-be committed after ``flush``. A crash before it leaves temporary files. Their names begin as that of a file which their store
-holds a ``flock`` on, and the kernel lets go of it however a process ends; so ``remove_abandoned`` knows which nobody needs.
+be committed after ``flush``. A crash before it leaves temporary files, which ``remove_abandoned`` removes.
 """
 # Paths are bytes or on the hot path, so not pathlib.
 # ruff: noqa: PTH105, PTH108
@@ -22,7 +21,6 @@ import hashlib
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from resources.abandoned import LOCK, Owner, remove_abandoned
 from resources.listing import open_inside
 
 _FICLONE = 0x40049409
@@ -37,9 +36,6 @@ _BLOCK = 1 << 20
 _SMALL = 4 << 20
 _MOST_FSYNCS = 64
 _FLUSH_THREADS = 8
-_LOCK = "lock"
-ABANDONED_SECONDS = 86_400.0
-"""Temporary files without a lock file are removed after so long: an older Cortex made them."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
 
@@ -83,9 +79,9 @@ class RawStore:
         self._incoming = root / ".incoming"
         self._pending: dict[str, str] = {}
         self._can_reflink = True
-        self._prefix = f"{os.getpid()}-{secrets.token_hex(8)}-"
+        self._prefix = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._owner = Owner(self._incoming, self._prefix)
         self._count = 0
-        self._lock_fd: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +157,7 @@ class RawStore:
     def flush(self) -> None:
         """Make everything taken so far durable and visible under its hash."""
         if not self._pending:
-            self._unlock()
+            self._owner.let_go()
             return
         self._sync(list(self._pending.values()))
         folders = {self.root / content_hash[:2] for content_hash in self._pending}
@@ -171,7 +167,7 @@ class RawStore:
             os.replace(temporary, self.path_of(content_hash))
         self._sync([*map(str, sorted(folders)), str(self.root)])
         self._pending.clear()
-        self._unlock()
+        self._owner.let_go()
 
     def _sync(self, paths: list[str]) -> None:
         """Make files or folders durable: one by one where they are few, else the whole file system in one call."""
@@ -207,7 +203,7 @@ class RawStore:
                 for entry in entries:
                     if folder != self._incoming and (entry.name in keep or not _HASH.fullmatch(entry.name)):
                         continue
-                    if entry.name.endswith(_LOCK):
+                    if entry.name.endswith(LOCK):
                         continue
                     seen = entry.stat(follow_symlinks=False)
                     if seen.st_mtime < older_than:
@@ -217,57 +213,21 @@ class RawStore:
 
     def remove_abandoned(self) -> int:
         """Remove temporary files of processes that ended before ``flush``; how many there were."""
-        try:
-            names = sorted(os.listdir(self._incoming))
-        except FileNotFoundError:
-            return 0
-        removed = 0
-        owners = [name.removesuffix(_LOCK) for name in names if name.endswith(f"-{_LOCK}")]
-        for owner in owners:
-            left = [name for name in names if name.startswith(owner) and not name.endswith(_LOCK)]
-            removed += _remove_unlocked(self._incoming, f"{owner}{_LOCK}", left)
-        oldest = time.time() - ABANDONED_SECONDS
-        for name in names:
-            if not name.startswith(tuple(owners)):
-                with contextlib.suppress(FileNotFoundError):
-                    if (self._incoming / name).stat().st_mtime < oldest:
-                        os.unlink(self._incoming / name)
-                        removed += 1
-        return removed
-
-    def _lock(self) -> None:
-        """Hold the file that says that this store's temporary files are needed."""
-        path = f"{self._incoming}/{self._prefix}{_LOCK}"
-        while self._lock_fd is None:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if os.fstat(fd).st_nlink:
-                self._lock_fd = fd
-            else:  # taken for abandoned between the two calls
-                os.close(fd)
-
-    def _unlock(self) -> None:
-        if self._lock_fd is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self._incoming}/{self._prefix}{_LOCK}")
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        return remove_abandoned(self._incoming)
 
     def _discard(self) -> None:
         for temporary in self._pending.values():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
         self._pending.clear()
-        self._unlock()
+        self._owner.let_go()
 
     def _temporary(self) -> tuple[str, int]:
         self._count += 1
-        path = f"{self._incoming}/{self._prefix}{self._count}"
+        path = f"{self._incoming}/{self._prefix}-{self._count}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            if self._lock_fd is None:
-                self._incoming.mkdir(parents=True, exist_ok=True)
-                self._lock()
+            self._owner.hold()
             return path, os.open(path, flags, 0o440)
         except OSError as error:
             raise _store_error(path, error) from error
@@ -300,24 +260,6 @@ class RawStore:
             _write_all(target, target_fd, block)
             size += len(block)
         return digest.hexdigest(), size
-
-
-def _remove_unlocked(folder: Path, lock: str, names: list[str]) -> int:
-    """Remove files and their lock file where nobody holds it; how many files."""
-    try:
-        fd = os.open(folder / lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for name in [*names, lock]:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(folder / name)
-    except BlockingIOError:
-        return 0
-    finally:
-        os.close(fd)
-    return len(names)
 
 
 def hash_file(source_fd: int) -> Taken:

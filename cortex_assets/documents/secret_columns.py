@@ -6,6 +6,7 @@ read. What a column of a later part is called, whose header is in an earlier one
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from cortex_assets.documents.model import Block, ParsedDocument
 from cortex_assets.documents.secret_checks import entropy, is_password, is_placeholder, is_token
@@ -92,7 +93,7 @@ def _bar_rows(text: str, block: Block) -> Iterator[list[_Cell]]:
         end = text.find("\n", start, block.end)
         end = block.end if end < 0 else end
         bars = [bar.start() for bar in _BAR.finditer(text, start, end)]
-        row = [_trimmed(text, left + 1, right) for left, right in zip(bars, bars[1:], strict=False)]
+        row = [_trimmed(text, left + 1, right) for left, right in pairwise(bars)]
         is_title = is_first and sum(left < right for left, right in row) < 2
         if row and not is_title and not all(set(text[left:right]) <= set("-: ") for left, right in row):
             is_first = False

@@ -53,7 +53,9 @@ def _token(name: str, what: str, pattern: str, *keywords: str, entropy: float = 
 _VALUE = r"""(?:["'`\]]{0,2}[ \t]{0,8}(?::=|=>|=|:)[ \t]{0,8}|["'][ \t\r\n]{1,20}(?i:value)[ \t]{0,2}=[ \t]{0,2})"""
 """Between a name and its quoted value; in XML the name may be a value itself: ``key="pwd" value="..."``."""
 _QUOTED = r"""(?P<quote>["'`])(?P<secret>(?:(?!(?P=quote))[^\s]){%d,200})(?P=quote)"""
-_BARE = r"""(?P<secret>(?:[^\s"'`,;<>(){}\[\]|&]|[,;|&](?![\w. "'-]{0,40}[=:]|[\s,;|&]|$)){%d,200}+)(?=[\s,;|&}\]]|$)"""
+_BARE = (
+    r"""(?P<secret>(?:[^\s"'`,;<>(){}\[\]|&]|[,;|&](?![\w. "'-]{0,40}[=:]|[\s,;|&\\]|$)){%d,200}+)(?=[\s,;|&}\]]|$)"""
+)
 """A value without quotes. A comma, ``;``, ``|`` or ``&`` ends it where another setting follows, and else belongs to it."""
 _ELEMENT = r"""[ \t]{0,4}>[ \t]{0,4}(?P<secret>[^\s<>]{%d,200})[ \t]{0,4}</"""
 _LINE = re.compile(
@@ -319,7 +321,7 @@ SECRETS: tuple[Rule, ...] = (
         re.compile(
             r"(?:curl|wget)(?=[ \t])"
             + _CALL
-            + r"""(?:-u|--user|--proxy-user)[ \t=]{0,2}["']?[^\s:"'$<{]{1,100}:(?P<secret>[^\s"'`]{4,200})"""
+            + r"""(?:-u|--user|--proxy-user)[ \t=]{0,2}["']?[^\s:"'$<{]{1,100}:(?P<secret>[^\s"'`$<{(][^\s"'`]{3,199})"""
         ),
         ("curl ", "wget "),
         2.0,
@@ -333,7 +335,7 @@ SECRETS: tuple[Rule, ...] = (
             + _CALL
             + r"-p|redis-cli(?=[ \t])"
             + _CALL
-            + r"""-a[ \t]{1,4}|sshpass[ \t]{1,4}-p[ \t]{0,4})["']?(?P<secret>[^\s"'`]{4,200})"""
+            + r"""-a[ \t]{1,4}|sshpass[ \t]{1,4}-p[ \t]{0,4})["']?(?P<secret>[^\s"'`$<{(][^\s"'`]{3,199})"""
         ),
         ("mysql", "mariadb", "redis-cli ", "sshpass "),
         2.0,

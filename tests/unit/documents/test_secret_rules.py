@@ -190,6 +190,8 @@ def test_a_masked_text_has_no_secret_any_more(rule: str) -> None:
         "sshpass -p $PASSWORD9 ssh host",
         "redis-cli -a <password-9> ping",
         "password=get_password(2)",
+        '"user=user, password=password,\\n  db=database"',
+        "mysql -u root [-p$PASSWORD9]",
         "{color:!0,password:!0,range:!0,search:!0}",
         "password: Optional[str] = None",
         "<password>${DB_PASSWORD9}</password>",
