@@ -83,7 +83,7 @@ SECRETS: tuple[Rule, ...] = (
         ("-----begin",),
         is_real=checks.is_key_block,
         at_start=re.compile(
-            r"\s{0,8}(?P<secret>(?:[A-Za-z0-9+/=]{1,128}\s{1,4}){1,2000})-----END (?:[A-Z0-9]{2,10} ){0,3}PRIVATE KEY"
+            r"\s{0,8}(?P<secret>(?:[A-Za-z0-9+/=]{1,128}+\s{1,4}+){1,2000}+)-----END (?:[A-Z0-9]{2,10} ){0,3}PRIVATE KEY"
         ),
     ),
     Rule(
@@ -381,7 +381,7 @@ SECRETS: tuple[Rule, ...] = (
         re.compile(
             r"(?:SECRET|TOKEN|API_?KEY|ACCESS_?KEY|AUTH_?KEY|PRIVATE_?KEY|CREDENTIAL)S?"
             r"(?:_(?:KEY|TOKEN|SECRET|VALUE|STRING|LIVE|PROD|TEST|DEV|\d{1,2})){0,3}"
-            r"""=["']?(?P<secret>[^\s"'`]{8,200})["']?[ \t]{0,40}(?:#[^\n]{0,200})?\r?$""",
+            r"""=["']?(?P<secret>[^\s"'`]{8,200}+)["']?[ \t]{0,40}(?:#[^\n]{0,200})?\r?$""",
             re.MULTILINE,
         ),
         ("secret", "token", "api_key", "apikey", "access_key", "accesskey", "auth_key", "private_key", "credential"),

@@ -21,6 +21,8 @@ PLACEHOLDER_CHARS = 200
 """Longer values, such as keys in blocks, hold any word by chance."""
 AROUND = 300
 """Characters beside ``Rule.near`` in which a match is looked for."""
+LINE = 200
+"""Characters before a match in which its line begins, where a rule wants to know what stands there."""
 SHORT = 400
 """Texts below so many characters are searched one by one: a pass over many has its price."""
 
@@ -191,7 +193,10 @@ def _is_in_line(rule: Rule, match: re.Match[str]) -> bool:
     """Whether the line up to a match is what the rule wants there."""
     if rule.before is None:
         return True
-    start = match.string.rfind("\n", 0, match.start()) + 1
+    least = max(0, match.start() - LINE)
+    start = match.string.rfind("\n", least, match.start()) + 1 or least
+    if start and match.string[start - 1] != "\n":
+        return False
     return rule.before.fullmatch(match.string, start, match.start()) is not None
 
 
