@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.ignore import corpus_scope
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import FILES
+from cortex_assets.documents.redact import IN_BYTES
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.house import House, Registry
@@ -167,9 +169,17 @@ def _document_facts(document: Mapping[str, Any]) -> dict[str, str]:
     counts = {name: len(structure.get(name, ())) for name in ("headings", "pages", "places", "blocks", "links")}
     facts["structure"] = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
     if findings := document.get("findings"):
-        rules = [finding["rule"] for finding in findings]
-        facts["masked"] = ", ".join(f"{rules.count(rule)} {rule}" for rule in sorted(set(rules)))
+        facts |= _secrets(findings)
     return facts
+
+
+def _secrets(findings: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Rules and how often each found something, in what is stored and outside of it."""
+    places: dict[str, Counter[str]] = {}
+    for finding in findings:
+        name = "found in the bytes only" if finding["place"] == IN_BYTES else "masked"
+        places.setdefault(name, Counter())[finding["rule"]] += 1
+    return {name: ", ".join(f"{n} {rule}" for rule, n in sorted(rules.items())) for name, rules in places.items()}
 
 
 def _told(value: object) -> str:

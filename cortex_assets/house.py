@@ -429,6 +429,7 @@ class House:
             return ShardReport(shard, notes=[note])
         try:
             with shard_lease(self.settings.locks, shard):
+                self.raw.remove_abandoned()
                 chain = self.chain(corpus, known)
                 with beforehand(self._readings(corpus, known)):
                     report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)

@@ -8,7 +8,7 @@ Durability: bytes go to a temporary file in ``raw/.incoming``; ``flush`` forces 
     a time, so
 that the file system's journal commits them together), moves each to its name with ``os.replace`` and then forces the
 folders it touched. So a file under its final name is whole, even after a power cut, and a row that names a hash is to
-be committed after ``flush``. A crash before it leaves temporary files, which ``sweep`` removes.
+be committed after ``flush``. A crash before it leaves temporary files, which ``remove_abandoned`` removes.
 """
 # Paths are bytes or on the hot path, so not pathlib.
 # ruff: noqa: PTH105, PTH108
@@ -28,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from resources.abandoned import LOCK, Owner, remove_abandoned
 from resources.listing import open_inside
 
 _FICLONE = 0x40049409
@@ -78,7 +79,8 @@ class RawStore:
         self._incoming = root / ".incoming"
         self._pending: dict[str, str] = {}
         self._can_reflink = True
-        self._prefix = f"{os.getpid()}-{secrets.token_hex(8)}-"
+        self._prefix = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._owner = Owner(self._incoming, self._prefix)
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -155,6 +157,7 @@ class RawStore:
     def flush(self) -> None:
         """Make everything taken so far durable and visible under its hash."""
         if not self._pending:
+            self._owner.let_go()
             return
         self._sync(list(self._pending.values()))
         folders = {self.root / content_hash[:2] for content_hash in self._pending}
@@ -164,6 +167,7 @@ class RawStore:
             os.replace(temporary, self.path_of(content_hash))
         self._sync([*map(str, sorted(folders)), str(self.root)])
         self._pending.clear()
+        self._owner.let_go()
 
     def _sync(self, paths: list[str]) -> None:
         """Make files or folders durable: one by one where they are few, else the whole file system in one call."""
@@ -199,28 +203,32 @@ class RawStore:
                 for entry in entries:
                     if folder != self._incoming and (entry.name in keep or not _HASH.fullmatch(entry.name)):
                         continue
+                    if entry.name.endswith(LOCK):
+                        continue
                     seen = entry.stat(follow_symlinks=False)
                     if seen.st_mtime < older_than:
                         os.unlink(entry.path)
                         files, size = files + 1, size + seen.st_size
         return Swept(files, size)
 
+    def remove_abandoned(self) -> int:
+        """Remove temporary files of processes that ended before ``flush``; how many there were."""
+        return remove_abandoned(self._incoming)
+
     def _discard(self) -> None:
         for temporary in self._pending.values():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
         self._pending.clear()
+        self._owner.let_go()
 
     def _temporary(self) -> tuple[str, int]:
         self._count += 1
-        path = f"{self._incoming}/{self._prefix}{self._count}"
+        path = f"{self._incoming}/{self._prefix}-{self._count}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            try:
-                return path, os.open(path, flags, 0o440)
-            except FileNotFoundError:
-                self._incoming.mkdir(parents=True, exist_ok=True)
-                return path, os.open(path, flags, 0o440)
+            self._owner.hold()
+            return path, os.open(path, flags, 0o440)
         except OSError as error:
             raise _store_error(path, error) from error
 

@@ -7,7 +7,7 @@ crash, a hang or a memory eater costs one row. What a parser does is ``documents
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -158,7 +158,8 @@ class DocumentsCompute:
                 _label(route.name),
             )
             failure: list[Failure] = []
-            for document in self._parsed(row, route, options, failure):
+            look = partial(gatherer.look, file)
+            for document in self._parsed(row, route, options, failure, look):
                 gatherer.add(file, document)
                 if gatherer.is_full:
                     yield self._output(gatherer, finished, failures)
@@ -179,18 +180,22 @@ class DocumentsCompute:
         return Output(frame, tuple(finished), failures, kept)
 
     def _parsed(
-        self, row: Mapping[str, Any], route: Route, options: ParseOptions, failure: list[Failure]
+        self,
+        row: Mapping[str, Any],
+        route: Route,
+        options: ParseOptions,
+        failure: list[Failure],
+        look: Callable[[Path], None],
     ) -> Iterator[ParsedDocument]:
         """What the parser gives; where it ends badly, a row that says so, and the failure."""
         try:
             with self._raw_path(row) as path:
+                if not route.is_verbatim:
+                    look(path)
                 if route.isolated:
                     yield from self._isolated(path, row, route, options, failure)
                     return
-                for document in parse_path(str(path), row["path"], row["media_type"], row["size"], options):
-                    if isinstance(document, ParsedDocument):
-                        _note(document, failure)
-                        yield document
+                yield from _here(path, row, route, options, failure, look)
         except OSError as error:
             reason = short_reason(f"the bytes cannot be read: {error.strerror or type(error).__name__}")
             failure.append(Failure(reason, is_transient=True))
@@ -226,6 +231,30 @@ class DocumentsCompute:
         failure.append(Failure(ending.reason, is_transient=ending.is_transient))
         if ending.is_whole:
             yield failed_document(ending.reason, Status.FAILED if ending.is_raised else Status.QUARANTINED)
+
+
+def _here(
+    path: Path,
+    row: Mapping[str, Any],
+    route: Route,
+    options: ParseOptions,
+    failure: list[Failure],
+    look: Callable[[Path], None],
+) -> Iterator[ParsedDocument]:
+    """In this process; the bytes of a verbatim file are looked at where they did not become text."""
+    is_read = False
+    try:
+        for document in parse_path(str(path), row["path"], row["media_type"], row["size"], options):
+            if isinstance(document, ParsedDocument):
+                if route.is_verbatim and not is_read and not document.text:
+                    look(path)
+                is_read = True
+                _note(document, failure)
+                yield document
+    except PARSE_ERRORS:
+        if route.is_verbatim and not is_read:
+            look(path)
+        raise
 
 
 def _note(document: ParsedDocument, failure: list[Failure]) -> None:

@@ -5,9 +5,11 @@ Secrets are found and masked here, for all documents of a frame at once, so no r
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import polars as pl
 
+from cortex_assets.documents.left_out import LeftOut
 from cortex_assets.documents.model import ParsedDocument
 from cortex_assets.documents.parse import (
     FRAME_CHARS,
@@ -33,11 +35,20 @@ class RowGatherer:
         self._chars = 0
         self._seen: dict[str, int] = {}
         self._count = 0
+        self._left_out = LeftOut(redaction)
 
     @property
     def is_full(self) -> bool:
         """Enough for a frame: 512 rows or 4 MiB characters."""
         return self._chars >= FRAME_CHARS or len(self._waiting) >= FRAME_ROWS
+
+    def look(self, file: FileInput, path: Path) -> None:
+        """Search a file's bytes too, for what its parser leaves out; before its first document is added.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        self._left_out.look(file.file_id, path)
 
     def add(self, file: FileInput, document: ParsedDocument) -> None:
         """Take a document of the current file in; a repeated inner name is made unique."""
@@ -60,7 +71,12 @@ class RowGatherer:
         waiting, self._waiting, self._chars = self._waiting, [], 0
         if not waiting:
             return pl.DataFrame(schema=DOCUMENTS.dtypes)
-        documents = redacted([document for _, document, _ in waiting], self._redaction)
+        in_bytes = self._left_out.take()
+        documents = redacted(
+            [document for _, document, _ in waiting],
+            self._redaction,
+            [in_bytes.pop(file.file_id, ()) for file, _, _ in waiting] if in_bytes else (),
+        )
         self._counts.update(str(finding["rule"]) for one in documents for finding in one.findings)
         return rows_frame(
             [document_row(file, one, inner) for (file, _, inner), one in zip(waiting, documents, strict=True)]

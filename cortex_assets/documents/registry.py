@@ -41,6 +41,7 @@ class Route:
         packages: distributions whose version counts as the parser's version.
         page_function: dotted name of what reads the text of one page by itself; empty for formats without pages.
         is_container: whether its members are parsed by other routes, so that their versions count as its own.
+        is_verbatim: whether the text of what was read is the whole file, so that its bytes hold nothing more.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Route:
     packages: tuple[str, ...] = ()
     page_function: str = ""
     is_container: bool = False
+    is_verbatim: bool = False
 
     @property
     def parser(self) -> Parser:
@@ -70,24 +72,24 @@ _OCR = ("rapidocr",) if find_spec("rapidocr") is not None else ()
 _MSG_PACKAGES = ("olefile", "selectolax")
 
 ROUTES = (
-    Route("text", f"{_PARSERS}.text:parse_text", ("text/plain", "text/x-log", "text/x-diff")),
-    Route("latex", f"{_PARSERS}.latex:parse_latex", ("text/x-tex",)),
-    Route("bibtex", f"{_PARSERS}.latex:parse_bibtex", ("text/x-bibtex",)),
-    Route("asciidoc", f"{_PARSERS}.markup:parse_asciidoc", ("text/asciidoc",)),
-    Route("org", f"{_PARSERS}.markup:parse_org", ("text/x-org",)),
-    Route("mediawiki", f"{_PARSERS}.markup:parse_mediawiki", ("text/x-mediawiki",)),
-    Route("textile", f"{_PARSERS}.markup:parse_textile", ("text/x-textile",)),
-    Route("rst", f"{_PARSERS}.text:parse_rst", ("text/x-rst",)),
-    Route("markdown", f"{_PARSERS}.markdown:parse_markdown", ("text/markdown",)),
-    Route("code", f"{_PARSERS}.code:parse_code", tuple(LANGUAGES), packages=()),
-    Route("json", f"{_PARSERS}.data:parse_json", ("application/json",)),
-    Route("jsonl", f"{_PARSERS}.json_lines:parse_json_lines", ("application/jsonl",)),
-    Route("yaml", f"{_PARSERS}.data:parse_yaml", ("application/yaml",), packages=("pyyaml",)),
-    Route("toml", f"{_PARSERS}.data:parse_toml", ("application/toml",)),
-    Route("ini", f"{_PARSERS}.data:parse_ini", ("text/x-ini",)),
+    Route("text", f"{_PARSERS}.text:parse_text", ("text/plain", "text/x-log", "text/x-diff"), is_verbatim=True),
+    Route("latex", f"{_PARSERS}.latex:parse_latex", ("text/x-tex",), is_verbatim=True),
+    Route("bibtex", f"{_PARSERS}.latex:parse_bibtex", ("text/x-bibtex",), is_verbatim=True),
+    Route("asciidoc", f"{_PARSERS}.markup:parse_asciidoc", ("text/asciidoc",), is_verbatim=True),
+    Route("org", f"{_PARSERS}.markup:parse_org", ("text/x-org",), is_verbatim=True),
+    Route("mediawiki", f"{_PARSERS}.markup:parse_mediawiki", ("text/x-mediawiki",), is_verbatim=True),
+    Route("textile", f"{_PARSERS}.markup:parse_textile", ("text/x-textile",), is_verbatim=True),
+    Route("rst", f"{_PARSERS}.text:parse_rst", ("text/x-rst",), is_verbatim=True),
+    Route("markdown", f"{_PARSERS}.markdown:parse_markdown", ("text/markdown",), is_verbatim=True),
+    Route("code", f"{_PARSERS}.code:parse_code", tuple(LANGUAGES), is_verbatim=True),
+    Route("json", f"{_PARSERS}.data:parse_json", ("application/json",), is_verbatim=True),
+    Route("jsonl", f"{_PARSERS}.json_lines:parse_json_lines", ("application/jsonl",), is_verbatim=True),
+    Route("yaml", f"{_PARSERS}.data:parse_yaml", ("application/yaml",), packages=("pyyaml",), is_verbatim=True),
+    Route("toml", f"{_PARSERS}.data:parse_toml", ("application/toml",), is_verbatim=True),
+    Route("ini", f"{_PARSERS}.data:parse_ini", ("text/x-ini",), is_verbatim=True),
     Route("notebook", f"{_PARSERS}.notebook:parse_notebook", ("application/x-ipynb+json",)),
-    Route("xml", f"{_PARSERS}.xml_text:parse_xml", ("application/xml",)),
-    Route("csv", f"{_PARSERS}.data:parse_csv", ("text/csv", "text/tab-separated-values")),
+    Route("xml", f"{_PARSERS}.xml_text:parse_xml", ("application/xml",), is_verbatim=True),
+    Route("csv", f"{_PARSERS}.data:parse_csv", ("text/csv", "text/tab-separated-values"), is_verbatim=True),
     Route("html", f"{_PARSERS}.html:parse_html", ("text/html", "application/xhtml+xml"), True, ("selectolax",)),
     Route(
         "pdf",

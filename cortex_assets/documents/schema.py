@@ -42,7 +42,7 @@ class Documents(dy.Schema):
         ),
         nullable=True,
         metadata={
-            "doc": "secrets and personal data that were found: rule and where (text, title, link...), never what"
+            "doc": "secrets and personal data that were found: rule and where (text, title, link...; bytes: in the file only), never what"
         },
     )
     quality_score = dy.Float64(

@@ -22,6 +22,8 @@ class Rule:
         pattern: matched where a keyword stands; the group ``secret``, or else all of it, is the secret.
         keywords: lower-case literals, at least three characters each, at which ``pattern`` begins.
         near: for a rule without keywords: what is part of every match, and quickly found.
+        before: what the line must be up to the match; None where that does not matter.
+        at_start: what a text begins with that is a secret's rest, because its first lines are in the part before.
         entropy: least bits per character of the secret.
         is_real: asked about the secret at last.
         is_personal: personal data, which is looked for only where a corpus asks.
@@ -34,6 +36,8 @@ class Rule:
     entropy: float = 0.0
     is_real: Callable[[str], bool] | None = None
     near: re.Pattern[str] | None = None
+    before: re.Pattern[str] | None = None
+    at_start: re.Pattern[str] | None = None
     is_personal: bool = False
 
 
@@ -46,9 +50,19 @@ def _token(name: str, what: str, pattern: str, *keywords: str, entropy: float = 
     return Rule(name, what, re.compile(_ALONE + pattern), keywords, entropy)
 
 
-_VALUE = r"""["'`\]]{0,2}[ \t]{0,8}(?::=|=>|=|:)[ \t]{0,8}"""
-_QUOTED = r"""(?P<quote>["'`])(?P<secret>[^"'`\s]{%d,200})(?P=quote)"""
-_BARE = r"""(?P<secret>[^\s"'`,;<>(){}\[\]|&]{%d,200}+)(?=[\s,;}\]]|$)"""
+_VALUE = r"""(?:["'`\]]{0,2}[ \t]{0,8}(?::=|=>|=|:)[ \t]{0,8}|["'][ \t\r\n]{1,20}(?i:value)[ \t]{0,2}=[ \t]{0,2})"""
+"""Between a name and its quoted value; in XML the name may be a value itself: ``key="pwd" value="..."``."""
+_QUOTED = r"""(?P<quote>["'`])(?P<secret>(?:(?!(?P=quote))[^\s]){%d,200})(?P=quote)"""
+_BARE = (
+    r"""(?P<secret>(?:[^\s"'`,;<>(){}\[\]|&]|[,;|&](?![\w. "'-]{0,40}[=:]|[\s,;|&\\]|$)){%d,200}+)(?=[\s,;|&}\]]|$)"""
+)
+"""A value without quotes. A comma, ``;``, ``|`` or ``&`` ends it where another setting follows, and else belongs to it."""
+_ELEMENT = r"""[ \t]{0,4}>[ \t]{0,4}(?P<secret>[^\s<>]{%d,200})[ \t]{0,4}</"""
+_LINE = re.compile(
+    r"[ \t]{0,40}(?:[-#*][ \t]{1,4}|(?:export|set|setx|ENV|ARG|-e|--env)[ \t]{1,4}|\$env:)?[A-Z0-9_]{0,80}"
+)
+"""What stands in a line of settings for the environment before the end of a name: nothing but its beginning."""
+_CALL = r"(?:[^\n|;]|\\\r?\n){0,300}?[ \t]"
 _KEY_NAMES = (
     r"(?i:(?:secret|token|api[-_]?key|access[-_]?key|auth[-_]?key|private[-_]?key|credential|_authtoken|_auth)s?"
     r"(?:[-_]?(?:key|token|secret|value|string|access|live|prod|test|dev|base64|\d{1,2})){0,3})"
@@ -68,6 +82,9 @@ SECRETS: tuple[Rule, ...] = (
         ),
         ("-----begin",),
         is_real=checks.is_key_block,
+        at_start=re.compile(
+            r"\s{0,8}(?P<secret>(?:[A-Za-z0-9+/=]{1,128}+\s{1,4}+){1,2000}+)-----END (?:[A-Z0-9]{2,10} ){0,3}PRIVATE KEY"
+        ),
     ),
     Rule(
         "putty-private-key",
@@ -291,6 +308,40 @@ SECRETS: tuple[Rule, ...] = (
         checks.is_password,
     ),
     Rule(
+        "password-element",
+        "the text of an XML element that is called a password",
+        re.compile(r"(?i:password|passwd|passphrase|passwort|pwd)" + _ELEMENT % 6),
+        ("password>", "passwd>", "passphrase>", "passwort>", "pwd>"),
+        2.5,
+        checks.is_password,
+    ),
+    Rule(
+        "command-user",
+        "user and password on the command line of curl or wget",
+        re.compile(
+            r"(?:curl|wget)(?=[ \t])"
+            + _CALL
+            + r"""(?:-u|--user|--proxy-user)[ \t=]{0,2}["']?[^\s:"'$<{]{1,100}:(?P<secret>[^\s"'`$<{(][^\s"'`]{3,199})"""
+        ),
+        ("curl ", "wget "),
+        2.0,
+        checks.is_password,
+    ),
+    Rule(
+        "command-password",
+        "a password on the command line of a database's client",
+        re.compile(
+            r"(?:(?:mysql|mariadb)(?:-?(?:dump|admin|import|show|check))?(?=[ \t])"
+            + _CALL
+            + r"-p|redis-cli(?=[ \t])"
+            + _CALL
+            + r"""-a[ \t]{1,4}|sshpass[ \t]{1,4}-p[ \t]{0,4})["']?(?P<secret>[^\s"'`$<{(][^\s"'`]{3,199})"""
+        ),
+        ("mysql", "mariadb", "redis-cli ", "sshpass "),
+        2.0,
+        checks.is_password,
+    ),
+    Rule(
         "password-setting",
         "a password in a file of settings for the environment",
         re.compile(r"_?(?i:password|passwd|passphrase|passwort|pwd|pass)=" + _BARE % 6),
@@ -323,5 +374,19 @@ SECRETS: tuple[Rule, ...] = (
         _NAMED,
         3.6,
         checks.is_token,
+    ),
+    Rule(
+        "environment-secret",
+        "a secret, a token or a key in a line of settings for the environment",
+        re.compile(
+            r"(?:SECRET|TOKEN|API_?KEY|ACCESS_?KEY|AUTH_?KEY|PRIVATE_?KEY|CREDENTIAL)S?"
+            r"(?:_(?:KEY|TOKEN|SECRET|VALUE|STRING|LIVE|PROD|TEST|DEV|\d{1,2})){0,3}"
+            r"""=["']?(?P<secret>[^\s"'`]{8,200}+)["']?[ \t]{0,40}(?:#[^\n]{0,200})?\r?$""",
+            re.MULTILINE,
+        ),
+        ("secret", "token", "api_key", "apikey", "access_key", "accesskey", "auth_key", "private_key", "credential"),
+        2.75,
+        checks.is_token,
+        before=_LINE,
     ),
 )

@@ -21,6 +21,8 @@ PLACEHOLDER_CHARS = 200
 """Longer values, such as keys in blocks, hold any word by chance."""
 AROUND = 300
 """Characters beside ``Rule.near`` in which a match is looked for."""
+LINE = 200
+"""Characters before a match in which its line begins, where a rule wants to know what stands there."""
 SHORT = 400
 """Texts below so many characters are searched one by one: a pass over many has its price."""
 
@@ -42,12 +44,14 @@ class _Index:
         keywords: of all rules, sorted.
         by_head: first characters of a keyword to it and the rules that begin at it.
         near: rules without a keyword by what is part of their matches.
+        at_start: rules that know the rest of a secret at a text's start.
         rank: rule id to its place in the table; of two rules that find the same, the first names it.
     """
 
     keywords: tuple[str, ...]
     by_head: dict[str, list[tuple[str, list[Rule]]]]
     near: dict[re.Pattern[str], list[Rule]]
+    at_start: list[tuple[Rule, re.Pattern[str]]]
     rank: dict[str, int]
 
 
@@ -64,7 +68,8 @@ def _index(rules: tuple[Rule, ...]) -> _Index:
     for rule in rules:
         if rule.near is not None:
             near.setdefault(rule.near, []).append(rule)
-    return _Index(tuple(sorted(by_keyword)), by_head, near, {rule.id: n for n, rule in enumerate(rules)})
+    at_start = [(rule, rule.at_start) for rule in rules if rule.at_start is not None]
+    return _Index(tuple(sorted(by_keyword)), by_head, near, at_start, {rule.id: n for n, rule in enumerate(rules)})
 
 
 def find_secrets(text: str, rules: tuple[Rule, ...]) -> list[Finding]:
@@ -156,8 +161,12 @@ def _found(text: str, places: Iterable[int], index: _Index, allowed: Sequence[re
                 continue
             for rule in rules:
                 match = rule.pattern.match(text, place)
-                if match is not None and _is_secret(rule, match, allowed):
+                if match is not None and _is_in_line(rule, match) and _is_secret(rule, match, allowed):
                     yield Finding(rule.id, *match.span("secret" if "secret" in match.re.groupindex else 0))
+    for rule, rest in index.at_start:
+        match = rest.match(text)
+        if match is not None and _is_secret(rule, match, allowed):
+            yield Finding(rule.id, *match.span("secret"))
     for near, rules in index.near.items():
         for start, end in _windows(text, near):
             for rule in rules:
@@ -178,6 +187,17 @@ def _windows(text: str, near: re.Pattern[str]) -> Iterator[tuple[int, int]]:
         start, end = max(0, match.start() - AROUND), match.end() + AROUND
     if end >= 0:
         yield start, end
+
+
+def _is_in_line(rule: Rule, match: re.Match[str]) -> bool:
+    """Whether the line up to a match is what the rule wants there."""
+    if rule.before is None:
+        return True
+    least = max(0, match.start() - LINE)
+    start = match.string.rfind("\n", least, match.start()) + 1 or least
+    if start and match.string[start - 1] != "\n":
+        return False
+    return rule.before.fullmatch(match.string, start, match.start()) is not None
 
 
 def _is_secret(rule: Rule, match: re.Match[str], allowed: Sequence[re.Pattern[str]]) -> bool:

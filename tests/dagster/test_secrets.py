@@ -217,6 +217,76 @@ def test_bytes_stay_where_a_corpus_asks_for_them_or_another_file_needs_them(lake
     lake.assert_sound()
 
 
+HIDDEN = {
+    "comment.html": f"<html><body><h1>Page</h1><!-- {planted.GITHUB} --><p>Words.</p></body></html>".encode(),
+    "script.html": f"<html><body><p>Words.</p><script>let key = '{planted.STRIPE}'</script></body></html>".encode(),
+    "wide.html": f"<html><body><!-- {planted.GITHUB} --><p>Words.</p></body></html>".encode("utf-16"),
+    "output.ipynb": json.dumps(
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "source": "show()",
+                    "metadata": {},
+                    "outputs": [{"output_type": "display_data", "data": {"text/html": f"<b>{planted.GITHUB}</b>"}}],
+                }
+            ],
+            "metadata": {},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    ).encode(),
+    "film.srt": f"1\n00:00:01,000 --> 00:00:02,000\n{{\\an8 {planted.GITHUB} }}Words.\n".encode(),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_a_parser_leaves_out_is_searched_in_the_bytes(lake: Lake, name: str) -> None:
+    lake.drop(f"notes/{name}", HIDDEN[name])
+    lake.drop("notes/plain.html", "<html><body><!-- nothing --><p>Words.</p></body></html>")
+    lake.run()
+    row = document(lake, name)
+    assert row["status"] == "ok"
+    assert [finding["rule"].partition("-")[0] for finding in row["findings"]] in (["github"], ["stripe"])
+    assert len(stored_bytes(lake)) == 1
+    assert list(planted.leaks(lake.settings.data_dir, planted.VALUES, ("inbox",))) == []
+    lake.assert_sound()
+
+
+def test_explain_tells_a_finding_in_the_bytes_from_one_that_is_masked(lake: Lake) -> None:
+    lake.drop("notes/comment.html", HIDDEN["comment.html"])
+    lake.drop("notes/access.md", planted.sources()["notes/access.md"])
+    lake.run()
+    (finding,) = document(lake, "comment.html")["findings"]
+    assert finding == {"rule": "github-token", "place": "bytes", "line": None, "start_char": None, "end_char": None}
+    told = lake.cli("explain", "notes/comment.html").stdout
+    assert "found in the bytes only" in told and "1 github-token" in told and "masked" not in told
+    assert "masked" in lake.cli("explain", "notes/access.md").stdout
+
+
+def test_a_file_that_could_not_be_parsed_is_searched_in_its_bytes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: object) -> object:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(text_parser, "parse_text", broken)
+    lake.drop("notes/bad.txt", f"Use {planted.GITHUB} for now.\n")
+    lake.run()
+    row = document(lake, "bad.txt")
+    assert row["status"] == "failed"
+    assert [(finding["rule"], finding["place"]) for finding in row["findings"]] == [("github-token", "bytes")]
+    assert stored_bytes(lake) == set()
+
+
+def test_a_run_removes_what_a_killed_one_left_on_its_way_into_the_store(lake: Lake) -> None:
+    incoming = lake.settings.raw / ".incoming"
+    incoming.mkdir(parents=True)
+    for name in ("17-00ff-1", "17-00ff-lock"):
+        (incoming / name).write_bytes(planted.GITHUB.encode())
+    lake.drop("notes/plain.md", note(1))
+    lake.run()
+    assert list(incoming.iterdir()) == []
+
+
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 

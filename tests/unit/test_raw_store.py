@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +89,44 @@ def test_a_crash_before_flush_leaves_only_what_a_sweep_removes(tmp_path: Path) -
     assert not fresh.has(taken.content_hash)
     assert fresh.sweep(set(), time.time() - 3600).files == 0
     assert fresh.sweep(set(), time.time() + 1).files == 1
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from resources.raw_store import RawStore
+store = RawStore(Path(sys.argv[1]))
+store.take(os.open(sys.argv[2], os.O_RDONLY))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+    incoming = tmp_path / "raw" / ".incoming"
+    (tmp_path / "a").write_bytes(b"content")
+    assert RawStore(tmp_path / "raw").remove_abandoned() == 0
+    store = RawStore(tmp_path / "raw")
+    with opened(tmp_path / "a") as fd:
+        taken = store.take(fd)
+    mine = sorted(path.name for path in incoming.iterdir())
+    done = subprocess.run([sys.executable, "-c", _KILLED, tmp_path / "raw", tmp_path / "a"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(incoming.iterdir())) == len(mine) + 2
+    assert RawStore(tmp_path / "raw").remove_abandoned() == 1
+    assert sorted(path.name for path in incoming.iterdir()) == mine
+    store.flush()
+    assert stored(tmp_path / "raw") == [taken.content_hash]
+    assert list(incoming.iterdir()) == []
+
+
+def test_leftovers_of_an_older_cortex_are_removed_after_a_day(tmp_path: Path) -> None:
+    incoming = tmp_path / "raw" / ".incoming"
+    incoming.mkdir(parents=True)
+    for name in ("17-00ff-1", "17-00ff-2"):
+        (incoming / name).write_bytes(b"content")
+    os.utime(incoming / "17-00ff-1", (1_000, 1_000))
+    assert RawStore(tmp_path / "raw").remove_abandoned() == 1
+    assert [path.name for path in incoming.iterdir()] == ["17-00ff-2"]
 
 
 def test_sweep_keeps_what_is_named_and_what_is_young(tmp_path: Path) -> None:

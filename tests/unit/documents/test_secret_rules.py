@@ -5,13 +5,16 @@ import hashlib
 import json
 import lzma
 import random
+import re
 import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from cortex_assets.documents.personal_rules import PERSONAL
-from cortex_assets.documents.secret_checks import MASK, is_card_number, is_iban
+from cortex_assets.documents.secret_checks import MASK, entropy, is_card_number, is_iban, is_password, is_placeholder
 from cortex_assets.documents.secret_rules import SECRETS
 from cortex_assets.documents.secrets import Finding, find_in_all, find_secrets, masked
 
@@ -86,10 +89,14 @@ PLANTED = {
     "authorization-header": made(40),
     "netrc-password": "Tr0ub4dor",
     "password": "correct-7-Horse",
+    "password-element": "zQ7!kR2w",
+    "command-user": "S3cret-Pw9",
+    "command-password": "S3cretPw9x",
     "password-setting": "hunter2!",
     "password-line": "aZ3k!9Qm2x",
     "assigned-secret": made(32),
     "secret-line": made(44),
+    "environment-secret": "envSecret99Zq",
 }
 AROUND = {
     "private-key": "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
@@ -104,10 +111,14 @@ AROUND = {
     "authorization-header": 'curl -H "Authorization: Bearer {}" https://api.example.net',
     "netrc-password": "machine git.example.net login ada password {}",
     "password": 'db_password = "{}"',
+    "password-element": "<server><password>{}</password></server>",
+    "command-user": "curl -X POST -u ada:{} https://api.example.net/",
+    "command-password": "mysql -h db -u root -p{} app",
     "password-setting": "DB_PASSWORD={}\n",
     "password-line": "password: {}\n",
     "assigned-secret": '{{"client_secret": "{}"}}',
     "secret-line": "export APP_SECRET_KEY={}\n",
+    "environment-secret": "SECRET_KEY={}\n",
 }
 
 
@@ -171,11 +182,79 @@ def test_a_masked_text_has_no_secret_any_more(rule: str) -> None:
         "tokens = ['tokenizers>=0.23.1,<0.24.0']",
         "DB_PASSWORD=/run/secrets/db-2",
         "curl -d password=$PASSWORD2",
+        "curl -u user:pass https://api.example.net",
+        'curl -u "$USER:$PASS9" https://api.example.net',
+        "curl -u ada https://api.example.net/a:b9c8d7e6",
+        "mysql -u root -p app2024",
+        "mysql -P3306 -p$PASSWORD9",
+        "sshpass -p $PASSWORD9 ssh host",
+        "redis-cli -a <password-9> ping",
+        "password=get_password(2)",
+        '"user=user, password=password,\\n  db=database"',
+        "mysql -u root [-p$PASSWORD9]",
+        "{color:!0,password:!0,range:!0,search:!0}",
+        "password: Optional[str] = None",
+        "<password>${DB_PASSWORD9}</password>",
+        "<code>password</code>: 6 to 20 characters",
+        '<input name="password" value="{{ value9 }}">',
+        '<add key="pwd" value="changeme"/>',
+        "API_TOKEN=$API_TOKEN_9",
+        "SECRET_KEY=insecure-dev-key-42",
+        "SECRET_KEY=os.environ.get",
+        "    token=SomeClass9Value22,",
+        "the line SECRET_KEY=abcDef99Zq is not one of settings",
+        "SECRET_NAME=appSecret99Zq",
         "checksum sha256: " + hashlib.sha256(b"x").hexdigest(),
     ],
 )
 def test_placeholders_and_look_alikes_are_no_findings(text: str) -> None:
     assert find_secrets(text, SECRETS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("DB_PASSWORD=abc;def9Kxx2\n", "abc;def9Kxx2"),
+        ("password=Rock&Roll99xx", "Rock&Roll99xx"),
+        ("password: Rock|Roll,99xx\n", "Rock|Roll,99xx"),
+        ("Server=x;Password=hunter22;Database=app", "hunter22"),
+        ("Server=x;Password=hunter22;Initial Catalog=app", "hunter22"),
+        ("https://example.net/?password=abc123x&user=me", "abc123x"),
+        ('password = "it\'s9xZq"', "it's9xZq"),
+        ("SECRET_KEY=envSecret99Zq", "envSecret99Zq"),
+        ("export API_TOKEN='k9Xz77Qw'  # mine\r\n", "k9Xz77Qw"),
+        ("ENV GH_TOKEN=k9Xz77Qw\n", "k9Xz77Qw"),
+        ('<add key="pwd" value="Zx9!kQ2w"/>', "Zx9!kQ2w"),
+        ("<add key='db.password'\n     value='Zx9!kQ2w'/>", "Zx9!kQ2w"),
+        ("<password>Zx9!kQ2w</password>", "Zx9!kQ2w"),
+        ("curl -u ada:S3cretPw9 https://example.net", "S3cretPw9"),
+        ("curl -X POST \\\n  --user 'ada:S3cretPw9' https://example.net", "S3cretPw9"),
+        ("mysql -h db -pS3cretPw9 app", "S3cretPw9"),
+        ("mysqldump -pS3cretPw9 app > a.sql", "S3cretPw9"),
+        ("sshpass -p S3cretPw9 ssh host", "S3cretPw9"),
+        ("redis-cli -h x -a S3cretPw9 ping", "S3cretPw9"),
+    ],
+)
+def test_short_values_and_those_with_signs_are_masked_whole_and_nothing_else(text: str, value: str) -> None:
+    assert list(spans(text).values()) == [value]
+
+
+@given(st.text("abcdefXYZ0123456789;,&|!#%+-_.?^~", min_size=4, max_size=30).map(lambda middle: f"k7{middle}Zq9"))
+def test_whatever_signs_a_password_has_none_of_it_is_left(value: str) -> None:
+    assume(not is_placeholder(value) and is_password(value) and entropy(value) > 2.75)
+    assume(not re.search(r"[,;|&]{2}", value))
+    for text in (f"DB_PASSWORD={value}\n", f'<add key="pwd" value="{value}"/>', f"curl -u ada:{value} x\n"):
+        hidden = masked(text, find_secrets(text, SECRETS))
+        assert hidden == text.replace(value, MASK * len(value))
+
+
+def test_the_rest_of_a_key_whose_first_lines_are_in_another_part_is_masked() -> None:
+    rest = f"{BODY}\nshort==\n-----END RSA PRIVATE KEY-----\nand more\n"
+    hidden = masked(rest, find_secrets(rest, SECRETS))
+    assert not any(line in hidden for line in [*BODY.split(), "short=="])
+    assert hidden.endswith("-----END RSA PRIVATE KEY-----\nand more\n")
+    certificate = rest.replace("RSA PRIVATE KEY", "CERTIFICATE")
+    assert find_secrets(certificate, SECRETS) == []
 
 
 def test_keys_in_json_and_without_an_end_are_whole() -> None:
