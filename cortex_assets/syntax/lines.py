@@ -28,9 +28,7 @@ def _begins(pattern: str, flags: int = 0) -> re.Pattern[str]:
     return re.compile(pattern, re.MULTILINE | flags)
 
 
-_BRACED = re.compile(
-    r"[^{}\n]*+(?:\n[ \t]*+)?\{(?:[^{}\n]*+\}[^\n]*|(?s:.*?)^[})][^\n]*|(?s:.*))|[^\n]*", re.MULTILINE
-)
+_BRACED = re.compile(r"[^{}\n]*+(?:\n[ \t]*+)?\{(?:[^{}\n]*+\}[^\n]*|(?s:.*?)^[})][^\n]*|(?s:.*))|[^\n]*", re.MULTILINE)
 _NAMED_END = re.compile(r"(?s:.*?)^[ \t]*end(?:function|macro)\b[^\n]*", re.MULTILINE | re.IGNORECASE)
 _RECIPE = re.compile(r"[^\n]*(?:\n(?:\t[^\n]*|[ \t]*(?=\n\t)))*")
 _ERLANG_END = re.compile(r"(?s:.*?)\.[ \t]*(?:%[^\n]*)?$", re.MULTILINE)
