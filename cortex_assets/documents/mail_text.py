@@ -100,6 +100,7 @@ def mail_document(mail: Mail, inner: str, label: str, thread: str) -> ParsedDocu
         structure=structure,
         status=Status.PARTIAL if mail.problems else Status.OK,
         reason=short_reason("; ".join(mail.problems)) if mail.problems else None,
+        confidence=mail.confidence,
         doubt=short_reason("; ".join(dict.fromkeys(mail.doubts))) if mail.doubts else None,
     )
 

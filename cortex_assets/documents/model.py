@@ -239,6 +239,7 @@ class ParsedDocument:
         page_count: pages, slides or sheets.
         encoding: of a text file.
         empty_pages: numbers of pages on which there was no text to find, such as scanned ones.
+        confidence: 0..1, how sure the encoding of its bytes is.
         doubt: what makes the text doubtful without making it wrong (a guessed encoding, a repaired file); for people.
     """
 
@@ -255,6 +256,7 @@ class ParsedDocument:
     encoding: str | None = None
     empty_pages: tuple[int, ...] = ()
     doubt: str | None = None
+    confidence: float = 1.0
 
 
 Parsed = ParsedDocument | Mark

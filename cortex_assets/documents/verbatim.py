@@ -74,7 +74,7 @@ def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> Pars
         reason = "this part of the file has nothing to see in it; the other parts may"
         return ParsedDocument(text, kind, status=Status.EMPTY, reason=reason, encoding=encoding.name)
     problems = [problem for problem in (analysis.problem, encoding.reason) if problem]
-    is_partial = analysis.problem is not None or encoding.bad_bytes > 0
+    is_partial = analysis.problem is not None or encoding.is_partial
     return ParsedDocument(
         text=text,
         kind=kind,
@@ -84,6 +84,7 @@ def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> Pars
         status=Status.PARTIAL if is_partial else Status.OK,
         reason=short_reason("; ".join(problems)) or None,
         encoding=encoding.name,
+        confidence=encoding.confidence,
     )
 
 

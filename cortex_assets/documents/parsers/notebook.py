@@ -101,7 +101,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
         reason = problem or "the notebook has no cell with text in it"
         yield ParsedDocument("", "notebook", status=status, reason=reason, encoding=decoded.encoding.name)
         return
-    is_partial = notebook.problem is not None or decoded.encoding.bad_bytes > 0
+    is_partial = notebook.problem is not None or decoded.encoding.is_partial
     title = notebook.title or _first_title(parts)
     for number, part in enumerate(parts, 1):
         yield ParsedDocument(
@@ -114,6 +114,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
             Status.PARTIAL if is_partial else Status.OK,
             problem,
             encoding=decoded.encoding.name,
+            confidence=decoded.encoding.confidence,
         )
 
 
