@@ -7,6 +7,7 @@ document is made by ``mail_text``.
 import io
 from collections.abc import Iterator
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.mail_body import Segment
 from cortex_assets.documents.mail_headers import read_head, readable, text_of
 from cortex_assets.documents.mail_message import SMALL_PICTURE, read_message
@@ -41,7 +42,7 @@ def parse_msg(source: ParseInput) -> Iterator[Parsed]:
     except (OSError, RecursionError, ValueError, IndexError, TypeError) as error:
         if getattr(error, "errno", None) is not None:  # olefile raises OSError for damage as well, without a number
             raise
-        reason = f"damaged Outlook message ({type(error).__name__}): save it again from Outlook, or as .eml"
+        reason = f"damaged Outlook message ({in_words(error)}): save it again from Outlook, or as .eml"
         yield ParsedDocument("", "mail", status=Status.FAILED, reason=reason)
         return
     with ole:
