@@ -32,6 +32,8 @@ KINDS = (
     "none",
 )
 """Kinds of documents, as people tell them apart; ``none`` has no text."""
+NO_BYTES = "the file has no bytes"
+"""The reason for a file or member without any: a row of its own, but nothing that anyone needs to be told of."""
 
 
 @dataclass(frozen=True, slots=True)

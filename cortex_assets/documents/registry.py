@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
 
-from cortex_assets.documents.model import ParsedDocument, ParseInput, Parser
+from cortex_assets.documents.model import NO_BYTES, ParsedDocument, ParseInput, Parser
 from cortex_assets.documents.parsers.code import LANGUAGES
 from cortex_assets.tables import Status
 
@@ -210,7 +210,7 @@ REMEDIES = {
 def parse_unsupported(source: ParseInput) -> Iterator[ParsedDocument]:
     """Give one document without text that says why."""
     if source.size == 0:
-        yield ParsedDocument("", "none", status=Status.EMPTY, reason="the file has no bytes")
+        yield ParsedDocument("", "none", status=Status.EMPTY, reason=NO_BYTES)
         return
     remedy = REMEDIES.get(source.media_type)
     reason = f"no parser for {source.media_type}" + (f": {remedy}" if remedy else "")

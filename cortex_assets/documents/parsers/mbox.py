@@ -14,7 +14,7 @@ from cortex_assets.documents.mail_headers import KNOWN_FIELDS, read_head
 from cortex_assets.documents.mail_message import read_message
 from cortex_assets.documents.mail_text import Threads, message_id
 from cortex_assets.documents.members import Members, inner_path
-from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput
+from cortex_assets.documents.model import NO_BYTES, Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.parsers.mail import CUT_REMEDY, MAX_MESSAGE, message_documents
 from cortex_assets.documents.registry import PARSE_ERRORS
 from cortex_assets.tables import Status
@@ -48,7 +48,7 @@ def parse_mbox(source: ParseInput) -> Iterator[Parsed]:
         count += 1
         yield from _message(raw, count, source, members, threads, names)
     if not count:
-        reason = "the file has no bytes" if source.size == 0 else "the mailbox has no message in it"
+        reason = NO_BYTES if source.size == 0 else "the mailbox has no message in it"
         yield ParsedDocument("", "mail", status=Status.EMPTY, reason=reason)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cortex_assets.documents.decode import PART_CHARS, NotTextError, decode
-from cortex_assets.documents.model import Block, Heading, ParsedDocument, ParseInput, Place, Structure
+from cortex_assets.documents.model import NO_BYTES, Block, Heading, ParsedDocument, ParseInput, Place, Structure
 from cortex_assets.documents.parsers.markdown import MarkdownScanner
 from cortex_assets.tables import Status
 
@@ -90,7 +90,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
         yield ParsedDocument("", "none", status=Status.UNSUPPORTED, reason=str(error))
         return
     if not decoded.text.strip("\ufeff\0 \t\r\n\f\v"):
-        reason = "the file has no bytes" if source.size == 0 else "the file has only white space"
+        reason = NO_BYTES if source.size == 0 else "the file has only white space"
         yield ParsedDocument("", "notebook", status=Status.EMPTY, reason=reason, encoding=decoded.encoding.name)
         return
     notebook = _read(decoded.text)
