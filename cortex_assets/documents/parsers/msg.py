@@ -13,10 +13,11 @@ from cortex_assets.documents.mail_headers import read_head, readable, text_of
 from cortex_assets.documents.mail_message import SMALL_PICTURE, read_message
 from cortex_assets.documents.mail_model import PGP_REMEDY, SMIME_REMEDY, Mail
 from cortex_assets.documents.mail_smime import signed_content
-from cortex_assets.documents.mail_text import Threads, in_parts, mail_document, message_id
+from cortex_assets.documents.mail_text import Threads, mail_document, message_id
 from cortex_assets.documents.members import Members, inner_path
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.outlook import Storage, decompressed_rtf
+from cortex_assets.documents.parts import in_parts
 from cortex_assets.documents.registry import UNSUPPORTED, parser_for
 from cortex_assets.tables import Status
 
