@@ -22,7 +22,7 @@ WHOLE_BYTES = 16 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _DOUBT = 0.9
 _UNFIT = 0.5
-"""An encoding no surer than this was taken because none fits."""
+"""An encoding less sure than this was taken because none fits."""
 _FEW_BAD = 50
 """A declared charset is believed where at most one of so many bytes above ASCII contradicts it."""
 _ISO_2022_JP = b"\x1b$"
@@ -70,7 +70,7 @@ class Encoding:
     @property
     def is_partial(self) -> bool:
         """Whether some of the text is likely wrong: bytes were replaced, or no encoding that is known fits."""
-        return self.bad_bytes > 0 or (self.confidence <= _UNFIT and self.name != "utf-8")
+        return self.bad_bytes > 0 or self.confidence < _UNFIT
 
     @property
     def is_doubtful(self) -> bool:
@@ -81,10 +81,11 @@ class Encoding:
     def reason(self) -> str | None:
         """What to tell a person about it; None where there is no doubt."""
         if self.is_mixed:
-            return f"UTF-8 and cp1252 are mixed ({self.bad_bytes} bytes read as cp1252): save the file as UTF-8"
+            return f"UTF-8 and cp1252 are mixed (read as cp1252: {self.bad_bytes} bytes): save the file as UTF-8"
         if self.bad_bytes:
             mixed = "read as cp1252 within words, else " if self.name == "utf-8" else ""
-            return f"{self.bad_bytes} bytes are not {self.name}, {mixed}replaced by U+FFFD: save the file as UTF-8"
+            bytes_are = "1 byte is" if self.bad_bytes == 1 else f"{self.bad_bytes} bytes are"
+            return f"{bytes_are} not {self.name}, {mixed}replaced by U+FFFD: save the file as UTF-8"
         if self.is_partial:
             return f"no encoding fits well, read as {self.name} ({self.confidence:.2f}): save the file as UTF-8"
         if self.is_doubtful:

@@ -142,7 +142,8 @@ class _Reader:
                 break
 
         def lines() -> Iterator[str]:
-            for self._number, line in enumerate(chain(head, self._lines), 1):
+            for number, line in enumerate(chain(head, self._lines), 1):
+                self._number = number
                 yield line
 
         if any(line.startswith(("[Script Info]", "[Events]", "Dialogue:")) for line in head):
