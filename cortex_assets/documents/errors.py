@@ -34,8 +34,9 @@ def _shortened(message: str, most: int) -> str:
     """A message on one line, cut between words and before a parenthesis that is not closed."""
     line = " ".join(message.split())
     if len(line) > most:
-        line = line[:most].rpartition(" ")[0] or line[:most]
+        # Half a word may be half a secret, which no rule would find any more.
+        line = line[:most].rpartition(" ")[0]
         if line.count("(") > line.count(")"):
             line = line[: line.rfind("(")]
-        line = line.rstrip(" ,;:(") + "…"
+        line = f"{line.rstrip(' ,;:(')}…" if line else ""
     return line.rstrip(".")

@@ -11,6 +11,7 @@ from cortex_assets.documents.errors import in_words, told_in_words
         (ValueError("bad\n page 3."), "bad page 3"),
         (EOFError(), "it ends too early"),
         (RecursionError(), "it is nested too deeply"),
+        (ValueError("x" * 500), "its content is not as its format wants it"),
         (OSError(), "its content is not as its format wants it"),
         (KeyError("word/document.xml"), "'word/document.xml' is not in it"),
         (ValueError("Couldn't deserialize thrift: invalid (field 7 of a very long list of fields)"), None),
