@@ -19,6 +19,7 @@ from apps.running import chosen, opened, withheld_of
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import FILES
+from cortex_assets.documents.model import NO_BYTES
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.care import TABLES
@@ -32,6 +33,7 @@ from resources.vectors.protocol import DamagedIndexError, VectorStore
 
 EXAMPLES = 5
 BEHIND = timedelta(days=7)
+_IS_BAD = (pl.col("status") != "ok") & (pl.col("reason").fill_null("") != NO_BYTES)
 
 
 def plan(names: Sequence[str] | None) -> PlanReport:
@@ -106,8 +108,11 @@ def _points(store: VectorStore, space_id: str, shard: str) -> int:
 
 
 def _file_statuses(lake: Lakehouse, mine: pl.Expr) -> Mapping[str, int]:
-    """Files by status; a file that was taken has the status of its first document that is not ok."""
-    bad = lake.scan(DOCUMENTS).filter(mine & (pl.col("status") != "ok")).sort("inner")
+    """Files by status; a file that was taken has the status of its first document that is not ok.
+
+    A file without bytes, such as an ``__init__.py``, counts as ok: nothing of it is missing.
+    """
+    bad = lake.scan(DOCUMENTS).filter(mine & _IS_BAD).sort("inner")
     worst = bad.group_by("file_id", maintain_order=True).agg(pl.col("status").first().alias("parsed"))
     files = lake.scan(FILES).filter(mine).select("file_id", "status").join(worst, on="file_id", how="left")
     status = pl.when(pl.col("status") == "ok").then(pl.col("parsed").fill_null("ok")).otherwise(pl.col("status"))
@@ -115,12 +120,12 @@ def _file_statuses(lake: Lakehouse, mine: pl.Expr) -> Mapping[str, int]:
 
 
 def _failures(house: House, corpus: Registered) -> list[FailureGroup]:
-    """Files and documents that are not ok, grouped by status and reason."""
+    """Files and documents that are not ok, grouped by status and reason; those without bytes are no matter."""
     mine = pl.col("corpus_id") == corpus.corpus_id
     inner = pl.col("inner").str.split("#part-").list.first()
     shown = pl.col("path") + pl.when(inner.str.starts_with("/")).then("!" + inner).otherwise(pl.lit(""))
     bad = [
-        house.lake.scan(table).filter(mine & (pl.col("status") != "ok")).select("status", "reason", path).collect()
+        house.lake.scan(table).filter(mine & _IS_BAD).select("status", "reason", path).collect()
         for table, path in ((FILES, pl.col("path")), (DOCUMENTS, shown.alias("path")))
     ]
     grouped = (

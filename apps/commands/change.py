@@ -107,7 +107,7 @@ def retry(
     if as_json:
         console.write_json(report)
     else:
-        console.notice(f"{report.keys} failed keys are due again; `cortex run` takes them up")
+        console.notice(f"failed keys that are due again: {report.keys}; `cortex run` takes up what is due")
 
 
 def remove(

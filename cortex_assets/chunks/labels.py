@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Block, Structure
@@ -16,7 +17,7 @@ class PlaceLabels:
 
     def __init__(self, source: Source, structure: Structure) -> None:
         self._source = source
-        self._tables = [block for block in structure.blocks if block.cells]
+        self._tables = [block for block in structure.blocks if block.cells and _CELLS.fullmatch(block.cells)]
         self._table_ends = [block.end for block in self._tables]
         self._places = structure.places
         self._place_starts = [place.start for place in structure.places]
@@ -29,7 +30,8 @@ class PlaceLabels:
 
         A document with pages has no sections here: its page numbers are the place.
         """
-        names = self._cells(start, end) or self._named(start, end)
+        cells = self._cells(start, end)
+        names = [cells] if cells else self._named(start, end)
         if names:
             label = names[0] if names[0] == names[-1] else f"{names[0]} – {names[-1]}"
         else:
@@ -44,26 +46,33 @@ class PlaceLabels:
         known = {n: _short("§ " + " ".join(self._headings[n].title.split())) for n in set(numbers) if n >= 0}
         return [known.get(number) for number in numbers]
 
-    def _cells(self, start: int, end: int) -> list[str]:
-        """Cell ranges of the tables that the span touches: the first and the last."""
+    def _cells(self, start: int, end: int) -> str:
+        """Cell ranges of the tables that the span touches, each; one range around them where that is too long."""
         first = bisect_right(self._table_ends, start)
         last = first
         while last < len(self._tables) and self._tables[last].start < end:
             last += 1
-        touched = self._tables[first:last]
-        return [self._range(block, start, end) for block in (touched[:1] + touched[1:][-1:])]
+        ranges = [self._range(block, start, end) for block in self._tables[first:last]]
+        told = ""
+        for number, (sheet, *sides) in enumerate(ranges):
+            is_same = number > 0 and sheet == ranges[number - 1][0]
+            told += (", " if number else "") + ("" if is_same else f"{sheet}!") + _written(sides)
+        if len(told) <= MAX_LABEL or len({sheet for sheet, *_ in ranges}) > 1:
+            return told
+        _, lefts, tops, rights, bottoms = zip(*ranges, strict=True)
+        return f"{ranges[0][0]}!{_written((min(lefts), min(tops), max(rights), max(bottoms)))}"
 
-    def _range(self, block: Block, start: int, end: int) -> str:
-        """The rows of a table that a span covers, as ``Budget!A3:D9``."""
+    def _range(self, block: Block, start: int, end: int) -> tuple[str, tuple[int, str], int, tuple[int, str], int]:
+        """The rows of a table that a span covers: sheet, left, top, right, bottom; columns are sorted by length first."""
         match = _CELLS.fullmatch(block.cells or "")
         if match is None:
-            return block.cells or ""
+            raise ValueError(f"not a range of cells: {block.cells}")
         top = self._row(block, max(start, block.start))
         bottom = self._row(block, max(min(end, block.end) - 1, block.start))
         first = int(match["top"])
-        return (
-            f"{match['sheet']}!{match['left']}{first + top}:{match['right']}{min(first + bottom, int(match['bottom']))}"
-        )
+        left, right = match["left"], match["right"]
+        lowest = min(first + bottom, int(match["bottom"]))
+        return match["sheet"], (len(left), left), first + top, (len(right), right), lowest
 
     def _row(self, block: Block, position: int) -> int:
         """Number of the row, from 0, that a position in a table stands on; the line of dashes is no row."""
@@ -89,6 +98,12 @@ class PlaceLabels:
 
 def _short(label: str) -> str:
     return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 1] + "…"
+
+
+def _written(sides: Sequence[Any]) -> str:
+    """Left, top, right and bottom as ``A1:B3``."""
+    left, top, right, bottom = sides
+    return f"{left[1]}{top}:{right[1]}{bottom}"
 
 
 def labels(source: Source, structure: Structure, spans: Sequence[tuple[int, int]]) -> list[str | None]:

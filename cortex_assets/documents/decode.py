@@ -2,7 +2,8 @@
 
 Byte order mark first, then strict UTF-8, then UTF-16/32 without a mark by how plausible the result is, then the legacy
 encodings that ``encodings`` knows, then charset-normalizer's opinion. What is not certain is said (``is_doubtful``).
-Lines in a Western encoding within UTF-8 are read by letters: a byte that makes a letter of a word is that letter.
+Lines in a Western encoding within UTF-8 are read by letters: a byte that makes a letter of a word is that letter. Where
+both are frequent the file is mixed: what is UTF-8 is read as that, every other byte as cp1252.
 Text is kept verbatim but for the byte order mark: newlines are not rewritten and NULs stay (both are valid UTF-8).
 What a parser does with the text, and charsets declared inside a format (HTML), do not belong here.
 """
@@ -14,12 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from cortex_assets.documents.encodings import legacy_guess, utf16_guess
+from cortex_assets.documents.encodings import is_mojibake, legacy_guess, utf16_guess
 
 PART_CHARS = 4 * 1024 * 1024
 WHOLE_BYTES = 16 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _DOUBT = 0.9
+_UNFIT = 0.5
+"""An encoding less sure than this was taken because none fits."""
 _FEW_BAD = 50
 """A declared charset is believed where at most one of so many bytes above ASCII contradicts it."""
 _ISO_2022_JP = b"\x1b$"
@@ -50,12 +53,24 @@ class Encoding:
         bom: number of bytes of the byte order mark to skip.
         confidence: 0..1; 1 for a mark or strict UTF-8.
         bad_bytes: how many bytes the codec cannot read and are replaced by U+FFFD (0 where strict decoding succeeds).
+        is_mixed: UTF-8 and cp1252 in one file; ``bad_bytes`` are then those read as cp1252.
     """
 
     name: str
     bom: int = 0
     confidence: float = 1.0
     bad_bytes: int = 0
+    is_mixed: bool = False
+
+    @property
+    def errors(self) -> str:
+        """The error handler to decode with."""
+        return WESTERN if self.is_mixed else MIXED
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some of the text is likely wrong: bytes were replaced, or no encoding that is known fits."""
+        return self.bad_bytes > 0 or self.confidence < _UNFIT
 
     @property
     def is_doubtful(self) -> bool:
@@ -65,9 +80,14 @@ class Encoding:
     @property
     def reason(self) -> str | None:
         """What to tell a person about it; None where there is no doubt."""
+        if self.is_mixed:
+            return f"UTF-8 and cp1252 are mixed (read as cp1252: {self.bad_bytes} bytes): save the file as UTF-8"
         if self.bad_bytes:
             mixed = "read as cp1252 within words, else " if self.name == "utf-8" else ""
-            return f"{self.bad_bytes} bytes are not {self.name}, {mixed}replaced by U+FFFD: save the file as UTF-8"
+            bytes_are = "1 byte is" if self.bad_bytes == 1 else f"{self.bad_bytes} bytes are"
+            return f"{bytes_are} not {self.name}, {mixed}replaced by U+FFFD: save the file as UTF-8"
+        if self.is_partial:
+            return f"no encoding fits well, read as {self.name} ({self.confidence:.2f}): save the file as UTF-8"
         if self.is_doubtful:
             return f"encoding guessed as {self.name} ({self.confidence:.2f}): save the file as UTF-8 to be sure"
         return None
@@ -96,8 +116,16 @@ def _mixed(error: UnicodeError) -> tuple[str, int]:
     return "\ufffd", error.end
 
 
-MIXED = "cortex-mixed"
+def _western(error: UnicodeError) -> tuple[str, int]:
+    """A byte that is not UTF-8 as cp1252 reads it."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.start + 1].decode("cp1252", "replace"), error.start + 1
+
+
+MIXED, WESTERN = "cortex-mixed", "cortex-western"
 codecs.register_error(MIXED, _mixed)
+codecs.register_error(WESTERN, _western)
 
 
 def detect(data: bytes) -> Encoding:
@@ -118,7 +146,7 @@ def detect(data: bytes) -> Encoding:
             return Encoding(wide[0], 0, wide[1])
         _refuse_binary(data)
     if _decodes(data, "utf-8"):
-        return Encoding("utf-8", confidence=0.5 if has_nul else 1.0)
+        return Encoding("utf-8", confidence=0.7 if has_nul else 1.0)
     return _not_utf8(data)
 
 
@@ -137,7 +165,7 @@ def decode(data: bytes) -> Decoded:
             encoding = _not_utf8(data)
     else:
         encoding = detect(data)
-    return Decoded(data[encoding.bom :].decode(encoding.name, MIXED), encoding)
+    return Decoded(data[encoding.bom :].decode(encoding.name, encoding.errors), encoding)
 
 
 def decode_as(data: bytes, declared: str | None) -> Decoded:
@@ -176,7 +204,7 @@ def text_parts(stream: BinaryIO, size: int, limit: int = PART_CHARS) -> Iterator
         return
     encoding = _detect_stream(stream)
     stream.seek(encoding.bom)
-    decoder = codecs.getincrementaldecoder(encoding.name)(MIXED)
+    decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
     blocks = (decoder.decode(block, final=not block) for block in _blocks(stream))
     yield from ((part, encoding) for part in _split(blocks, limit))
 
@@ -288,6 +316,8 @@ def _not_utf8(data: bytes) -> Encoding:
     if good > 2 * bad:
         return Encoding("utf-8", 0, 0.8, bad)
     name, confidence = legacy_guess(data)
+    if is_mojibake(data, name, confidence):
+        return Encoding("utf-8", 0, _UNFIT, bad, is_mixed=True)
     if confidence < _DOUBT and (wide := utf16_guess(data)) is not None:
         return Encoding(wide[0], 0, min(wide[1], 0.8))
     return Encoding(name, 0, confidence, _bad_bytes(data, name))
@@ -323,4 +353,5 @@ def _sampled(head: bytes, around: bytes) -> Encoding:
         return Encoding(declared)
     guess = detect(lines) if not _decodes(lines, "utf-8") else Encoding("utf-8", 0, 0.8)
     bom = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-    return Encoding("utf-8" if bom else guess.name, bom, min(guess.confidence, 0.8), guess.bad_bytes)
+    name = "utf-8" if bom else guess.name
+    return Encoding(name, bom, min(guess.confidence, 0.8), guess.bad_bytes, guess.is_mixed)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from cortex_assets.corpora.schema import FILES
+from cortex_assets.documents.errors import in_words, raised, told_in_words
 from cortex_assets.documents.gather import RowGatherer
 from cortex_assets.documents.members import member_of
 from cortex_assets.documents.model import ParsedDocument, ParseOptions
@@ -197,15 +198,15 @@ class DocumentsCompute:
                     return
                 yield from _here(path, row, route, options, failure, look)
         except OSError as error:
-            reason = short_reason(f"the bytes cannot be read: {error.strerror or type(error).__name__}")
+            reason = short_reason(f"the bytes cannot be read: {error.strerror or in_words(error)}")
             failure.append(Failure(reason, is_transient=True))
             yield failed_document(reason)
         except (MemoryError, RecursionError) as error:
-            reason = f"{type(error).__name__} while parsing"
+            reason = f"{in_words(error)} while it was parsed: split it, or save it again"
             failure.append(Failure(reason, is_transient=isinstance(error, MemoryError)))
             yield failed_document(reason, Status.QUARANTINED)
         except PARSE_ERRORS as error:
-            reason = short_reason(f"{type(error).__name__}: {error}")
+            reason = raised(in_words(error, 100))
             failure.append(Failure(reason))
             yield failed_document(reason)
 
@@ -228,9 +229,13 @@ class DocumentsCompute:
         ending = recovery.ending
         if ending is None:
             return
-        failure.append(Failure(ending.reason, is_transient=ending.is_transient))
+        reason = ending.reason
+        if ending.is_raised:
+            words = told_in_words(reason)
+            reason = f"the bytes cannot be read: {words}" if ending.is_transient else raised(words)
+        failure.append(Failure(reason, is_transient=ending.is_transient))
         if ending.is_whole:
-            yield failed_document(ending.reason, Status.FAILED if ending.is_raised else Status.QUARANTINED)
+            yield failed_document(reason, Status.FAILED if ending.is_raised else Status.QUARANTINED)
 
 
 def _here(

@@ -39,6 +39,11 @@ _WESTERN_LETTER = re.compile(r"[À-ÖØ-öø-ÿŠšŽžŸŒœ]")
 _WESTERN_SIGN = re.compile(r"[\u2018-\u201e\u2013\u2014\u2026\u20ac\u2022\u2122\xa0-\xbf]")
 
 
+_MOJIBAKE = re.compile(rb"(?<![A-Z])(?:[\xc2\xc3][\x80-\xbf]|\xe2[\x80-\x84][\x80-\xbf])")
+"""A Western letter, sign or quote in UTF-8, which as cp1252 is two or three characters that stand together in no word."""
+_WIDE_CODECS = re.compile(r"utf_?(?:16|32|7)")
+
+
 def utf16_guess(data: bytes) -> tuple[str, float] | None:
     """UTF-16 or UTF-32 without a byte order mark: the codec's name and how plausible its text is; None for neither."""
     scored = [(_wide_score(data, name), name) for name in reversed(_WIDE)]
@@ -97,6 +102,20 @@ def legacy_guess(data: bytes) -> tuple[str, float]:
     if other is not None:
         return other, 0.5
     return "latin-1", 0.3
+
+
+def is_mojibake(data: bytes, name: str, confidence: float) -> bool:
+    """Whether bytes that are not UTF-8 hold so much of it that the legacy encoding guessed for them would spoil that.
+
+    Where the guess is a Western one, by letters; where none fits, by whole lines: other encodings have such pairs of
+    bytes by chance, whole lines of them hardly ever.
+    """
+    if name == "cp1252" and confidence >= _PLAUSIBLE:
+        return _MOJIBAKE.search(data) is not None
+    if confidence >= _PLAUSIBLE:
+        return False
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    return 5 * sum(1 for line in lines if _strict(line, "utf-8") is not None) >= len(lines)
 
 
 def _line_sample(data: bytes) -> bytes:
@@ -214,8 +233,13 @@ def _beside_ascii(text: str, at: int) -> bool:
 
 
 def _second_opinion(sample: bytes) -> str | None:
-    """charset-normalizer's guess (Cyrillic, Hebrew, Korean and so on); None where it has none."""
+    """charset-normalizer's guess (Cyrillic, Hebrew, Korean and so on); None where it has none.
+
+    Of wide encodings it is not believed, nor of those with two bytes a character where there are few: any bytes fit.
+    """
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample[:65536]).best()
-    return best.encoding if best is not None and _strict(sample, best.encoding) is not None else None
+    if best is None or _WIDE_CODECS.match(best.encoding) or (text := _strict(sample, best.encoding)) is None:
+        return None
+    return best.encoding if len(text) == len(sample) or _non_ascii(text) >= _FEW else None

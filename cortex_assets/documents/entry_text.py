@@ -69,8 +69,8 @@ def entry_documents(
         reason = "; ".join(part for part in (last.problem, reason) if part)
         yield ParsedDocument("", kind, last.title, status=status, reason=short_reason(reason), encoding=encoding.name)
         return
-    problems = [part for part in (last.problem, encoding.reason if encoding.bad_bytes else None) if part]
-    doubts = [part for part in (last.doubt, None if encoding.bad_bytes else encoding.reason) if part]
+    problems = [part for part in (last.problem, encoding.reason if encoding.is_partial else None) if part]
+    doubts = [part for part in (last.doubt, None if encoding.is_partial else encoding.reason) if part]
     final = Outcome(last.title, "; ".join(problems) or None, "; ".join(doubts) or None)
     yield text.document(kind, f"part-{number + 1:04d}" if number else "", encoding, final)
 
@@ -119,6 +119,7 @@ class _Text:
             status=status,
             reason=short_reason(reason) if reason else None,
             encoding=encoding.name,
+            confidence=encoding.confidence,
             doubt=short_reason(outcome.doubt) if outcome.doubt else None,
         )
 

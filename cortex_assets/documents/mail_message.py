@@ -15,7 +15,7 @@ from email.errors import (
 )
 from email.feedparser import BytesFeedParser
 from email.message import Message
-from email.policy import compat32
+from email.policy import Compat32, compat32
 
 from cortex_assets.documents.mail_body import Segment, content_bytes, flowed, transfer_decoded
 from cortex_assets.documents.mail_headers import Head, read_head, readable, text_of
@@ -27,6 +27,17 @@ SMALL_PICTURE = 16 * 1024
 """A picture that belongs to the layout (has a content id or stands among related parts) and is smaller is left out."""
 _FEED = 1024 * 1024
 _UNFOLDED = compat32.clone(max_line_length=0)
+
+
+class _Raw(Compat32):
+    """Gives fields as they are: the library's own policy replaces every byte above ASCII, which ``readable`` can read."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        """The value with surrogates for such bytes."""
+        return value
+
+
+_RAW = _Raw()
 _SIGNATURES = frozenset(
     {
         "application/pkcs7-signature",
@@ -123,7 +134,7 @@ def _message(raw: bytes, head: Head, mail: Mail) -> "Message[str, str]":
     if not top.get_content_type().startswith(("multipart/", "message/")):
         return top
     try:
-        parser: BytesFeedParser[Message[str, str]] = BytesFeedParser()
+        parser: BytesFeedParser[Message[str, str]] = BytesFeedParser(policy=_RAW)
         for name, value in head.fields:
             parser.feed(b"%s: %s\n" % (name.encode("ascii"), value.encode("ascii", "surrogateescape")))
         parser.feed(b"\n")
@@ -138,7 +149,7 @@ def _message(raw: bytes, head: Head, mail: Mail) -> "Message[str, str]":
 
 def _single(raw: bytes, head: Head) -> "Message[str, str]":
     """A message that is not taken apart: its fields, and its body as it is. Much faster than the library's feed."""
-    message: Message[str, str] = Message()
+    message: Message[str, str] = Message(policy=_RAW)
     for name, value in head.fields:
         message.set_raw(name, value)
     message.set_payload(raw[head.body_start :].decode("ascii", "surrogateescape"))
@@ -205,7 +216,11 @@ class _Walk:
     def text(self, raw: bytes, part: TextPart, doubt: str | None, choice: Segment | None) -> None:
         """Take a text of the body in; in an alternative it joins the segment that stands for all of them."""
         decoded = text_of(raw, part.charset)
-        if decoded.encoding.bad_bytes:
+        if decoded.encoding.confidence == 0:
+            self.mail.problem(f"a text of {len(raw)} bytes is left out, it is in no known encoding: save it by itself")
+            return
+        self.mail.confidence = min(self.mail.confidence, decoded.encoding.confidence)
+        if decoded.encoding.is_partial:
             self.mail.problem(f"text part: {decoded.encoding.reason}")
         elif decoded.encoding.reason:
             self.mail.doubts.append(decoded.encoding.reason)

@@ -33,6 +33,7 @@ class Mail:
         apart: names of what came with it and is no attachment with bytes: messages within, links, objects.
         problems: what could not be read, one sentence each with its remedy; the document is then partial.
         doubts: what makes the text doubtful.
+        confidence: 0..1, how sure the encoding of the least sure text is.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class Mail:
     apart: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    confidence: float = 1.0
 
     def attach(self, name: str, content: bytes, media: str | None = None) -> None:
         """Add an attachment; a repeated name gets a number before its suffix."""

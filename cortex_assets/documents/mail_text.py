@@ -4,13 +4,10 @@ The subject comes first, so that the heading of the thread stands on a line of i
 line behind ``>``, also where the mail is HTML. Reading messages is ``mail_message``'s and the parsers'.
 """
 
-import io
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import replace
 
-from cortex_assets.documents.decode import PART_CHARS, text_parts
 from cortex_assets.documents.mail_body import Segment
 from cortex_assets.documents.mail_model import Mail
 from cortex_assets.documents.model import Block, Heading, ParsedDocument, Place, Structure
@@ -100,40 +97,9 @@ def mail_document(mail: Mail, inner: str, label: str, thread: str) -> ParsedDocu
         structure=structure,
         status=Status.PARTIAL if mail.problems else Status.OK,
         reason=short_reason("; ".join(mail.problems)) if mail.problems else None,
+        confidence=mail.confidence,
         doubt=short_reason("; ".join(dict.fromkeys(mail.doubts))) if mail.doubts else None,
     )
-
-
-def in_parts(document: ParsedDocument) -> Iterator[ParsedDocument]:
-    """The document, or its parts where its text is above 4 MiB characters; places are cut with it."""
-    if len(document.text) <= PART_CHARS:
-        yield document
-        return
-    raw = document.text.encode("utf-8", "replace")
-    start, structure = 0, document.structure
-    for number, (text, _) in enumerate(text_parts(io.BytesIO(raw), len(raw)), start=1):
-        end = start + len(text)
-        name = f"part-{number:04d}"
-        yield replace(
-            document,
-            text=text,
-            title=f"{document.title} (part {number})" if document.title else "",
-            inner=f"{document.inner}#{name}" if document.inner else name,
-            structure=_between(structure, start, end),
-        )
-        start = end
-
-
-def _between(structure: Structure, start: int, end: int) -> Structure:
-    """What of a structure lies in a stretch of the text, by that stretch's offsets."""
-    headings = tuple(replace(h, start=h.start - start) for h in structure.headings if start <= h.start < end)
-    blocks = tuple(_moved(b, -start) for b in structure.blocks if start <= b.start and b.end <= end)
-    places = tuple(
-        Place(p.label, max(p.start, start) - start, min(p.end, end) - start)
-        for p in structure.places
-        if p.start < end and p.end > start
-    )
-    return Structure(headings, (), blocks, structure.links if start == 0 else (), places)
 
 
 def _moved(block: Block, by: int) -> Block:

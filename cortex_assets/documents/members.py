@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from cortex_assets.documents.errors import in_words, raised
 from cortex_assets.documents.model import UNIT_SEPARATOR, Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.registry import PARSE_ERRORS, parser_for
 from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
@@ -103,7 +104,7 @@ def _below(inner: str, source: ParseInput) -> Iterator[Parsed]:
             count += 1
             yield replace(item, inner=joined_inner(inner, item.inner))
     except PARSE_ERRORS as error:
-        reason = short_reason(f"{type(error).__name__}: {error}")
+        reason = raised(in_words(error, 100))
         yield ParsedDocument("", "none", inner=inner, status=Status.FAILED, reason=reason)
         return
     if not count:

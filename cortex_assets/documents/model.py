@@ -32,6 +32,8 @@ KINDS = (
     "none",
 )
 """Kinds of documents, as people tell them apart; ``none`` has no text."""
+NO_BYTES = "the file has no bytes"
+"""The reason for a file or member without any: a row of its own, but nothing that anyone needs to be told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ class ParsedDocument:
         page_count: pages, slides or sheets.
         encoding: of a text file.
         empty_pages: numbers of pages on which there was no text to find, such as scanned ones.
+        confidence: 0..1, how sure the encoding of its bytes is.
         doubt: what makes the text doubtful without making it wrong (a guessed encoding, a repaired file); for people.
     """
 
@@ -255,6 +258,7 @@ class ParsedDocument:
     encoding: str | None = None
     empty_pages: tuple[int, ...] = ()
     doubt: str | None = None
+    confidence: float = 1.0
 
 
 Parsed = ParsedDocument | Mark

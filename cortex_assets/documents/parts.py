@@ -13,7 +13,8 @@ from cortex_assets.documents.model import Block, Heading, Page, ParsedDocument, 
 def in_parts(document: ParsedDocument, limit: int = PART_CHARS) -> Iterator[ParsedDocument]:
     """The document itself, or parts ``part-0001``... of at most ``limit`` characters, which joined are its text.
 
-    A part ends after a blank line, else after a line end, else anywhere. Every part carries the status and the reason.
+    Parts of a member are ``/its/path#part-0001``. A part ends after a blank line, else after a line end, else anywhere.
+    Every part carries the status and the reason.
     """
     text = document.text
     if len(text) <= limit:
@@ -28,7 +29,7 @@ def in_parts(document: ParsedDocument, limit: int = PART_CHARS) -> Iterator[Pars
             document,
             text=text[start:end],
             title=name,
-            inner=f"part-{number:04d}",
+            inner=f"{document.inner}#part-{number:04d}" if document.inner else f"part-{number:04d}",
             structure=window(document.structure, start, end),
         )
         start = end

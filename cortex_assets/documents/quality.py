@@ -94,4 +94,9 @@ def _repeated_share(document: ParsedDocument) -> float:
 
 
 def _doubts(document: ParsedDocument) -> list[tuple[float, str]]:
-    return [(0.9, document.doubt)] if document.doubt else []
+    found = [(0.9, document.doubt)] if document.doubt else []
+    if document.confidence < 1:
+        found.append(
+            (document.confidence, f"encoding {document.encoding or 'of the body'} is {document.confidence:.0%} sure")
+        )
+    return found

@@ -10,8 +10,9 @@ from functools import cache
 from importlib import import_module, metadata
 from importlib.util import find_spec
 
-from cortex_assets.documents.model import ParsedDocument, ParseInput, Parser
+from cortex_assets.documents.model import NO_BYTES, ParsedDocument, ParseInput, Parser
 from cortex_assets.documents.parsers.code import LANGUAGES
+from cortex_assets.media.types import ZEROS
 from cortex_assets.tables import Status
 
 PARSE_ERRORS = (
@@ -202,6 +203,7 @@ ROUTES = (
 )
 UNSUPPORTED = Route("unsupported", "cortex_assets.documents.registry:parse_unsupported", ())
 
+_BLOCK = 1024 * 1024
 REMEDIES = {
     "application/vnd.rar": "unpack it (unrar, 7-Zip) and drop the folder",
     "application/vnd.duckdb": "export its tables (EXPORT DATABASE 'folder' (FORMAT parquet))",
@@ -212,7 +214,13 @@ REMEDIES = {
 def parse_unsupported(source: ParseInput) -> Iterator[ParsedDocument]:
     """Give one document without text that says why."""
     if source.size == 0:
-        yield ParsedDocument("", "none", status=Status.EMPTY, reason="the file has no bytes")
+        yield ParsedDocument("", "none", status=Status.EMPTY, reason=NO_BYTES)
+        return
+    if source.media_type == ZEROS and not any(
+        block.strip(b"\0") for block in iter(lambda: source.stream.read(_BLOCK), b"")
+    ):
+        reason = f"all {source.size:,} bytes are zero, as a failed copy leaves them: restore the file from a copy"
+        yield ParsedDocument("", "none", status=Status.EMPTY, reason=reason)
         return
     remedy = REMEDIES.get(source.media_type)
     reason = f"no parser for {source.media_type}" + (f": {remedy}" if remedy else "")

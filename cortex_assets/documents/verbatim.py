@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from cortex_assets.documents.decode import Encoding, NotTextError, is_blank, text_parts
-from cortex_assets.documents.model import ParsedDocument, ParseInput, Structure
+from cortex_assets.documents.model import NO_BYTES, ParsedDocument, ParseInput, Structure
 from cortex_assets.tables import Status, short_reason
 
 
@@ -74,7 +74,7 @@ def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> Pars
         reason = "this part of the file has nothing to see in it; the other parts may"
         return ParsedDocument(text, kind, status=Status.EMPTY, reason=reason, encoding=encoding.name)
     problems = [problem for problem in (analysis.problem, encoding.reason) if problem]
-    is_partial = analysis.problem is not None or encoding.bad_bytes > 0
+    is_partial = analysis.problem is not None or encoding.is_partial
     return ParsedDocument(
         text=text,
         kind=kind,
@@ -84,11 +84,12 @@ def _document(part: tuple[str, Encoding], kind: str, analysis: Analysis) -> Pars
         status=Status.PARTIAL if is_partial else Status.OK,
         reason=short_reason("; ".join(problems)) or None,
         encoding=encoding.name,
+        confidence=encoding.confidence,
     )
 
 
 def _empty(source: ParseInput, kind: str, first: tuple[str, Encoding] | None) -> ParsedDocument:
     """The document of a file with nothing to read in it."""
-    reason = "the file has no bytes" if source.size == 0 else "the file has nothing in it that can be seen"
+    reason = NO_BYTES if source.size == 0 else "the file has nothing in it that can be seen"
     text, encoding = first if first is not None else ("", Encoding("utf-8"))
     return ParsedDocument(text, kind, status=Status.EMPTY, reason=reason, encoding=encoding.name)

@@ -27,6 +27,7 @@ from cortex_assets.media.types import (
     SUFFIXES,
     TEXT,
     TYPES,
+    ZEROS,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def media_type(head: bytes, tail: bytes, path: str, size: int) -> str:
 
     Returns:
         A media type; ``application/octet-stream`` for binary data of no known kind, ``inode/x-empty`` for no bytes
-        under a name that says nothing.
+        under a name that says nothing, ``application/x-zeros`` where head and tail are zeros.
     """
     by_name = _by_name(path)
     if size == 0 or not head:
@@ -77,6 +78,8 @@ def media_type(head: bytes, tail: bytes, path: str, size: int) -> str:
     if magic is not None:
         return magic
     if not is_text(head):
+        if not (head + tail).strip(b"\0"):
+            return ZEROS
         return DAMAGED_SUFFIXES.get(PurePosixPath(path).suffix.lower()) or _by_magika(head, tail, is_binary=True)
     if by_name is None or by_name in _GENERIC:
         content = _by_text(head)

@@ -6,6 +6,8 @@ Add a suffix, a name or a magic number here; how they are weighed is ``media.det
 BINARY = "application/octet-stream"
 TEXT = "text/plain"
 EMPTY = "inode/x-empty"
+ZEROS = "application/x-zeros"
+"""Nothing but zero bytes, as a failed copy or a disk that was full leaves behind."""
 
 _OOXML = "application/vnd.openxmlformats-officedocument"
 MAGIC = (

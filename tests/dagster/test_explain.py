@@ -79,6 +79,16 @@ def test_statuses_are_grouped_by_reason(explained: Lake) -> None:
     assert groups["failed", 1].examples == ("broken.pdf",)
 
 
+def test_a_file_without_bytes_is_no_alarm_but_a_row(explained: Lake) -> None:
+    before = reader.status(failed=True)
+    explained.drop("notes/tool/__init__.py", "")
+    explained.run()
+    after = reader.status(failed=True)
+    assert after.failures == before.failures
+    assert after.corpora[0].files["ok"] == before.corpora[0].files["ok"] + 1
+    assert reader.explain("notes/tool/__init__.py").status == "empty"
+
+
 def test_a_member_is_explained_and_tried_again_by_the_name_that_a_search_shows(lake: Lake) -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:

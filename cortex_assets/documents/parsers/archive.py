@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cortex_assets.documents.members import Members, inner_path
-from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput
+from cortex_assets.documents.model import NO_BYTES, Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.media.noise import noise_directory, noise_file
 from cortex_assets.tables import Status, short_reason
 
@@ -86,7 +86,7 @@ def archive_documents(source: ParseInput, entries: Iterable[Entry]) -> Iterator[
         entries: its members in order; may raise ``ArchiveError`` where it cannot go on.
     """
     if source.size == 0:
-        yield archive_row("the file has no bytes", Status.EMPTY)
+        yield archive_row(NO_BYTES, Status.EMPTY)
         return
     members, tally = Members(source), _Tally()
     problem: ArchiveError | None = None

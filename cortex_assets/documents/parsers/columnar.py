@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.parsers.table_text import (
     MAX_COLUMNS,
@@ -17,7 +18,6 @@ from cortex_assets.documents.parsers.table_text import (
     TableText,
     cell_text,
     most_profiled,
-    one_line,
 )
 from cortex_assets.tables import Status, short_reason
 
@@ -80,7 +80,7 @@ def _failed(what: str, error: Exception) -> ParsedDocument:
 
 
 def _short(error: Exception) -> str:
-    return one_line(str(error))[:80] or type(error).__name__
+    return in_words(error)
 
 
 def _table(schema: Any) -> TableText:

@@ -87,7 +87,7 @@ def json_problem(text: str) -> str | None:
     try:
         json_decoder().decode(text)
     except json.JSONDecodeError as error:
-        return f"not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}; the text is kept"
+        return f"not valid JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}; the text is kept"
     except RecursionError:
         return "JSON is nested too deeply to be read as data; the text is kept"
     except ValueError as error:

@@ -102,7 +102,7 @@ def parse_html(source: ParseInput) -> Iterator[ParsedDocument]:
     document = html_document(decoded.text)
     encoding = decoded.encoding
     reasons = [reason for reason in (document.reason, encoding.reason) if reason]
-    status = Status.PARTIAL if encoding.bad_bytes and document.status is Status.OK else document.status
+    status = Status.PARTIAL if encoding.is_partial and document.status is Status.OK else document.status
     yield ParsedDocument(
         document.text,
         "html",
@@ -111,6 +111,7 @@ def parse_html(source: ParseInput) -> Iterator[ParsedDocument]:
         status=status,
         reason="; ".join(reasons) or None,
         encoding=encoding.name,
+        confidence=encoding.confidence,
     )
 
 

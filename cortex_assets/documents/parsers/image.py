@@ -41,7 +41,7 @@ def parse_image(source: ParseInput) -> Iterator[Parsed]:
         except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            reason = f"damaged picture ({type(error).__name__}), or of a format that is not read: save it as PNG"
+            reason = "damaged picture, or of a format that is not read: open it and save it as PNG"
             yield ParsedDocument("", "image", status=Status.FAILED, reason=reason)
             return
     yield from _with_ocr(source, document)

@@ -10,9 +10,10 @@ from cortex_assets.documents.decode import NotTextError, decode
 from cortex_assets.documents.mail_headers import read_head
 from cortex_assets.documents.mail_message import read_message
 from cortex_assets.documents.mail_model import Mail
-from cortex_assets.documents.mail_text import Threads, in_parts, mail_document, message_id
+from cortex_assets.documents.mail_text import Threads, mail_document, message_id
 from cortex_assets.documents.members import Members
-from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
+from cortex_assets.documents.model import NO_BYTES, Parsed, ParsedDocument, ParseInput
+from cortex_assets.documents.parts import in_parts
 from cortex_assets.tables import Status
 
 MAX_MESSAGE = 64 * 1024 * 1024
@@ -26,7 +27,7 @@ def parse_mail(source: ParseInput) -> Iterator[Parsed]:
     """Parse one message and what came with it."""
     raw = source.stream.read(MAX_MESSAGE)
     if not raw.strip():
-        reason = "the file has no bytes" if source.size == 0 else "the file has only white space"
+        reason = NO_BYTES if source.size == 0 else "the file has only white space"
         yield ParsedDocument("", "mail", status=Status.EMPTY, reason=reason)
         return
     raw = _plain_start(raw)

@@ -14,10 +14,10 @@ from cortex_assets.documents.mail_headers import KNOWN_FIELDS, read_head
 from cortex_assets.documents.mail_message import read_message
 from cortex_assets.documents.mail_text import Threads, message_id
 from cortex_assets.documents.members import Members, inner_path
-from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput
+from cortex_assets.documents.model import NO_BYTES, Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.parsers.mail import CUT_REMEDY, MAX_MESSAGE, message_documents
 from cortex_assets.documents.registry import PARSE_ERRORS
-from cortex_assets.tables import Status, short_reason
+from cortex_assets.tables import Status
 
 BLOCK = 1024 * 1024
 MAX_ID = 200
@@ -48,7 +48,7 @@ def parse_mbox(source: ParseInput) -> Iterator[Parsed]:
         count += 1
         yield from _message(raw, count, source, members, threads, names)
     if not count:
-        reason = "the file has no bytes" if source.size == 0 else "the mailbox has no message in it"
+        reason = NO_BYTES if source.size == 0 else "the mailbox has no message in it"
         yield ParsedDocument("", "mail", status=Status.EMPTY, reason=reason)
 
 
@@ -72,8 +72,8 @@ def _message(
             mail.problems.insert(0, CUT_REMEDY)
         label = f"message <{own_id}>" if own_id else f"message {number}"
         yield from message_documents(mail, inner, label, threads.name(mail, own_id), members)
-    except PARSE_ERRORS as error:
-        reason = short_reason(f"{type(error).__name__} in message {number}: save it by itself as .eml")
+    except PARSE_ERRORS:
+        reason = f"message {number} is damaged and cannot be read: save it by itself as .eml"
         yield ParsedDocument("", "mail", inner=inner, status=Status.FAILED, reason=reason)
 
 

@@ -7,15 +7,17 @@ document is made by ``mail_text``.
 import io
 from collections.abc import Iterator
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.mail_body import Segment
 from cortex_assets.documents.mail_headers import read_head, readable, text_of
 from cortex_assets.documents.mail_message import SMALL_PICTURE, read_message
 from cortex_assets.documents.mail_model import PGP_REMEDY, SMIME_REMEDY, Mail
 from cortex_assets.documents.mail_smime import signed_content
-from cortex_assets.documents.mail_text import Threads, in_parts, mail_document, message_id
+from cortex_assets.documents.mail_text import Threads, mail_document, message_id
 from cortex_assets.documents.members import Members, inner_path
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.outlook import Storage, decompressed_rtf
+from cortex_assets.documents.parts import in_parts
 from cortex_assets.documents.registry import UNSUPPORTED, parser_for
 from cortex_assets.tables import Status
 
@@ -41,7 +43,7 @@ def parse_msg(source: ParseInput) -> Iterator[Parsed]:
     except (OSError, RecursionError, ValueError, IndexError, TypeError) as error:
         if getattr(error, "errno", None) is not None:  # olefile raises OSError for damage as well, without a number
             raise
-        reason = f"damaged Outlook message ({type(error).__name__}): save it again from Outlook, or as .eml"
+        reason = f"damaged Outlook message ({in_words(error)}): save it again from Outlook, or as .eml"
         yield ParsedDocument("", "mail", status=Status.FAILED, reason=reason)
         return
     with ole:

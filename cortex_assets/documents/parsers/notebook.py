@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cortex_assets.documents.decode import PART_CHARS, NotTextError, decode
-from cortex_assets.documents.model import Block, Heading, ParsedDocument, ParseInput, Place, Structure
+from cortex_assets.documents.model import NO_BYTES, Block, Heading, ParsedDocument, ParseInput, Place, Structure
 from cortex_assets.documents.parsers.markdown import MarkdownScanner
 from cortex_assets.tables import Status, short_reason
 
@@ -90,7 +90,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
         yield ParsedDocument("", "none", status=Status.UNSUPPORTED, reason=str(error))
         return
     if not decoded.text.strip("\ufeff\0 \t\r\n\f\v"):
-        reason = "the file has no bytes" if source.size == 0 else "the file has only white space"
+        reason = NO_BYTES if source.size == 0 else "the file has only white space"
         yield ParsedDocument("", "notebook", status=Status.EMPTY, reason=reason, encoding=decoded.encoding.name)
         return
     notebook = _read(decoded.text)
@@ -101,7 +101,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
         reason = problem or "the notebook has no cell with text in it"
         yield ParsedDocument("", "notebook", status=status, reason=reason, encoding=decoded.encoding.name)
         return
-    is_partial = notebook.problem is not None or decoded.encoding.bad_bytes > 0
+    is_partial = notebook.problem is not None or decoded.encoding.is_partial
     title = notebook.title or _first_title(parts)
     for number, part in enumerate(parts, 1):
         yield ParsedDocument(
@@ -114,6 +114,7 @@ def parse_notebook(source: ParseInput) -> Iterator[ParsedDocument]:
             Status.PARTIAL if is_partial else Status.OK,
             problem,
             encoding=decoded.encoding.name,
+            confidence=decoded.encoding.confidence,
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
 from cortex_assets.documents.registry import parser_for
 from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
@@ -102,7 +103,7 @@ def decrypted(stream: BinaryIO, passwords: tuple[str, ...]) -> bytes | str:
         except InvalidKeyError:
             continue
         except (DecryptionError, FileFormatError) as error:
-            return f"encrypted in a way that is not read ({type(error).__name__}): save a copy without a password"
+            return f"encrypted in a way that is not read ({in_words(error)}): save a copy without a password"
         except _DAMAGE:
             return _DAMAGED
         return _unlocked(office)

@@ -13,6 +13,7 @@ from cortex_assets.documents.members import Members
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parsers.ole import MAGIC, native_file, parse_ole
 from cortex_assets.documents.parsers.package import Package, PackageError
+from cortex_assets.documents.parsers.xml_stream import StreamError, TooLongError
 from cortex_assets.tables import Status
 
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
@@ -59,15 +60,21 @@ def judged(document: ParsedDocument, package: Package, empty: str) -> ParsedDocu
         empty: why there is no text, where nothing was wrong.
     """
     problems = list(dict.fromkeys(problem for problem in (document.reason, *package.problems) if problem))
-    more = f" (and {len(problems) - 2} more problems)" if len(problems) > 2 else ""
-    said = "; ".join(_short(problem) for problem in problems[:2]) + more
+    told = problems + package.limits
+    more = f" (and {len(told) - 2} more problems)" if len(told) > 2 else ""
+    remedy = "restore it from a copy" if problems else "split it"
+    said = "; ".join(_short(problem) for problem in told[:2]) + more
     if not document.text:
-        status = Status.FAILED if problems else Status.EMPTY
-        reason = f"{said}; no text: restore it from a copy" if problems else empty
+        status = Status.FAILED if problems else Status.TOO_LARGE if told else Status.EMPTY
+        reason = f"{said}; no text: {remedy}" if told else empty
         return replace(document, text="", structure=Structure(), status=status, reason=reason)
-    if problems:
-        return replace(document, status=Status.PARTIAL, reason=f"{said}; restore it from a copy")
-    return document
+    return replace(document, status=Status.PARTIAL, reason=f"{said}; {remedy}") if told else document
+
+
+def note_end(package: Package, where: str, error: StreamError | PackageError) -> None:
+    """Note why a part was not read to its end: as a limit, or as damage."""
+    is_limit = error.status is Status.TOO_LARGE if isinstance(error, PackageError) else isinstance(error, TooLongError)
+    (package.limits if is_limit else package.problems).append(f"{where}: {error}")
 
 
 def _short(problem: str) -> str:

@@ -78,7 +78,7 @@ def _slide_documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
             empty.append(number)
     walk.out.close_place()
     if len(slides) > MAX_SLIDES:
-        package.problems.append(f"{len(slides) - MAX_SLIDES} slides are left out, the limit is {MAX_SLIDES}")
+        package.limits.append(f"{len(slides) - MAX_SLIDES} slides are left out, the limit is {MAX_SLIDES}")
     text, structure = walk.out.text(), walk.out.structure()
     title = meta_title(package) or (structure.headings[0].title if structure.headings else "")
     document = ParsedDocument(

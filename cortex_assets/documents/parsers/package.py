@@ -70,6 +70,8 @@ class Relation:
 class Package:
     """A zipped document, whose parts are found whatever the case and slashes of their names.
 
+    ``problems`` says what is damaged in it, ``limits`` what is left out of it because it is too large.
+
     Args:
         stream: the zip file.
         what: what it should be, for messages: ``DOCX``.
@@ -81,6 +83,7 @@ class Package:
     def __init__(self, stream: BinaryIO, what: str) -> None:
         self.what = what
         self.problems: list[str] = []
+        self.limits: list[str] = []
         self._stream = stream
         self._loose: LooseMembers | None = None
         self._zip: zipfile.ZipFile | None = None

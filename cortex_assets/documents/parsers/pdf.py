@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from cortex_assets.documents.decode import PART_CHARS
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput, ParseOptions, page_unit
+from cortex_assets.documents.parsers.pdf_content import lost_content
 from cortex_assets.documents.parsers.pdf_extras import Extras, attachments, outline_of, title_of
 from cortex_assets.documents.parsers.pdf_open import PdfError, is_repaired, open_pdf
 from cortex_assets.documents.parsers.pdf_parts import BLANK, DRAWN, GAP, IMAGE, Reading
@@ -40,7 +41,7 @@ def parse_pdf(source: ParseInput) -> Iterator[Parsed]:
         avoid = source.options.avoid
         yield Mark(_FORM)
         extras = Extras(document, has_form=_FORM not in avoid)
-        yield from _documents(document, extras, source.options)
+        yield from _documents(document, extras, source)
         yield from attachments(document, extras.files, source)
     finally:
         document.close()
@@ -62,9 +63,9 @@ def read_page(stream: BinaryIO, number: int, options: ParseOptions) -> str:
     return read[0].text
 
 
-def _documents(document: Any, extras: Extras, options: ParseOptions) -> Iterator[Parsed]:
+def _documents(document: Any, extras: Extras, source: ParseInput) -> Iterator[Parsed]:
     """Read the pages and give them as one document, or as parts."""
-    count = len(document)
+    count, options = len(document), source.options
     yield Mark(_OUTLINE)
     outline = {} if _OUTLINE in options.avoid else outline_of(document)
     reading = Reading(count, title_of(document), _doubts(document, extras, options))
@@ -88,7 +89,11 @@ def _documents(document: Any, extras: Extras, options: ParseOptions) -> Iterator
             yield reading.end_part(extras.take_links(), is_last=False)
     if count > MAX_PAGES:
         reading.lose(MAX_PAGES + 1, f"only the first {MAX_PAGES:,} of {count:,} pages are read")
-    yield reading.end_part(extras.take_links(), is_last=True)
+    is_blank = set(reading.part.empty.values()) == {BLANK}
+    found = reading.end_part(extras.take_links(), is_last=True)
+    if found.status is Status.EMPTY and is_blank and (why := lost_content(source.stream)):
+        found = replace(found, status=Status.FAILED, reason=short_reason(why))
+    yield found
 
 
 def _doubts(document: Any, extras: Extras, options: ParseOptions) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.members import Members
 from cortex_assets.documents.model import Mark, Parsed, ParseInput
 from cortex_assets.documents.parsers.archive import (
@@ -117,7 +118,7 @@ def _reason(error: Exception, source: ParseInput) -> str:
         return _locked(source)
     if type(error).__name__ == "UnsupportedCompressionMethodError":
         return "packed by a method that is not read: unpack it (7-Zip) and drop the folder"
-    return f"damaged or cut off 7z archive ({type(error).__name__}); get the archive again"
+    return "damaged or cut off 7z archive; get the archive again"
 
 
 def _locked(source: ParseInput) -> str:
@@ -174,7 +175,7 @@ def _unpacked(source: ParseInput, password: str | None, wanted: list[str]) -> tu
                 archive.extract(targets=left, factory=writers)
         except _errors() as error:
             _pass_on(error)
-            problem = type(error).__name__
+            problem = in_words(error)
         found = {name: content for name, content in writers.done.items() if name in left and name not in contents}
         damaged = writers.last if problem and writers.last in found else None
         contents |= {name: content for name, content in found.items() if name != damaged}

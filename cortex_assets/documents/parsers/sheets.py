@@ -18,6 +18,7 @@ from cortex_assets.documents.parsers.ooxml import (
     attribute,
     embedded_documents,
     judged,
+    note_end,
     one_line,
     parse_package,
     whole_number,
@@ -67,7 +68,7 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
     for sheet in sheets[:MAX_SHEETS]:
         yield from (replace(part, page_count=len(sheets)) for part in reading.read(sheet))
     if len(sheets) > MAX_SHEETS:
-        package.problems.append(f"{len(sheets) - MAX_SHEETS} sheets are left out, the limit is {MAX_SHEETS}")
+        package.limits.append(f"{len(sheets) - MAX_SHEETS} sheets are left out, the limit is {MAX_SHEETS}")
     last = replace(out.last(), page_count=len(sheets))
     yield judged(reading.told(last), package, "the sheets have no cells with values")
     yield from embedded_documents(package, source)
@@ -109,7 +110,7 @@ class _Reading:
 
     def read(self, sheet: _SheetPart) -> Iterator[ParsedDocument]:
         """Add one sheet and what is attached to it; yields the parts that are full."""
-        before = len(self._package.problems)
+        before = len(self._package.problems) + len(self._package.limits)
         relations = self._package.relations(sheet.part) if sheet.part else {}
         rows = XlsxRows(*self._cells(sheet))
         yield from self._out.sheet(sheet.sheet, self._seen(rows, sheet.sheet.number))
@@ -122,17 +123,16 @@ class _Reading:
         for relation in list(relations.values())[:MAX_LINKS]:
             if relation.kind == "hyperlink" and relation.is_external:
                 self._out.link(relation.target)
-        if len(self._package.problems) > before:
+        if len(self._package.problems) + len(self._package.limits) > before:
             self._failed.append(sheet.sheet.number)
 
     def told(self, last: ParsedDocument) -> ParsedDocument:
         """The last part with what people should know: rows left out, formulas without values, sheets that failed."""
-        out = self._out
-        reasons: list[str] = []
+        out, limits = self._out, self._package.limits
         if out.rows_left_out:
-            reasons.append(f"{out.rows_left_out:,} rows are left out: the text is at its limit; split the workbook")
+            limits.append(f"{out.rows_left_out:,} rows are left out: the text is at its limit")
         if out.rows_cut:
-            reasons.append(f"{out.rows_cut:,} rows are too long: their last cells are left out")
+            limits.append(f"{out.rows_cut:,} rows are too long: their last cells are left out")
         doubt = None
         if self._formulas:
             doubt = f"formulas without a stored value: {self._formulas:,}; open and save the workbook in Excel or LibreOffice"
@@ -140,7 +140,6 @@ class _Reading:
         return replace(
             last,
             text=last.text if has_text else "",
-            reason="; ".join(reasons) or None,
             failed_pages=tuple(self._failed),
             doubt=doubt,
         )
@@ -152,7 +151,7 @@ class _Reading:
                 self._has_cells = True
                 yield row
         except (StreamError, PackageError) as error:
-            self._package.problems.append(f"sheet {number}: {error}")
+            note_end(self._package, f"sheet {number}", error)
 
     def _cells(self, sheet: _SheetPart) -> tuple[Iterator[bytes], Book, list[Merge]]:
         """The blocks of a sheet's part, and its merged cells where the part is not too large to look for them first."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parsers.number_format import plain_number
 from cortex_assets.documents.parsers.ole import MAGIC, decrypted, parse_ole, stream_names
@@ -57,7 +58,7 @@ def binary_documents(source: ParseInput, what: str) -> Iterator[Parsed]:
             return
         workbook = _opened(plain)
     except (calamine.CalamineError, OSError, ValueError) as error:
-        reason = f"damaged {what} ({type(error).__name__}): open and save it again, best as .xlsx"
+        reason = f"damaged {what} ({in_words(error)}): open and save it again, best as .xlsx"
         yield ParsedDocument("", "sheet", status=Status.FAILED, reason=reason)
         return
     yield from _documents(workbook, source, what)
@@ -103,7 +104,7 @@ def _documents(workbook: Any, source: ParseInput, what: str) -> Iterator[Parsed]
             sheet = _unpanicked(lambda name=about.name: workbook.get_sheet_by_name(name))
         except (calamine.CalamineError, OSError, ValueError) as error:
             failed.append(number)
-            problems.append(f"{unit} cannot be read ({type(error).__name__})")
+            problems.append(f"{unit} cannot be read ({in_words(error)})")
             continue
         has_cells = has_cells or sheet.start is not None
         is_hidden = about.visible != calamine.SheetVisibleEnum.Visible

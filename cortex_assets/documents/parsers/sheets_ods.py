@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from cortex_assets.documents.model import Parsed, ParsedDocument, ParseInput
-from cortex_assets.documents.parsers.ooxml import judged, parse_package, whole_number
+from cortex_assets.documents.parsers.ooxml import judged, note_end, parse_package, whole_number
 from cortex_assets.documents.parsers.opendocument import meta_title, refuse_encrypted
 from cortex_assets.documents.parsers.package import Package, PackageError
 from cortex_assets.documents.parsers.sheet_text import (
@@ -49,11 +49,9 @@ def _documents(package: Package, source: ParseInput) -> Iterator[Parsed]:
         out.lines(comments)
     has_cells = reader.cells > 0 or out.has_parts()
     if out.rows_left_out:
-        package.problems.append(
-            f"{out.rows_left_out:,} rows are left out: the text is at its limit; split the workbook"
-        )
+        package.limits.append(f"{out.rows_left_out:,} rows are left out: the text is at its limit")
     if reader.repeats_left_out:
-        package.problems.append(f"{reader.repeats_left_out:,} rows that repeat the one above are left out")
+        package.limits.append(f"{reader.repeats_left_out:,} rows that repeat the one above are left out")
     last: ParsedDocument = replace(out.last(), page_count=reader.sheets)
     yield judged(last if has_cells else replace(last, text=""), package, "the sheets have no cells with values")
 
@@ -63,7 +61,7 @@ def _whole(reader: "_OdsReader", package: Package) -> Iterator[Event]:
     try:
         yield from reader.events()
     except (StreamError, PackageError) as error:
-        package.problems.append(f"content.xml: {error}")
+        note_end(package, "content.xml", error)
 
 
 def _rows(events: Iterable[Event], comments: list[str]) -> Iterator[Row]:
@@ -111,7 +109,7 @@ class _OdsReader:
                 yield from self._taken()
         except StreamError as error:
             yield from self._taken()
-            raise StreamError(f"{error} in sheet {self.sheets} after row {self._row}") from error
+            raise type(error)(f"{error} in sheet {self.sheets} after row {self._row}") from error
 
     def _taken(self) -> list[Event]:
         events, self._events = self._events, []

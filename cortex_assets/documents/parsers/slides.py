@@ -115,7 +115,7 @@ def _slide_parts(package: Package, main: str) -> list[str | None]:
         if loose:
             package.problems.append("the list of slides is missing: their order is by file name")
     if len(found) > MAX_SLIDES:
-        package.problems.append(f"{len(found) - MAX_SLIDES} slides are left out, the limit is {MAX_SLIDES}")
+        package.limits.append(f"{len(found) - MAX_SLIDES} slides are left out, the limit is {MAX_SLIDES}")
     return found[:MAX_SLIDES]
 
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.markup_text import MarkupText
 from cortex_assets.documents.model import Mark, Parsed, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parsers.table_text import (
@@ -154,7 +155,7 @@ def _table(
         total = _count(connection, name)
     except _DAMAGE as error:
         table.note = f"Not read to its end: {one_line(str(error))[:80]}"
-        told.problems.append(f"{label[:40]} is read only in part ({one_line(str(error))[:60]}): {_REPAIR}")
+        told.problems.append(f"{label[:40]} is read only in part ({in_words(error, 60)}): {_REPAIR}")
     at_least = total is not None and total > MAX_COUNTED
     text, structure = table.section(min(total, MAX_COUNTED) if total is not None else None, at_least, columns)
     if note := table.sample_note(total, at_least):

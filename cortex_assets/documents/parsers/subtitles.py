@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from cortex_assets.documents.decode import NotTextError, text_parts
 from cortex_assets.documents.entry_text import Entry, Outcome, decoded_texts, entry_documents
@@ -126,7 +127,8 @@ class _Reader:
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.cue_count = 0
-        self._bad_times = 0
+        self._bad_times: list[int] = []
+        self._number = 0
         self._title = ""
         self._is_rate_guessed = False
         self._is_last_empty = False
@@ -140,8 +142,9 @@ class _Reader:
                 break
 
         def lines() -> Iterator[str]:
-            yield from head
-            yield from self._lines
+            for number, line in enumerate(chain(head, self._lines), 1):
+                self._number = number
+                yield line
 
         if any(line.startswith(("[Script Info]", "[Events]", "Dialogue:")) for line in head):
             found = self._scripted(lines())
@@ -155,14 +158,16 @@ class _Reader:
 
     def outcome(self) -> Outcome:
         """What became of the file."""
-        doubts = []
+        problem, doubts = None, []
         if self._bad_times:
-            doubts.append(f"{self._bad_times} time lines could not be read; their text is under the time before")
+            where = ", ".join(map(str, self._bad_times[:5]))
+            more = f" and {len(self._bad_times) - 5} more" if len(self._bad_times) > 5 else ""
+            problem = f"no time can be read in line {where}{more}: its text is under another time; correct it there"
         if self._is_rate_guessed:
             doubts.append(f"the file names no frame rate: times assume {_USUAL_RATE:g} frames a second")
         if self._is_last_empty:
             doubts.append("its last cue has no text: perhaps it is cut off")
-        return Outcome(self._title, None, "; ".join(doubts) or None, (Status.EMPTY, "its cues have no text"))
+        return Outcome(self._title, problem, "; ".join(doubts) or None, (Status.EMPTY, "its cues have no text"))
 
     def _timed(self, lines: Iterator[str], is_vtt: bool) -> Iterator[Cue]:
         """SRT, WebVTT, SubViewer: a time line, then text until the next one."""
@@ -187,7 +192,7 @@ class _Reader:
                 yield _cue(times or (0.0, 0.0), held)
             held = []
             if match is None:
-                self._bad_times += 1
+                self._bad_times.append(self._number)
                 times = times or (0.0, 0.0)
             else:
                 times = (_seconds(*match.groups()[:4]), _seconds(*match.groups()[4:]))
@@ -213,7 +218,7 @@ class _Reader:
                 end = _ASS_CLOCK.fullmatch(fields.get("end", ""))
                 text = fields.get("text", "")
                 if start is None or end is None:
-                    self._bad_times += 1
+                    self._bad_times.append(self._number)
                     text = text or value
                 if _DRAWING.search(text):
                     continue
@@ -233,7 +238,8 @@ class _Reader:
         for line in lines:
             match = _FRAMES.match(line)
             if match is None:
-                self._bad_times += bool(line.strip())
+                if line.strip():
+                    self._bad_times.append(self._number)
                 continue
             if not rate:
                 stated = re.fullmatch(r"\s*(\d{2,3}(?:[.,]\d{1,5})?)\s*", match[3])

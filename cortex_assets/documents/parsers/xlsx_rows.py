@@ -113,7 +113,7 @@ class XlsxRows:
                 yield from self._taken()
         except StreamError as error:
             yield from self._taken()
-            raise StreamError(f"{error} after row {self._number}") from error
+            raise type(error)(f"{error} after row {self._number}") from error
 
     def _taken(self) -> Iterator[Row]:
         while self._rows:

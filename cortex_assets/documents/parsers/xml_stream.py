@@ -14,6 +14,10 @@ class StreamError(ValueError):
     """A part cannot be read to its end; the message says why."""
 
 
+class TooLongError(StreamError):
+    """There is more of a part than is read."""
+
+
 def parsed_blocks(
     blocks: Iterable[bytes],
     start: Callable[[str, dict[str, str]], None],
@@ -37,7 +41,7 @@ def parsed_blocks(
         nonlocal tags
         tags += 1
         if tags > MAX_TAGS:
-            raise StreamError(f"more than {MAX_TAGS:,} tags: the rest is not read")
+            raise TooLongError(f"more than {MAX_TAGS:,} tags: the rest is not read")
         start(tag.rpartition(":")[2] if ":" in tag else tag, attributes)
 
     def finish(tag: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from cortex_assets.documents.encodings import legacy_guess
+from cortex_assets.documents.errors import in_words
 from cortex_assets.documents.members import Members
 from cortex_assets.documents.model import Parsed, ParseInput
 from cortex_assets.documents.parsers.archive import (
@@ -215,5 +216,4 @@ def _is_aes(info: zipfile.ZipInfo) -> bool:
 
 def _short(error: Exception) -> str:
     """The kind of an error in words without the member's name, which has its own column."""
-    message = str(error).partition(" for file")[0]
-    return message[:60] or type(error).__name__
+    return in_words(error, 300).partition(" for file")[0][:60]

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cortex_assets.chunks.labels import labels
+from cortex_assets.chunks.source import Source
 from cortex_assets.chunks.split import Piece, split
 from cortex_assets.documents.markup_text import Cell, MarkupText
 from cortex_assets.documents.model import Block, Heading, Page, Place, Structure
@@ -52,6 +55,16 @@ def test_no_piece_has_cells_of_two_sheets(words: Any) -> None:
     blocks = (Block("table", 7, 12, cells="One!A1:A1"), Block("table", 21, 26, cells="Two!C9:C9"))
     structure = Structure((Heading(1, "One", 0), Heading(1, "Two", 14)), blocks=blocks)
     assert [p.place for p in pieces(text, structure, words)] == ["One!A1:A1", "Two!C9:C9"]
+
+
+@pytest.mark.parametrize(
+    ("count", "place"), [(3, "One!A1:B1, A2:B2, A3:B3"), (40, "One!A1:B40")], ids=["listed", "around them"]
+)
+def test_a_piece_over_tables_of_one_sheet_names_what_it_holds(count: int, place: str, words: Any) -> None:
+    text = "\n\n".join("|a|b|" for _ in range(count))
+    blocks = tuple(Block("table", 7 * n, 7 * n + 5, cells=f"One!A{n + 1}:B{n + 1}") for n in range(count))
+    source = Source(text, words)
+    assert labels(source, Structure(blocks=blocks), [(0, len(text))]) == [place]
 
 
 def test_full_slides_have_pieces_of_their_own(words: Any) -> None:

@@ -186,3 +186,20 @@ def test_long_plain_lines_before_a_legacy_byte_take_no_time() -> None:
 def test_what_cannot_be_seen_is_blank(text: str) -> None:
     assert is_blank(text)
     assert not is_blank(text + "a")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+@pytest.mark.parametrize(("wide", "narrow"), [(1, 1), (1, 5), (50, 50)])
+def test_western_lines_among_utf8_lines_are_read_and_told(wide: int, narrow: int, encoding: str) -> None:
+    text = TEXTS["german"]
+    decoded = decode(text.encode() * wide + text.encode(encoding) * narrow)
+    assert decoded.text == text * (wide + narrow)
+    assert decoded.encoding.is_partial and decoded.encoding.confidence <= 0.5
+    assert "mixed" in (decoded.encoding.reason or "")
+
+
+def test_few_bytes_are_not_taken_for_a_wide_encoding() -> None:
+    decoded = decode(b"caf\xe9 \x81")
+    assert decoded.text.startswith("café ")
+    assert decoded.encoding.is_partial
+    assert "no encoding fits" in (decoded.encoding.reason or "")

@@ -14,7 +14,7 @@ from cortex_assets.documents.derive import DocumentsCompute
 from cortex_assets.documents.gather import RowGatherer
 from cortex_assets.documents.model import Heading, Mark, Parsed, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.parse import FileInput, failed_document, parse_path
-from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, parser_for
+from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, parse_unsupported, parser_for
 from cortex_assets.documents.schema import Documents
 from cortex_assets.engine.derivation import Failure, Output
 from cortex_assets.identity import document_id, text_hash
@@ -84,7 +84,7 @@ def test_an_error_is_a_row_beside_what_came_before(monkeypatch: pytest.MonkeyPat
     Documents.validate(output.frame)
     assert output.frame["status"].to_list() == ["ok", "failed"]
     reason = output.frame["reason"][1]
-    assert reason.startswith("ValueError: bad x") and len(reason) == 200
+    assert reason == "damaged, or not as its format wants it (bad…): save it again"
     assert output.failures == {FILE.file_id: Failure(reason)}
 
 
@@ -207,3 +207,11 @@ def test_the_same_words_in_every_shared_encoding() -> None:
         for name in ("umlauts-utf8.md", "umlauts-non-utf8.md")
     ]
     assert umlauts[0].split() == umlauts[1].split()
+
+
+@pytest.mark.parametrize(("content", "status"), [(bytes(4000), Status.EMPTY), (bytes(4000) + b"x", Status.UNSUPPORTED)])
+def test_zero_bytes_are_called_so_where_there_is_nothing_else(content: bytes, status: Status) -> None:
+    source = ParseInput(io.BytesIO(content), len(content), "a.iso", "application/x-zeros")
+    (document,) = parse_unsupported(source)
+    assert document.status is status
+    assert ("all 4,000 bytes are zero" in (document.reason or "")) == (status is Status.EMPTY)

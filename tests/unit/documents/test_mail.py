@@ -13,6 +13,7 @@ from cortex_assets.documents.mail_body import flowed
 from cortex_assets.documents.mail_headers import readable
 from cortex_assets.documents.model import Mark, ParsedDocument, ParseInput, ParseOptions
 from cortex_assets.documents.parsers.mail import parse_mail
+from cortex_assets.documents.quality import LOW, assess
 from cortex_assets.tables import Status
 
 HEAD = (
@@ -293,3 +294,29 @@ def test_damaged_bytes_always_give_rows_that_say_why(edits: list[tuple[int, byte
     for document in parsed(bytes(raw)):
         assert document.reason or document.status is Status.OK
         assert document.text.strip() or document.status is not Status.OK
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_of_attachments_in_raw_bytes_are_read(encoding: str) -> None:
+    raw = (
+        b'\r\n--x\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x\r\nContent-Disposition: attachment; filename="'
+        + "größe.txt".encode(encoding)
+        + b'"\r\n\r\nbody\r\n--x--\r\n'
+    )
+    message, attachment = parsed(HEAD + b'Content-Type: multipart/mixed; boundary="x"\r\n' + raw)
+    assert attachment.inner == "/größe.txt"
+    assert "Attachments: größe.txt" in message.text
+
+
+def test_a_body_that_no_encoding_fits_is_partial_and_scored_low() -> None:
+    document = first(HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\ncaf\xe9 \x81")
+    assert body(document).startswith("café")
+    assert document.status is Status.PARTIAL
+    assert assess(document).score < LOW
+
+
+def test_a_body_of_binary_bytes_is_left_out_and_told() -> None:
+    document = first(HEAD + b"Content-Type: text/plain\r\n\r\n" + bytes(range(256)) * 2)
+    assert document.status is Status.PARTIAL
+    assert "512 bytes" in (document.reason or "")
+    assert body(document) == ""

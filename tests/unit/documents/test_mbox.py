@@ -130,7 +130,7 @@ def test_a_message_that_raises_costs_only_itself(monkeypatch) -> None:  # type: 
     monkeypatch.setattr(mbox, "read_message", breaks)
     documents = parsed(message(1) + message(2) + message(3))
     assert [d.status for d in documents] == [Status.OK, Status.FAILED, Status.OK]
-    assert "ValueError in message 2" in (documents[1].reason or "") and "secret" not in (documents[1].reason or "")
+    assert "message 2 is damaged" in (documents[1].reason or "") and "secret" not in (documents[1].reason or "")
 
 
 class Endless(io.RawIOBase):

@@ -139,6 +139,22 @@ def test_scanned_pages_are_named_and_blank_ones_counted() -> None:
     assert "page 1 scanned" in (document.reason or "")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"\n6 0 obj", b"\nx 0 obj", "(object 6) is not in the file"),
+        (b"/FlateDecode", b"/LZWDecode  ", "(object 6) cannot be unpacked as LZWDecode"),
+        (b"stream\nx", b"stream\n?", "(object 6) cannot be unpacked as FlateDecode"),
+    ],
+)
+def test_a_page_whose_content_is_lost_is_not_called_empty(old: bytes, new: bytes, said: str) -> None:
+    data = simple_pdf(["Hello"])
+    assert only(data).status is Status.OK
+    document = only(data.replace(old, new, 1))
+    assert document.status is Status.FAILED
+    assert said in (document.reason or "")
+
+
 @pytest.mark.parametrize(("drawn", "said"), [("", "nothing is on the pages"), ("10 10 m 90 90 l S", "are drawn")])
 def test_pages_without_text_are_empty_with_a_reason(drawn: str, said: str) -> None:
     made = PdfBytes()

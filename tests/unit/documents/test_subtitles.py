@@ -67,7 +67,7 @@ def test_substation_alpha() -> None:
         "Dialogue: 0,broken,0:00:05.00,Default,,0,0,0,,kept words\n"
     )
     assert document.text.replace("\n\n", "\n") == "Ann: Hello\nthere, friend\nkept words"
-    assert document.title == "Film" and "1 time lines" in (document.doubt or "")
+    assert document.title == "Film" and "in line 12:" in (document.reason or "")
 
 
 def test_microdvd_and_subviewer() -> None:
@@ -82,7 +82,9 @@ def test_microdvd_and_subviewer() -> None:
 def test_unreadable_times_lose_no_text() -> None:
     document = only(SRT + "\n6\n00:0x:07,000 --> bad\nlost time\n")
     assert "lost time" in document.text and "-->" not in document.text
-    assert "1 time lines could not be read" in (document.doubt or "")
+    line = (SRT + "\n6\n00:0x").count("\n") + 1
+    assert document.status is Status.PARTIAL
+    assert f"no time can be read in line {line}:" in (document.reason or "")
 
 
 def test_a_file_without_times_is_plain_text_and_says_so() -> None:

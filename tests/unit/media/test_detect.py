@@ -21,6 +21,8 @@ def found(head: bytes, path: str) -> str:
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "report.txt", "application/pdf"),
         (b"\x7fELF\2\1\1" + bytes(60), "notes.md", "application/x-executable"),
         (bytes(range(256)) * 4, "notes.md", "application/octet-stream"),
+        (bytes(4000), "report.txt", "application/x-zeros"),
+        (bytes(4000), "report.docx", "application/x-zeros"),
         (b"\x89PNG\r\n\x1a\n" + bytes(20), "picture.json", "image/png"),
         (b"SQLite format 3\0" + bytes(50), "data.csv", "application/vnd.sqlite3"),
         (b"\x1f\x8b\x08" + bytes(20), "x.tar.gz", "application/gzip"),
