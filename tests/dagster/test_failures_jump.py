@@ -24,13 +24,13 @@ def test_a_stopped_derivation_lets_the_others_run_and_can_be_accepted(
     real = DocumentsCompute._parsed
 
     def parsed(
-        self: DocumentsCompute, row: Mapping[str, Any], route: Any, options: Any, failure: list[Failure]
+        self: DocumentsCompute, row: Mapping[str, Any], route: Any, options: Any, failure: list[Failure], look: Any
     ) -> Iterator[Any]:
         if row["path"] < "note-030.md":
             failure.append(Failure("the new parser gives up"))
             yield failed_document("the new parser gives up")
         else:
-            yield from real(self, row, route, options, failure)
+            yield from real(self, row, route, options, failure, look)
 
     monkeypatch.setattr(DocumentsCompute, "_parsed", parsed)
     report = lake.run()
