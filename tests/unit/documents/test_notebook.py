@@ -183,5 +183,7 @@ def test_any_damage_is_a_row(at: int, noise: bytes, lost: int) -> None:
 
     whole = json.dumps(NOTEBOOK).encode()
     raw = whole[:at] + noise + whole[at + lost :]
-    for document in module.parse_notebook(ParseInput(io.BytesIO(raw), len(raw), "a.ipynb", IPYNB)):
+    documents = list(module.parse_notebook(ParseInput(io.BytesIO(raw), len(raw), "a.ipynb", IPYNB)))
+    assert documents
+    for document in documents:
         only([document])
