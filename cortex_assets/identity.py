@@ -6,11 +6,10 @@ because the engine sums row hashes per input key (``engine.plan``).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import polars as pl
-
-_SEPARATOR = b"\x1f"
 
 
 def content_id(*parts: str | bytes | int) -> str:
@@ -20,12 +19,12 @@ def content_id(*parts: str | bytes | int) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        _add(digest, part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass"))
+        digest.update(_part(part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")))
     return digest.hexdigest()
 
 
-def _add(digest: hashlib.blake2b, raw: bytes) -> None:
-    digest.update(len(raw).to_bytes(8, "little") + raw)
+def _part(raw: bytes) -> bytes:
+    return len(raw).to_bytes(8, "little") + raw
 
 
 def corpus_id(first_name: str) -> str:
@@ -45,22 +44,27 @@ def document_id(file: str, inner: str) -> str:
 
 def text_hash(text: str) -> str:
     """Hash of a text (32 hex digits)."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return text_hashes([text])[0]
+
+
+def text_hashes(texts: Iterable[str]) -> list[str]:
+    """``text_hash`` of each."""
+    blake2b = hashlib.blake2b
+    return [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() for text in texts]
 
 
 def chunk_ids(document: str, hashed_texts: Sequence[str]) -> list[str]:
     """Ids of the chunks of a document: of its id, the hash of each text and which repetition of it this is (from 0)."""
     begun = hashlib.blake2b(digest_size=16)
-    _add(begun, b"chunk")
-    _add(begun, document.encode())
+    begun.update(_part(b"chunk") + _part(document.encode()))
+    once = _part(b"0")
     seen: dict[str, int] = {}
     ids: list[str] = []
     for hashed in hashed_texts:
         occurrence = seen.get(hashed, 0)
         seen[hashed] = occurrence + 1
         digest = begun.copy()
-        _add(digest, hashed.encode())
-        _add(digest, b"%d" % occurrence)
+        digest.update(_part(hashed.encode()) + (_part(b"%d" % occurrence) if occurrence else once))
         ids.append(digest.hexdigest())
     return ids
 
@@ -68,6 +72,11 @@ def chunk_ids(document: str, hashed_texts: Sequence[str]) -> list[str]:
 def embed_hash(context: str, text: str) -> str:
     """Key of an embedding: what is embedded is ``context + text``, wherever it stands."""
     return text_hash(context + text)
+
+
+def embed_hashes(contexts: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """``embed_hash`` of each context and text."""
+    return text_hashes(map(str.__add__, contexts, texts))
 
 
 def point_uuid(chunk: str) -> str:
@@ -89,5 +98,10 @@ def with_row_hash(frame: pl.DataFrame, excluded: Sequence[str] = ()) -> pl.DataF
     """
     names = sorted(set(frame.columns) - {"row_hash", "shard"} - set(excluded))
     columns = [frame.get_column(name).to_list() for name in names]
-    hashes = [value_hash(row) for row in zip(*columns, strict=True)] if columns else [0] * frame.height
+    if columns:
+        blake2b, rows = hashlib.blake2b, zip(*columns, strict=True)  # value_hash of each row, without its price
+        digests = [blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=8).digest() for row in rows]
+        hashes = np.frombuffer(b"".join(digests), dtype="<i8")
+    else:
+        hashes = np.zeros(frame.height, dtype=np.int64)
     return frame.with_columns(pl.Series("row_hash", hashes, dtype=pl.Int64))

@@ -6,11 +6,13 @@ A library says which rules it was built from; one built from others is refused, 
 
 import ctypes
 import importlib.util
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from inference.errors import NotCompiled
+
+if TYPE_CHECKING:  # what calls without arrays, such as a child process for parsers, has no use for numpy
+    import numpy as np
+    import numpy.typing as npt
 
 
 def library(module: str, rules: str, wanted: int) -> ctypes.CDLL:
@@ -38,6 +40,6 @@ def library(module: str, rules: str, wanted: int) -> ctypes.CDLL:
     return loaded
 
 
-def address(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
+def address(array: "npt.NDArray[np.generic]") -> ctypes.c_void_p:
     """Where the data of a contiguous array lie; the array must outlive the call."""
     return ctypes.c_void_p(array.ctypes.data)

@@ -6,6 +6,7 @@ imports come with the first call of it, outside the memory limit.
 
 import ctypes
 import errno
+import gc
 import importlib
 import os
 import pickle
@@ -19,6 +20,7 @@ VALUE, ENDED, FAILED, OUT_OF_MEMORY, UNREADABLE = 0, 1, 2, 3, 4
 _OF_THE_CALL = frozenset({None, errno.EFBIG, errno.EINVAL})
 """Error numbers of an ``OSError`` that the same input gives again; others are the system's, such as missing bytes."""
 _PR_SET_PDEATHSIG = 1
+_GARBAGE = (50_000, 20, 100)  # parsers make many small objects that all live: looking for cycles often finds nothing
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     most = file_mb * 1024 * 1024
     most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    gc.set_threshold(*_GARBAGE)
     with os.fdopen(read_fd, "rb") as requests, os.fdopen(write_fd, "wb") as answers:
         while length := requests.read(8):
             function, args, memory_mb = pickle.loads(requests.read(int.from_bytes(length, "little")))  # noqa: S301

@@ -33,8 +33,8 @@ def refine(source: Source, start: int, end: int, levels: Sequence[Level], most: 
         places, tokens = _usable(source, start, end, level(source, start, end))
         if len(places) < 2:
             continue
-        before = source.weights_between(tokens).tolist()
-        picked = borders(before, source.hashes_between(tokens).tolist(), sizes)
+        before = source.weights_between(tokens)
+        picked = borders(before, source.hashes_between(tokens), sizes)
         cuts: list[int] = []
         places.append(end)
         for first, last in pairwise((0, *picked, len(places) - 1)):

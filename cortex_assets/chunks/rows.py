@@ -74,13 +74,11 @@ def _extend(columns: dict[str, list[Any]], document: Mapping[str, Any], pieces: 
     """Append the pieces of one document."""
     document_id, text, count = document["document_id"], document["text"], len(pieces)
     texts = [text[piece.start_char : piece.end_char] for piece in pieces]
-    hashes = [identity.text_hash(part) for part in texts]
+    hashes = identity.text_hashes(texts)
     columns["chunk_id"] += identity.chunk_ids(document_id, hashes)
     columns["text"] += texts
-    columns["embed_hash"] += [
-        identity.embed_hash(piece.context, part) if piece.context else hashed
-        for piece, part, hashed in zip(pieces, texts, hashes, strict=True)
-    ]
+    contexts = [piece.context for piece in pieces]
+    columns["embed_hash"] += identity.embed_hashes(contexts, texts) if any(contexts) else hashes
     for name, value in (
         ("shard", document["shard"]),
         ("document_id", document_id),

@@ -7,15 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.hashing import Positions, mixed
-from inference.protocols import Tokenizer
+from cortex_assets.chunks import cut
+from inference.hashing import Positions
+from inference.protocols import Ints, Tokenizer
 
 WEIGHT_SHIFT = 5
 """A token that spans more than 2**5 characters, white space after it included, weighs one for each 2**5 of them."""
 _PLAIN_WHITE = " \t\r\n"
-_MIX_1 = np.uint64(0x9E3779B97F4A7C15)
-_MIX_2 = np.uint64(0xBF58476D1CE4E5B9)
-_TOP_HALF = np.uint64(1 << 63)
+
+
+def _line_feeds(text: str) -> Positions:
+    """Offsets of the line feeds of a text."""
+    if text.isascii():
+        return np.flatnonzero(np.frombuffer(text.encode("ascii"), dtype=np.uint8) == 10)
+    return np.flatnonzero(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) == 10)
 
 
 class Source:
@@ -35,8 +40,7 @@ class Source:
         self.tokenizer = tokenizer
         self.starts: Positions = tokens.starts.astype(np.int64)
         self.ends: Positions = tokens.ends.astype(np.int64)
-        characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        self.newlines: Positions = np.flatnonzero(characters == 10)
+        self.newlines: Positions = _line_feeds(text)
         self.line_tokens: Positions = np.searchsorted(self.starts, self.newlines)
         weights = np.ones(len(self.starts) + 1, dtype=np.int64)
         weights[0] = 0
@@ -47,7 +51,7 @@ class Source:
             spans >>= WEIGHT_SHIFT
             np.maximum(spans, 1, out=spans)
         self._weight_before: Positions = np.cumsum(weights)
-        self._ids = tokens.ids.astype(np.uint64) * _MIX_1 + _MIX_2
+        self._ids: Ints = np.ascontiguousarray(tokens.ids, dtype=np.int32)
 
     def token_at(self, positions: Sequence[int] | Positions) -> Positions:
         """Index of the first token that starts at or after each position."""
@@ -72,19 +76,19 @@ class Source:
         The upper bits are a MinHash of pairs of tokens, so that they survive most small edits; the lower ones tell
         apart what shares the pair.
         """
-        bounds = np.asarray(tokens, dtype=np.int64)
-        ids = self._ids[bounds[0] : bounds[-1]]
-        if not len(ids):
-            return np.zeros(len(bounds) - 1, dtype=np.int64)
-        bounds = bounds - bounds[0]
-        spread = mixed(ids)
-        pairs = spread.copy()
-        pairs[:-1] ^= spread[1:] * _MIX_2
-        pairs[bounds[1:] - 1] |= _TOP_HALF
-        least = np.minimum.reduceat(pairs, bounds[:-1])
-        whole = np.add.reduceat(spread, bounds[:-1])
-        upper, lower = mixed(np.concatenate((least, whole))).reshape(2, -1)
-        return (((upper >> np.uint64(40)) << np.uint64(16)) | (lower >> np.uint64(48))).astype(np.int64)
+        return cut.hashes_between(self._ids, np.asarray(tokens, dtype=np.int64))
+
+    def tokenized(self) -> cut.Tokenized:
+        """The arrays that ``cut`` takes."""
+        return cut.Tokenized(
+            len(self.text),
+            self._ids,
+            self.starts,
+            self.ends,
+            self.newlines,
+            self.line_tokens,
+            self._weight_before,
+        )
 
     def line_starts(self, start: int, end: int) -> tuple[Positions, Positions]:
         """Starts of the lines with a token that begin inside ``(start, end)``, and each one's first token."""

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-import polars as pl
-
+from cortex_assets.documents.keywords import Keywords
 from cortex_assets.documents.secret_checks import MASK, entropy, is_placeholder
 from cortex_assets.documents.secret_rules import Rule
 
@@ -23,8 +21,6 @@ AROUND = 300
 """Characters beside ``Rule.near`` in which a match is looked for."""
 LINE = 200
 """Characters before a match in which its line begins, where a rule wants to know what stands there."""
-SHORT = 400
-"""Texts below so many characters are searched one by one: a pass over many has its price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +37,14 @@ class _Index:
     """Rules by what they begin with.
 
     Attributes:
-        keywords: of all rules, sorted.
+        keywords: of all rules.
         by_head: first characters of a keyword to it and the rules that begin at it.
         near: rules without a keyword by what is part of their matches.
         at_start: rules that know the rest of a secret at a text's start.
         rank: rule id to its place in the table; of two rules that find the same, the first names it.
     """
 
-    keywords: tuple[str, ...]
+    keywords: Keywords
     by_head: dict[str, list[tuple[str, list[Rule]]]]
     near: dict[re.Pattern[str], list[Rule]]
     at_start: list[tuple[Rule, re.Pattern[str]]]
@@ -69,7 +65,7 @@ def _index(rules: tuple[Rule, ...]) -> _Index:
         if rule.near is not None:
             near.setdefault(rule.near, []).append(rule)
     at_start = [(rule, rule.at_start) for rule in rules if rule.at_start is not None]
-    return _Index(tuple(sorted(by_keyword)), by_head, near, at_start, {rule.id: n for n, rule in enumerate(rules)})
+    return _Index(Keywords(sorted(by_keyword)), by_head, near, at_start, {rule.id: n for n, rule in enumerate(rules)})
 
 
 def find_secrets(text: str, rules: tuple[Rule, ...]) -> list[Finding]:
@@ -91,10 +87,7 @@ def find_in_all(
         For each text its findings, sorted, apart from each other.
     """
     index = _index(rules)
-    return [
-        _united(_found(text, places, index, allowed), index)
-        for text, places in zip(texts, _places(texts, index.keywords), strict=True)
-    ]
+    return [_united(_found(text, index, allowed), index) for text in texts]
 
 
 def masked(text: str, findings: Iterable[Finding]) -> str:
@@ -115,47 +108,9 @@ def mask(value: str) -> str:
 _HIDDEN = re.compile(r"[^\r\n]")
 
 
-def _places(texts: Sequence[str], keywords: tuple[str, ...]) -> list[Sequence[int]]:
-    """For each text the offsets (characters) at which a keyword stands."""
-    long = [position for position, text in enumerate(texts) if len(text) >= SHORT]
-    found: list[Sequence[int]] = [() if len(text) >= SHORT else _places_in(text, keywords) for text in texts]
-    if long and keywords:
-        column = pl.Series([texts[position] for position in long], dtype=pl.String)
-        hits = column.str.find_many(list(keywords), ascii_case_insensitive=True, overlapping=True)
-        for position, offsets in zip(long, hits, strict=True):
-            if len(offsets):
-                found[position] = _characters(texts[position], offsets)
-    return found
-
-
-def _places_in(text: str, keywords: tuple[str, ...]) -> list[int]:
-    """``_places`` of a short text."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a letter whose small form is two: only ASCII letters count
-        lowered = "".join(char.lower() if char.isascii() else char for char in text)
-    places: list[int] = []
-    for keyword in keywords:
-        place = lowered.find(keyword)
-        while place >= 0:
-            places.append(place)
-            place = lowered.find(keyword, place + 1)
-    return places
-
-
-def _characters(text: str, offsets: pl.Series) -> list[int]:
-    """Offsets in UTF-8 as offsets in characters."""
-    if text.isascii():
-        return offsets.to_list()
-    places = offsets.to_numpy()
-    content = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
-    continuing = np.flatnonzero((content & 0xC0) == 0x80)
-    shifted: list[int] = (places - np.searchsorted(continuing, places)).tolist()
-    return shifted
-
-
-def _found(text: str, places: Iterable[int], index: _Index, allowed: Sequence[re.Pattern[str]]) -> Iterator[Finding]:
+def _found(text: str, index: _Index, allowed: Sequence[re.Pattern[str]]) -> Iterator[Finding]:
     """Every finding, as the rules give them."""
-    for place in places:
+    for place in index.keywords.places(text):
         for keyword, rules in index.by_head.get(text[place : place + HEAD].lower(), ()):
             if text[place : place + len(keyword)].lower() != keyword:
                 continue

@@ -7,22 +7,21 @@ rendering, and a tree is thirty times slower. Fences are taken at any indentatio
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from cortex_assets.documents.model import Block, Heading, ParsedDocument, ParseInput, Structure
 from cortex_assets.documents.verbatim import Analysis, verbatim
 
-_LINE = re.compile(
-    r"^(?:"
-    r"(?P<fence>[ \t>]*(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*))"
-    r"| {0,3}(?P<atx>\#{1,6})(?:[ \t]+(?P<title>[^\n]*))?(?=\r?$)"
+_LINE = (
+    r"(?=[ \t>]*(?:`{3}|~{3}|\#|<!--|[=|:-][=|: \t-]*+\r?$))(?:"
+    r"(?P<fence>[ \t>]*(?:(?P<ticks>`{3,})(?P<ticked>[^`\n]*$)|(?P<tildes>~{3,})(?P<tilded>[^\n]*)))"
+    r"|(?P<atx> {0,3}(?P<hashes>\#{1,6})(?:[ \t]+(?P<title>[^\n]*))?(?=\r?$))"
     r"|(?P<comment> {0,3}<!--)"
     r"|(?P<rule> {0,3}(?:=++|-++)[ \t]*+\r?$)"
     r"|(?P<table>[ \t]{0,3}\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+\r?$)"
-    r")",
-    re.MULTILINE,
+    r")"
 )
-_BEGINS = r"[ \t>]*(?:`{3}|~{3}|\#|<!--|[=|:-])"
-_FIRST, _LATER = re.compile(_BEGINS), re.compile(rf"\n{_BEGINS}")
+_FIRST, _LATER = re.compile(_LINE, re.MULTILINE), re.compile(rf"\n{_LINE}", re.MULTILINE)
 _FRONT = re.compile(
     r"(?:---[ \t]*\r?\n(?P<yaml>(?:(?!---|\.\.\.)[^\n]*\n)*)(?:---|\.\.\.)"
     r"|\+\+\+[ \t]*\r?\n(?P<toml>(?:(?!\+\+\+)[^\n]*\n)*)\+\+\+)[ \t]*(?:\r?\n|\Z)"
@@ -74,32 +73,28 @@ class MarkdownScanner:
         return Analysis(title, Structure(tuple(self._headings), (), tuple(self._blocks), links))
 
     def _scan_lines(self, text: str, position: int) -> None:
-        """Visit the lines that can begin something, from ``position``."""
+        """Visit the lines that begin something, from ``position``."""
         floor = position
-        while (start := _next_start(text, position)) >= 0:
-            line = _LINE.match(text, start)
-            if line is None:
-                position = _line_end(text, start)
-            elif line["mark"] and not (line["mark"][0] == "`" and "`" in line["info"]):
-                words = line["info"].strip().strip("{}").split()
-                self._open_fence = re.compile(
-                    rf"^[ \t>]*{line['mark'][0]}{{{len(line['mark'])},}}[ \t]*\r?$", re.MULTILINE
-                )
+        while (line := _next_line(text, position)) is not None:
+            start = line.start(line.lastgroup or 0)
+            if line.lastgroup == "atx":
+                title = (line["title"] or "").strip()
+                if title.endswith("#"):
+                    title = _CLOSING_HASHES.sub("", title).strip()
+                if title:
+                    self._headings.append(Heading(len(line["hashes"]), title, start))
+                position = floor = _line_end(text, line.end())
+            elif line.lastgroup == "fence":
+                words = (line["ticked"] or line["tilded"] or "").strip().strip("{}").split()
+                self._open_fence = _closing(line["ticks"] or line["tildes"])
                 language = words[0].lstrip(".").split(",")[0] if words else None
                 position = floor = self._close_fence(text, start, line.end(), language)
-            elif line["atx"]:
-                title = _CLOSING_HASHES.sub("", (line["title"] or "").strip()).strip()
-                if title:
-                    self._headings.append(Heading(len(line["atx"]), title, start))
-                position = floor = _line_end(text, start)
-            elif line["comment"]:
+            elif line.lastgroup == "comment":
                 end = text.find("-->", line.end())
                 position = floor = _line_end(text, end) if end >= 0 else _line_end(text, start)
-            elif line["rule"] or line["table"]:
+            else:
                 position = self._underlined(text, start, floor, line)
                 floor = max(floor, position if position > _line_end(text, start) else floor)
-            else:
-                position = _line_end(text, start)
 
     def _close_fence(self, text: str, start: int, position: int, language: str | None) -> int:
         """Record the code block that is open from ``start``; return where scanning goes on."""
@@ -119,29 +114,34 @@ class MarkdownScanner:
         above = text[above_start : max(above_start, start - 1)]
         if start == 0 or above_start < floor or not above.strip():
             return after
-        if "|" in line.group() and "|" in above:
-            if _cells(above) == _cells(line.group()):
+        dashes = line[line.lastgroup or 0]
+        if "|" in dashes and "|" in above:
+            if _cells(above) == _cells(dashes):
                 end = _table_end(text, after)
                 self._blocks.append(Block("table", above_start, end, head_end=after))
                 return end
             return after
-        if line["rule"] and not _NOT_PARAGRAPH.match(above):
+        if line.lastgroup == "rule" and not _NOT_PARAGRAPH.match(above):
             title_start = _paragraph_start(text, above_start, floor)
             if title_start is not None:
                 title = " ".join(text[title_start : start - 1].split())
-                self._headings.append(Heading(1 if "=" in line.group() else 2, title, title_start))
+                self._headings.append(Heading(1 if "=" in dashes else 2, title, title_start))
         return after
 
 
-def _next_start(text: str, position: int) -> int:
-    """Where the next line begins that can begin something, not before the line at ``position``; -1 without one.
+@lru_cache(maxsize=64)
+def _closing(mark: str) -> re.Pattern[str]:
+    """What ends a fence that ``mark`` began."""
+    return re.compile(rf"^[ \t>]*{mark[0]}{{{len(mark)},}}[ \t]*\r?$", re.MULTILINE)
+
+
+def _next_line(text: str, position: int) -> re.Match[str] | None:
+    """The next line that begins something, not before the line at ``position``.
 
     Searched for by the line feed before it, which is three times faster than by the beginning of a line.
     """
-    if position == 0 and _FIRST.match(text):
-        return 0
-    found = _LATER.search(text, max(position - 1, 0))
-    return -1 if found is None else found.start() + 1
+    first = _FIRST.match(text) if position == 0 else None
+    return first or _LATER.search(text, max(position - 1, 0))
 
 
 def _line_end(text: str, position: int) -> int:

@@ -3,6 +3,7 @@
 Reading its pages does not belong here (``pdf``), nor do attachments and the outline (``pdf_extras``).
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, BinaryIO
 
 MAX_PASSWORDS = 100
 MAX_FACT_PAGES = 10_000
+_MOST_HELD = 32 * 1024 * 1024
+"""Bytes of a file that is read at once: for a larger one the library calls back for every few hundred bytes."""
 _SUBTYPES = (
     "Unknown",
     "Text",
@@ -80,10 +83,13 @@ def open_pdf(stream: BinaryIO, passwords: Sequence[str] = ()) -> Any:
     """
     pdfium: Any = import_module("pypdfium2")
     raw: Any = import_module("pypdfium2.raw")
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    held = stream.read() if size <= _MOST_HELD else None
     for password in (None, *passwords[:MAX_PASSWORDS]):
         stream.seek(0)
         try:
-            return pdfium.PdfDocument(stream, password=password)
+            return pdfium.PdfDocument(stream if held is None else held, password=password)
         except pdfium.PdfiumError as error:
             if error.err_code == raw.FPDF_ERR_SECURITY:
                 raise PdfError(

@@ -7,7 +7,7 @@ order of the file. Geometry is ``pdf_layout``'s and ``pdf_tables``'s; which page
 
 import ctypes
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from cortex_assets.documents.decode import PART_CHARS
 from cortex_assets.documents.model import Block
+from cortex_assets.documents.parsers.pdf_calls import page_reader
 from cortex_assets.documents.parsers.pdf_cells import Cells, TableText
 from cortex_assets.documents.parsers.pdf_layout import (
     Box,
@@ -113,12 +114,12 @@ def _laid_out(page: Any, textpage: Any, count: int, raw_text: str) -> PageText |
     has_gaps = has_shared_gap(lines)
     columns = columns_of(lines, em) if has_gaps else None
     is_tabular = columns is None and _has_rows_of_numbers(raw_text)
-    grids = ruled_grids(*rules_of(raw, page)) if has_gaps or is_tabular else []
+    grids = ruled_grids(*rules_of(page)) if has_gaps or is_tabular else []
     if columns is not None and not is_out_of_order(boxes, columns):
         columns = None
     if not grids and columns is None and not is_tabular:
         return None
-    words = _words(raw, textpage, raw_text)
+    words = _words(textpage, raw_text)
     grids = [with_lines_as_rows(grid, [word.box for word in words]) for grid in grids]
     if is_tabular:
         word_lines = lines_of([word.box for word in words], em, _WORD_GAP)
@@ -157,51 +158,28 @@ def _boxes(raw: Any, textpage: Any) -> list[Box]:
     count = raw.FPDFText_CountRects(textpage, 0, -1)
     if not 0 < count <= _MAX_BOXES:
         return []
-    box_of = _box_reader(raw.FPDFText_GetRect, textpage)
-    boxes = []
-    for index in range(count):
-        left, top, right, bottom = box_of(index)
-        if right > left and top > bottom:
-            boxes.append((left, bottom, right, top))
-    return boxes
+    found = page_reader().rects(textpage, count)
+    return [(left, bottom, right, top) for left, top, right, bottom in found if right > left and top > bottom]
 
 
-def _box_reader(function: Any, textpage: Any) -> Callable[[int], list[float]]:
-    """A function of the library that fills four numbers, as one that returns them.
-
-    It is called by its address with plain integers for pointers: converting pointer objects takes longer than the call.
-    """
-    numbers = (ctypes.c_double * 4)()
-    at = ctypes.addressof(numbers)
-    address = ctypes.cast(function, ctypes.c_void_p).value
-    call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, *[ctypes.c_void_p] * 4)(address or 0)
-    handle = ctypes.cast(textpage.raw, ctypes.c_void_p).value
-
-    def read(index: int) -> list[float]:
-        call(handle, index, at, at + 8, at + 16, at + 24)
-        return numbers[:]
-
-    return read
-
-
-def _words(raw: Any, textpage: Any, text: str) -> list[_Word]:
+def _words(textpage: Any, text: str) -> list[_Word]:
     """The words of a page, each with the box around its first and last character."""
-    box_of = _box_reader(raw.FPDFText_GetCharBox, textpage)
     has_hyphens = _HYPHEN.search(text) is not None
-    words: list[_Word] = []
-    end = 0
+    spans: list[tuple[int, int]] = []
+    ends: list[int] = []
     for match in _WORD.finditer(text):
-        word = match[0]
-        first = match.start()
-        left, right, bottom, top = box_of(first)
-        hyphen = _HYPHEN.search(word) if has_hyphens else None
-        last = first + (hyphen.start() if hyphen else len(word)) - 1
-        if last > first:
-            _, far, low, high = box_of(last)
-            if far > right:
-                right, bottom, top = far, min(bottom, low), max(top, high)
-        words.append(_Word(text[end:first], word, (left, bottom, right, top), first))
-        end = match.end()
+        first, end = match.span()
+        hyphen = _HYPHEN.search(text, first, end) if has_hyphens else None
+        spans.append((first, end))
+        ends += (first, max(first, (hyphen.start() if hyphen else end) - 1))
+    boxes = iter(page_reader().chars(textpage, ends))
+    words: list[_Word] = []
+    before = 0
+    for (first, end), (left, right, bottom, top), (_, far, low, high) in zip(spans, boxes, boxes, strict=True):
+        if far > right:
+            right, bottom, top = far, min(bottom, low), max(top, high)
+        words.append(_Word(text[before:first], text[first:end], (left, bottom, right, top), first))
+        before = end
     return words
 
 

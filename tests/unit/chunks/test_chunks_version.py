@@ -5,6 +5,7 @@ import importlib.metadata
 
 import pytest
 
+from cortex_assets.chunks import cut
 from cortex_assets.chunks.derive import chunks_derivation
 from cortex_assets.engine import definitions, fingerprint
 from cortex_assets.engine.fingerprint import Producer
@@ -49,6 +50,15 @@ def test_rules_of_the_compiled_tokenizer_count(monkeypatch: pytest.MonkeyPatch) 
     for known in ("_frozen_versions", "_frozen_definitions"):
         monkeypatch.setattr(fingerprint, known, {})
     monkeypatch.setattr(wordpiece, "_RULES", 0)
+    after = versions()
+    assert [route for route in before if before[route] == after[route]] == []
+
+
+def test_rules_of_the_compiled_cutting_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = versions()
+    for known in ("_frozen_versions", "_frozen_definitions"):
+        monkeypatch.setattr(fingerprint, known, {})
+    monkeypatch.setattr(cut, "_RULES", 0)
     after = versions()
     assert [route for route in before if before[route] == after[route]] == []
 

@@ -3,11 +3,17 @@ import math
 import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortex_assets.chunks.pack import WALL, Sizes, borders
+from cortex_assets.chunks import pack as packing
+from cortex_assets.chunks.pack import WALL, Sizes
+
+
+def borders(before: list[int], priorities: list[int], sizes: Sizes) -> list[int]:
+    return packing.borders(np.array(before), np.array(priorities), sizes)
 
 
 def pack(sizes: list[int], priorities: list[int], most: int) -> list[list[int]]:

@@ -1,0 +1,155 @@
+"""Calls ``cut.cpp``: hashes of units, borders between them, and the pieces of a document with structure. Arrays in and out.
+
+What is cut, and why there, is for ``pack``, ``source`` and ``prose`` to say.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from inference.hashing import Positions
+from inference.native import address, library
+from inference.protocols import Ints
+
+_RULES = 1
+"""Those of ``cut.cpp``: another number wherever other borders may be chosen, or a function has other arguments."""
+KINDS = ("prose", "table", "code", "data")
+"""Kinds of pieces, in the order of their numbers."""
+
+
+class Tokenized(NamedTuple):
+    """A document's tokens and lines, as ``Source`` has them.
+
+    Attributes:
+        length: characters.
+        ids: of its tokens.
+        starts: first character of each token.
+        ends: character after each token.
+        newlines: offsets of the line feeds.
+        line_tokens: for each line feed, the first token after it.
+        weight_before: of each token the weight of those before it, and last that of all.
+    """
+
+    length: int
+    ids: Ints
+    starts: Positions
+    ends: Positions
+    newlines: Positions
+    line_tokens: Positions
+    weight_before: Positions
+
+
+class Edges(NamedTuple):
+    """Where a document may be cut beside its blank lines.
+
+    Attributes:
+        places: offsets, in any order.
+        strengths: how much each wants to be a border.
+        blocks: start and end of each block in turn, ascending.
+        kinds: number of each block's kind.
+    """
+
+    places: Sequence[int]
+    strengths: Sequence[int]
+    blocks: Sequence[int]
+    kinds: Sequence[int]
+
+
+class Pieces(NamedTuple):
+    """Pieces of a document: where each starts, its weight, its first block (-1: none), the number of its kind."""
+
+    starts: list[int]
+    weights: list[int]
+    blocks: list[int]
+    kinds: list[int]
+
+
+class _Document(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("length", "token_count", "line_count")),
+        *((name, ctypes.c_void_p) for name in ("ids", "starts", "ends", "newlines", "line_tokens", "weight_before")),
+    )
+
+
+class _Edges(ctypes.Structure):
+    _fields_ = (
+        ("places", ctypes.c_void_p),
+        ("strengths", ctypes.c_void_p),
+        ("place_count", ctypes.c_int64),
+        ("blocks", ctypes.c_void_p),
+        ("block_count", ctypes.c_int64),
+    )
+
+
+def hashes_between(ids: Ints, bounds: Positions) -> Positions:
+    """A 40-bit hash of the tokens between each bound and the next; see ``Source.hashes_between``."""
+    hashes = np.empty(len(bounds) - 1, dtype=np.int64)
+    _library().cut_hashes(address(ids), address(bounds), len(hashes), address(hashes))
+    return hashes
+
+
+def borders(before: Positions, priorities: Positions, sizes: tuple[int, int, int]) -> list[int]:
+    """Units that begin a new piece; see ``pack.borders``. ``sizes``: most, anchor, alone.
+
+    Raises:
+        MemoryError: no memory is left.
+    """
+    picked = np.empty(len(priorities), dtype=np.int64)
+    bounds = (ctypes.c_int64 * 3)(*sizes)
+    count = _library().cut_borders(address(before), address(priorities), len(priorities), bounds, address(picked))
+    if count < 0:
+        raise MemoryError(f"no memory is left to choose borders between {len(priorities)} units")
+    found: list[int] = picked[:count].tolist()
+    return found
+
+
+def pieces(tokenized: Tokenized, edges: Edges, base: int, sizes: tuple[int, int, int]) -> Pieces:
+    """Cut a document between its units; see ``prose``. A piece above ``sizes[0]`` is a single unit.
+
+    Raises:
+        MemoryError: no memory is left.
+    """
+    document = _Document(
+        tokenized.length,
+        len(tokenized.starts),
+        len(tokenized.newlines),
+        address(tokenized.ids),
+        address(tokenized.starts),
+        address(tokenized.ends),
+        address(tokenized.newlines),
+        address(tokenized.line_tokens),
+        address(tokenized.weight_before),
+    )
+    places, strengths, blocks = (np.array(values, dtype=np.int64) for values in edges[:3])
+    kinds = np.array(edges.kinds, dtype=np.int32)
+    given = _Edges(address(places), address(strengths), len(places), address(blocks), len(kinds))
+    room = 1 + len(tokenized.newlines) + len(places)
+    starts, weights, owners = np.empty((3, room), dtype=np.int64)
+    piece_kinds = np.empty(room, dtype=np.int32)
+    found = _library().cut_pieces(
+        ctypes.byref(document),
+        ctypes.byref(given),
+        address(kinds),
+        base,
+        (ctypes.c_int64 * 3)(*sizes),
+        room,
+        *(address(column) for column in (starts, weights, owners, piece_kinds)),
+    )
+    if found < 0:
+        raise MemoryError(f"no memory is left to cut a document of {tokenized.length} characters")
+    return Pieces(*(column[:found].tolist() for column in (starts, weights, owners, piece_kinds)))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The compiled functions, with their arguments declared."""
+    loaded = library("cortex_assets.chunks._cut", "cut_rules", _RULES)
+    pointer, size = ctypes.c_void_p, ctypes.c_int64
+    loaded.cut_hashes.argtypes, loaded.cut_hashes.restype = [pointer, pointer, size, pointer], None
+    loaded.cut_borders.argtypes, loaded.cut_borders.restype = [pointer, pointer, size, pointer, pointer], size
+    loaded.cut_pieces.argtypes = [pointer, pointer, pointer, ctypes.c_int32, pointer, size, *[pointer] * 4]
+    loaded.cut_pieces.restype = size
+    return loaded
