@@ -6,7 +6,7 @@ because the engine sums row hashes per input key (``engine.plan``).
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -57,14 +57,14 @@ def chunk_ids(document: str, hashed_texts: Sequence[str]) -> list[str]:
     """Ids of the chunks of a document: of its id, the hash of each text and which repetition of it this is (from 0)."""
     begun = hashlib.blake2b(digest_size=16)
     begun.update(_part(b"chunk") + _part(document.encode()))
-    once = _part(b"0")
+    length, once = (2 * begun.digest_size).to_bytes(8, "little"), _part(b"0")
     seen: dict[str, int] = {}
     ids: list[str] = []
     for hashed in hashed_texts:
         occurrence = seen.get(hashed, 0)
         seen[hashed] = occurrence + 1
         digest = begun.copy()
-        digest.update(_part(hashed.encode()) + (_part(b"%d" % occurrence) if occurrence else once))
+        digest.update(length + hashed.encode() + (_part(b"%d" % occurrence) if occurrence else once))
         ids.append(digest.hexdigest())
     return ids
 
@@ -96,12 +96,18 @@ def with_row_hash(frame: pl.DataFrame, excluded: Sequence[str] = ()) -> pl.DataF
     The hash is BLAKE2b over the row's canonical text, so it is the same on every machine and with every Polars version
     (Polars' own ``hash`` promises neither).
     """
-    names = sorted(set(frame.columns) - {"row_hash", "shard"} - set(excluded))
-    columns = [frame.get_column(name).to_list() for name in names]
-    if columns:
-        blake2b, rows = hashlib.blake2b, zip(*columns, strict=True)  # value_hash of each row, without its price
-        digests = [blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=8).digest() for row in rows]
-        hashes = np.frombuffer(b"".join(digests), dtype="<i8")
-    else:
-        hashes = np.zeros(frame.height, dtype=np.int64)
-    return frame.with_columns(pl.Series("row_hash", hashes, dtype=pl.Int64))
+    columns = {name: frame.get_column(name).to_list() for name in _hashed(frame.columns, excluded)}
+    return frame.with_columns(row_hashes(columns, frame.height))
+
+
+def row_hashes(columns: Mapping[str, Sequence[object]], height: int, excluded: Sequence[str] = ()) -> pl.Series:
+    """What ``with_row_hash`` adds to the frame that these columns of plain values make: without a frame, for speed."""
+    names = _hashed(columns, excluded)
+    blake2b, rows = hashlib.blake2b, zip(*(columns[name] for name in names), strict=True)
+    digests = [blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=8).digest() for row in rows]
+    hashes = np.frombuffer(b"".join(digests), dtype="<i8") if names else np.zeros(height, dtype=np.int64)
+    return pl.Series("row_hash", hashes, dtype=pl.Int64)
+
+
+def _hashed(names: Iterable[str], excluded: Sequence[str]) -> list[str]:
+    return sorted(set(names) - {"row_hash", "shard"} - set(excluded))

@@ -38,6 +38,8 @@ constexpr std::array<Kind, 256> kinds() {
 
 constexpr std::array<Kind, 256> kKinds = kinds();
 
+constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+
 constexpr std::uint64_t kFnvOffset = 0xcbf29ce484222325, kFnvPrime = 0x100000001b3;
 
 std::uint64_t step(std::uint64_t hash, char code) {  // FNV-1a
@@ -97,6 +99,22 @@ struct Taught {
     std::uint32_t first, count;
 };
 
+// Words of up to eight bytes that were looked up last, by their bytes: most words of a text are short, and few.
+class Recent {
+  public:
+    struct Slot {
+        std::uint64_t word = 0;  // no word has these bytes
+        std::int32_t id = -1;    // -1: no piece of the vocabulary is the whole word
+    };
+
+    Recent() : slots_(std::size_t{1} << kBits) {}
+    Slot& slot(std::uint64_t word) { return slots_[word * 0x9E3779B97F4A7C15 >> (64 - kBits)]; }
+
+  private:
+    static constexpr int kBits = 12;
+    std::vector<Slot> slots_;
+};
+
 struct Tokens {
     std::int32_t *ids, *starts, *ends;
     std::int64_t count = 0;
@@ -118,13 +136,41 @@ struct Table {
     std::int64_t held = 0;
     std::unordered_map<std::string, Taught> taught;
     std::vector<std::int32_t> ids, starts, ends;
+    Recent recent;
 
-    void cut_word(string_view word, std::int64_t begin, Tokens& out) const;
+    void cut_word(string_view text, std::size_t at, std::size_t size, std::int64_t begin, Tokens& out);
+    void cut_pieces(string_view word, std::int64_t begin, Tokens& out) const;
     bool add_taught(string_view unit, std::int64_t begin, Tokens& out) const;
 };
 
-// The tokens of a run of ASCII letters and digits that begins at character `begin`.
-void Table::cut_word(string_view word, std::int64_t begin, Tokens& out) const {
+// The tokens of `size` ASCII letters and digits at byte `at` of a text, which begin at character `begin`.
+void Table::cut_word(string_view text, std::size_t at, std::size_t size, std::int64_t begin, Tokens& out) {
+    const string_view word = text.substr(at, size);
+    if (size > 8 || size > most_characters || size > words.longest()) return cut_pieces(word, begin, out);
+    std::uint64_t packed = 0;
+    if (kLittleEndian && at + 8 <= text.size()) {
+        std::memcpy(&packed, word.data(), 8);
+        packed &= ~std::uint64_t{0} >> 8 * (8 - size);
+        if (lowered) packed |= std::uint64_t{0x2020202020202020} >> 8 * (8 - size);  // digits have this bit anyway
+    } else {
+        char codes[8] = {};
+        for (std::size_t n = 0; n < size; ++n) codes[n] = lowered ? static_cast<char>(word[n] | 0x20) : word[n];
+        std::memcpy(&packed, codes, 8);
+    }
+    Recent::Slot& slot = recent.slot(packed);
+    if (slot.word != packed) {
+        char codes[8];
+        std::memcpy(codes, &packed, 8);
+        std::uint64_t hash = kFnvOffset;
+        for (std::size_t n = 0; n < size; ++n) hash = step(hash, codes[n]);
+        slot = Recent::Slot{packed, words.find(hash, string_view(codes, size))};
+    }
+    if (slot.id < 0) return cut_pieces(word, begin, out);
+    out.add(slot.id, begin, begin + static_cast<std::int64_t>(size));
+}
+
+// The same, piece by piece, the longest match first.
+void Table::cut_pieces(string_view word, std::int64_t begin, Tokens& out) const {
     const auto whole = static_cast<std::int64_t>(word.size());
     if (word.size() > most_characters) return out.add(unknown, begin, begin + whole);
     char codes[256];
@@ -268,7 +314,7 @@ std::int32_t wordpiece_teach(void* handle, const char* text, const std::int32_t*
 // A taught unit never has more tokens than bytes, so the room is enough.
 std::int64_t wordpiece_cut(void* handle, const char* data, std::int64_t size, std::int32_t* ids, std::int32_t* starts,
                            std::int32_t* ends) try {
-    const auto& table = *static_cast<Table*>(handle);
+    auto& table = *static_cast<Table*>(handle);
     const string_view text(data, static_cast<std::size_t>(size));
     Tokens out{ids, starts, ends};
     std::vector<string_view> unknown;
@@ -291,7 +337,7 @@ std::int64_t wordpiece_cut(void* handle, const char* data, std::int64_t size, st
                 unknown.push_back(unit);
             }
         } else if (unknown.empty()) {
-            table.cut_word(unit, character, out);
+            table.cut_word(text, at, unit.size(), character, out);
         }
         at = run.end, character += run.characters;
     }

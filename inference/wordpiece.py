@@ -88,7 +88,8 @@ class WordPiece:
         self.special_ids = tuple(rust.encode("").ids)
         self.special_tokens = len(self.special_ids)
         self._rust = rust
-        self._added = tuple(token["content"] for token in settings.get("added_tokens", ()))
+        added = [re.escape(token["content"]) for token in settings.get("added_tokens", ())]
+        self._added = re.compile("|".join(added) or r"(?!)")  # one pass: `in` for each takes five times as long
         self._most_bytes = most_bytes
         self._calls = _library()
         self._table = _table(settings)
@@ -123,7 +124,7 @@ class WordPiece:
         return batch
 
     def _is_additive(self, text: str) -> bool:
-        return not any(token in text for token in self._added)
+        return self._added.search(text) is None
 
     def _ids_group(self, texts: Sequence[str]) -> list[Ints]:
         """``encode_ids_batch`` of texts that are one block together."""

@@ -20,7 +20,7 @@ VALUE, ENDED, FAILED, OUT_OF_MEMORY, UNREADABLE = 0, 1, 2, 3, 4
 _OF_THE_CALL = frozenset({None, errno.EFBIG, errno.EINVAL})
 """Error numbers of an ``OSError`` that the same input gives again; others are the system's, such as missing bytes."""
 _PR_SET_PDEATHSIG = 1
-_GARBAGE = (50_000, 20, 100)  # parsers make many small objects that all live: looking for cycles often finds nothing
+_GARBAGE = (20_000, 10, 10)  # parsers make many small objects that all live: looking for cycles often finds nothing
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-// Where a tokenized document is cut: the units between blank lines, headings and blocks, and which of them share a piece.
+// Where a tokenized document is cut: units between blank lines, headings and blocks, and which of them share a piece.
 //
 // Plain C functions over plain arrays, called by chunks/cut.py; Python's headers are not needed to build this. What the
 // numbers mean, and why borders are chosen so, is told in chunks/pack.py, chunks/prose.py and chunks/source.py. No
@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <utility>
@@ -58,7 +59,9 @@ struct Sizes {
 class Borders {
   public:
     Borders(const Number* before, const Number* priorities, Number count, Sizes sizes)
-        : before_(before), count_(count), sizes_(sizes), ranks_(priorities, priorities + count), radii_(count, 0) {}
+        : before_(before), count_(count), sizes_(sizes), ranks_(priorities, priorities + count), radii_(count, 0) {
+        for (Number& rank : ranks_) rank = std::min(rank, kWall);  // above it, what is open would be closed
+    }
 
     std::vector<Number> found() {
         if (count_ < 2 || before_[count_] - before_[0] <= std::min(sizes_.anchor, sizes_.most)) {
@@ -208,11 +211,68 @@ std::vector<Unit> units_of(const Document& document, const Edges& edges) {
     return units;
 }
 
+// Units to choose borders between: where each starts, the weight before it and last of all, its priority.
+struct Joined {
+    std::vector<Number> places, before, priorities;
+};
+
+// A heading that stands alone is joined with the unit below it, unless that is stronger or they do not fit.
+Joined joined_units(const Document& document, const std::vector<Unit>& units, Sizes sizes) {
+    const std::size_t count = units.size();
+    std::vector<Number> tokens, hashes(count);
+    for (const Unit& unit : units) tokens.push_back(unit.token);
+    tokens.push_back(document.token_count);
+    hash_units(document.ids, tokens.data(), static_cast<Number>(count), hashes.data());
+    const auto weight = [&](std::size_t unit) {
+        return document.weight_before[tokens[unit + 1]] - document.weight_before[tokens[unit]];
+    };
+    Joined joined;
+    bool is_joined = false;
+    for (std::size_t unit = 0; unit < count; ++unit) {
+        const Number strength = units[unit].strength;
+        if (!is_joined) {
+            joined.places.push_back(units[unit].place);
+            joined.before.push_back(document.weight_before[tokens[unit]]);
+            joined.priorities.push_back(strength == kStrongest ? kWall : strength << kHashBits | hashes[unit]);
+        }
+        is_joined = unit + 1 < count && strength > kParagraph && weight(unit) <= sizes.anchor &&
+                    units[unit + 1].strength < strength && weight(unit) + weight(unit + 1) <= sizes.most;
+    }
+    joined.before.push_back(document.weight_before[document.token_count]);
+    return joined;
+}
+
 }  // namespace
 
 extern "C" {
 
 std::int32_t cut_rules() { return 1; }
+
+// Line feeds of a text of `size` bytes of UTF-8 and `length` characters: their offsets in characters and, for each, the
+// first token that starts after it; and the weight before each token and that of all, see chunks/source.py. `newlines`
+// and `line_tokens` have room for all line feeds, `weight_before` for one number more than there are tokens.
+void cut_lines(const char* data, Number size, Number length, const Number* starts, Number token_count, Number shift,
+               Number* newlines, Number* line_tokens, Number* weight_before) {
+    Number continuing = 0, token = 0, weight = 0;
+    for (const char *here = data, *end = data + size; here < end;) {
+        const auto* next = static_cast<const char*>(std::memchr(here, '\n', static_cast<std::size_t>(end - here)));
+        if (next == nullptr) break;
+        if (size != length) {
+            continuing += std::count_if(here, next, [](char code) { return (code & 0xc0) == 0x80; });
+        }
+        *newlines = next - data - continuing;
+        while (token < token_count && starts[token] < *newlines) ++token;
+        *line_tokens++ = token;
+        ++newlines;
+        here = next + 1;
+    }
+    for (token = 0; token < token_count; ++token) {
+        weight_before[token] = weight;
+        const Number after = token + 1 < token_count ? starts[token + 1] : length;
+        weight += std::max(Number{1}, (after - starts[token]) >> shift);
+    }
+    weight_before[token_count] = weight;
+}
 
 void cut_hashes(const std::int32_t* ids, const Number* bounds, Number count, Number* hashes) {
     hash_units(ids, bounds, count, hashes);
@@ -228,53 +288,27 @@ Number cut_borders(const Number* before, const Number* priorities, Number count,
 }
 
 // The pieces of a document: for each the start, the weight, the block that its first unit stands in (-1: none), and its
-// kind: that of its units' blocks, `base` where they are not of one kind. Each array has room for `room` pieces; returns
-// how many there are, or -1 where memory runs out.
+// kind: that of its units' blocks, `base` where they are not of one kind. Each array has room for a piece more than there
+// are line feeds and edges; returns how many there are, or -1 where memory runs out.
 Number cut_pieces(const Document* document, const Edges* edges, const std::int32_t* kinds, std::int32_t base,
-                  const Sizes* sizes, Number room, Number* starts, Number* weights, Number* blocks,
-                  std::int32_t* piece_kinds) try {
-    const std::vector<Unit> units = units_of(*document, *edges);
-    const std::size_t unit_count = units.size();
-    std::vector<Number> tokens;
-    for (const Unit& unit : units) tokens.push_back(unit.token);
-    tokens.push_back(document->token_count);
-    std::vector<Number> hashes(unit_count);
-    hash_units(document->ids, tokens.data(), static_cast<Number>(unit_count), hashes.data());
-    const auto weight = [&](std::size_t unit) {
-        return document->weight_before[tokens[unit + 1]] - document->weight_before[tokens[unit]];
-    };
-
-    // A heading that stands alone is joined with the unit below it, unless that is stronger or they do not fit.
-    std::vector<Number> places, before, priorities;
-    bool is_joined = false;
-    for (std::size_t unit = 0; unit < unit_count; ++unit) {
-        const Number strength = units[unit].strength;
-        if (!is_joined) {
-            places.push_back(units[unit].place);
-            before.push_back(document->weight_before[tokens[unit]]);
-            priorities.push_back(strength == kStrongest ? kWall : strength << kHashBits | hashes[unit]);
-        }
-        is_joined = unit + 1 < unit_count && strength > kParagraph && weight(unit) <= sizes->anchor &&
-                    units[unit + 1].strength < strength && weight(unit) + weight(unit + 1) <= sizes->most;
-    }
-    before.push_back(document->weight_before[document->token_count]);
-    const Number count = static_cast<Number>(places.size());
-    std::vector<Number> lasts = Borders(before.data(), priorities.data(), count, *sizes).found();
+                  const Sizes* sizes, Number* starts, Number* weights, Number* blocks, std::int32_t* piece_kinds) try {
+    const Joined joined = joined_units(*document, units_of(*document, *edges), *sizes);
+    const Number count = static_cast<Number>(joined.places.size());
+    std::vector<Number> lasts = Borders(joined.before.data(), joined.priorities.data(), count, *sizes).found();
     lasts.push_back(count);
-
     const auto kind_at = [&](Number place) {
         const Number block = block_at(*edges, place);
         return block < 0 ? base : kinds[block];
     };
     Number pieces = 0, first = 0;
     for (const Number last : lasts) {
-        if (pieces == room) return -1;
+        const Number* places = joined.places.data();
         const std::int32_t kind = kind_at(places[first]);
         const auto same = [&](Number place) { return kind_at(place) == kind; };
         starts[pieces] = places[first];
-        weights[pieces] = before[last] - before[first];
+        weights[pieces] = joined.before[last] - joined.before[first];
         blocks[pieces] = block_at(*edges, places[first]);
-        piece_kinds[pieces++] = std::all_of(places.begin() + first, places.begin() + last, same) ? kind : base;
+        piece_kinds[pieces++] = std::all_of(places + first, places + last, same) ? kind : base;
         first = last;
     }
     return pieces;

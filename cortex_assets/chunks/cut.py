@@ -1,4 +1,4 @@
-"""Calls ``cut.cpp``: hashes of units, borders between them, and the pieces of a document with structure. Arrays in and out.
+"""Calls ``cut.cpp``: lines, hashes of units, borders between them, pieces of a document. Arrays in and out.
 
 What is cut, and why there, is for ``pack``, ``source`` and ``prose`` to say.
 """
@@ -84,8 +84,27 @@ class _Edges(ctypes.Structure):
     )
 
 
+class Lines(NamedTuple):
+    """Line feeds of a text, the first token after each, and the weight before each token; see ``Source``."""
+
+    newlines: Positions
+    line_tokens: Positions
+    weight_before: Positions
+
+
+def lines(text: str, starts: Positions, shift: int) -> Lines:
+    """Where the lines of a text end; a token of more than ``2**shift`` characters weighs one for each ``2**shift``."""
+    data = text.encode("utf-8", "surrogatepass")
+    newlines, line_tokens = np.empty((2, data.count(b"\n")), dtype=np.int64)
+    found = Lines(newlines, line_tokens, np.empty(len(starts) + 1, dtype=np.int64))
+    columns = (address(column) for column in found)
+    _library().cut_lines(data, len(data), len(text), address(starts), len(starts), shift, *columns)
+    return found
+
+
 def hashes_between(ids: Ints, bounds: Positions) -> Positions:
     """A 40-bit hash of the tokens between each bound and the next; see ``Source.hashes_between``."""
+    ids, bounds = np.ascontiguousarray(ids, dtype=np.int32), np.ascontiguousarray(bounds, dtype=np.int64)
     hashes = np.empty(len(bounds) - 1, dtype=np.int64)
     _library().cut_hashes(address(ids), address(bounds), len(hashes), address(hashes))
     return hashes
@@ -97,6 +116,7 @@ def borders(before: Positions, priorities: Positions, sizes: tuple[int, int, int
     Raises:
         MemoryError: no memory is left.
     """
+    before, priorities = np.ascontiguousarray(before, dtype=np.int64), np.ascontiguousarray(priorities, dtype=np.int64)
     picked = np.empty(len(priorities), dtype=np.int64)
     bounds = (ctypes.c_int64 * 3)(*sizes)
     count = _library().cut_borders(address(before), address(priorities), len(priorities), bounds, address(picked))
@@ -135,7 +155,6 @@ def pieces(tokenized: Tokenized, edges: Edges, base: int, sizes: tuple[int, int,
         address(kinds),
         base,
         (ctypes.c_int64 * 3)(*sizes),
-        room,
         *(address(column) for column in (starts, weights, owners, piece_kinds)),
     )
     if found < 0:
@@ -148,8 +167,10 @@ def _library() -> ctypes.CDLL:
     """The compiled functions, with their arguments declared."""
     loaded = library("cortex_assets.chunks._cut", "cut_rules", _RULES)
     pointer, size = ctypes.c_void_p, ctypes.c_int64
+    loaded.cut_lines.argtypes = [ctypes.c_char_p, size, size, pointer, size, size, pointer, pointer, pointer]
+    loaded.cut_lines.restype = None
     loaded.cut_hashes.argtypes, loaded.cut_hashes.restype = [pointer, pointer, size, pointer], None
     loaded.cut_borders.argtypes, loaded.cut_borders.restype = [pointer, pointer, size, pointer, pointer], size
-    loaded.cut_pieces.argtypes = [pointer, pointer, pointer, ctypes.c_int32, pointer, size, *[pointer] * 4]
+    loaded.cut_pieces.argtypes = [pointer, pointer, pointer, ctypes.c_int32, *[pointer] * 5]
     loaded.cut_pieces.restype = size
     return loaded

@@ -67,7 +67,8 @@ def _frame(chunked: Iterable[tuple[Mapping[str, Any], Sequence[Piece]]]) -> pl.D
         if pieces:
             _extend(columns, document, pieces)
     frame = pl.DataFrame(columns, schema=dtypes)
-    return identity.with_row_hash(frame, CHUNKS.unhashed).select(*CHUNKS.dtypes)
+    hashes = identity.row_hashes(columns, frame.height, CHUNKS.unhashed)
+    return frame.with_columns(hashes).select(*CHUNKS.dtypes)
 
 
 def _extend(columns: dict[str, list[Any]], document: Mapping[str, Any], pieces: Sequence[Piece]) -> None:

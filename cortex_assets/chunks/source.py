@@ -16,13 +16,6 @@ WEIGHT_SHIFT = 5
 _PLAIN_WHITE = " \t\r\n"
 
 
-def _line_feeds(text: str) -> Positions:
-    """Offsets of the line feeds of a text."""
-    if text.isascii():
-        return np.flatnonzero(np.frombuffer(text.encode("ascii"), dtype=np.uint8) == 10)
-    return np.flatnonzero(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) == 10)
-
-
 class Source:
     """A document's text with its tokens.
 
@@ -36,21 +29,13 @@ class Source:
 
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
         tokens = tokenizer.encode(text)
+        if not len(tokens.ids) == len(tokens.starts) == len(tokens.ends):
+            raise ValueError(f"tokenizer {tokenizer.name}: ids and spans differ in number")
         self.text = text
         self.tokenizer = tokenizer
         self.starts: Positions = tokens.starts.astype(np.int64)
         self.ends: Positions = tokens.ends.astype(np.int64)
-        self.newlines: Positions = _line_feeds(text)
-        self.line_tokens: Positions = np.searchsorted(self.starts, self.newlines)
-        weights = np.ones(len(self.starts) + 1, dtype=np.int64)
-        weights[0] = 0
-        if len(self.starts):
-            spans = weights[1:]
-            np.subtract(self.starts[1:], self.starts[:-1], out=spans[:-1])
-            spans[-1] = len(text) - self.starts[-1]
-            spans >>= WEIGHT_SHIFT
-            np.maximum(spans, 1, out=spans)
-        self._weight_before: Positions = np.cumsum(weights)
+        self.newlines, self.line_tokens, self._weight_before = cut.lines(text, self.starts, WEIGHT_SHIFT)
         self._ids: Ints = np.ascontiguousarray(tokens.ids, dtype=np.int32)
 
     def token_at(self, positions: Sequence[int] | Positions) -> Positions:

@@ -8,6 +8,7 @@ why). How each kind is cut is in ``prose``, ``code`` and ``tables``.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -177,49 +178,43 @@ def _pieces(
     room: int,
 ) -> list[Piece]:
     """Add context, lines and pages to the spans."""
-    text = source.text
-    begins = [span.start + _indent(text, span) for span in spans]
+    if not spans:
+        return []
+    starts, ends, kinds, headers, header_tokens = zip(*spans, strict=True)
+    text, begins, last_chars = source.text, list(starts), [end - 1 for end in ends]
+    for number, start in enumerate(starts):
+        if text[start].isspace():
+            begins[number] += _indent(text, spans[number])
+    symbols: list[str | None] = [None] * len(spans)
     if outline is not None:
         paths = [outline.path(begin) for begin in begins]
-        symbols = [outline.symbol_of(begin, span.end) for begin, span in zip(begins, spans, strict=True)]
+        symbols = [outline.symbol_of(begin, end) for begin, end in zip(begins, ends, strict=True)]
     else:
         headings = HeadingPaths(structure.headings)
-        numbers = [headings.above(span.start) for span in spans]
+        numbers = [headings.above(start) for start in starts]
         known = {number: headings.parts(number) for number in set(numbers)}
         paths = [known[number] for number in numbers]
-        symbols = [None] * len(spans)
-    rooms = [room - count - span.header_tokens for count, span in zip(counts, spans, strict=True)]
-    contexts = fitted(paths, rooms, source.tokenizer)
+    rooms = [room - count - header for count, header in zip(counts, header_tokens, strict=True)]
+    contexts, extras = zip(*fitted(paths, rooms, source.tokenizer), strict=True)
     line_at = source.newlines.searchsorted
-    first_lines = (line_at(np.array([span.start for span in spans])) + 1).tolist()
-    last_lines = (line_at(np.array([span.end - 1 for span in spans])) + 1).tolist()
-    first_pages = _pages(structure.pages, begins)
-    last_pages = _pages(structure.pages, [span.end - 1 for span in spans])
-    places = labels(source, structure, [(begin, span.end) for begin, span in zip(begins, spans, strict=True)])
-    return [
-        Piece(
-            span.start,
-            span.end,
-            context + span.header,
-            symbol,
-            span.kind,
-            count + extra + span.header_tokens,
-            first_line,
-            last_line,
-            first_page,
-            last_page,
-            place,
-        )
-        for span, count, (context, extra), symbol, first_line, last_line, first_page, last_page, place in zip(
-            spans, counts, contexts, symbols, first_lines, last_lines, first_pages, last_pages, places, strict=True
-        )
-    ]
+    columns = (
+        starts,
+        ends,
+        map(add, contexts, headers),
+        symbols,
+        kinds,
+        map(sum, zip(counts, extras, header_tokens, strict=True)),
+        (line_at(np.array(starts)) + 1).tolist(),
+        (line_at(np.array(last_chars)) + 1).tolist(),
+        _pages(structure.pages, begins),
+        _pages(structure.pages, last_chars),
+        labels(source, structure, list(zip(begins, ends, strict=True))),
+    )
+    return list(map(Piece._make, zip(*columns, strict=True)))
 
 
 def _indent(text: str, span: Span) -> int:
-    """White space before the first character of a trimmed span."""
-    if not text[span.start].isspace():
-        return 0
+    """White space before the first other character of a span."""
     raw = text[span.start : span.end]
     return len(raw) - len(raw.lstrip())
 

@@ -36,12 +36,8 @@ class Keywords:
         weakref.finalize(self, _library().keywords_free, self._handle).atexit = False  # threads may use it to the end
 
     def places(self, text: str) -> list[int]:
-        """Offsets (characters) at which a keyword stands, whatever the case of its ASCII letters; ascending.
-
-        Raises:
-            UnicodeEncodeError: a lone surrogate is in the text.
-        """
-        data = text.encode()
+        """Offsets (characters) at which a keyword stands, whatever the case of its ASCII letters; ascending."""
+        data = text.encode("utf-8", "surrogatepass")
         room = 64 + len(data) // 256
         while True:
             places = np.empty(room, dtype=np.int64)

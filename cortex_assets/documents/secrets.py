@@ -79,7 +79,7 @@ def find_in_all(
     """Find the secrets of many texts.
 
     Args:
-        texts: without lone surrogates.
+        texts: many, or one.
         rules: the first of two that find the same place names it.
         allowed: a value in which one of these is found is no secret.
 

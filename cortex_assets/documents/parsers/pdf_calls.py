@@ -1,10 +1,11 @@
 """Many small questions to the PDF library about one page, asked in one call of ``pdf_read.cpp``.
 
-A call by ctypes takes longer than most of the library's answers, and a page has hundreds of boxes. What the numbers mean
-is for ``pdf_text`` and ``pdf_rules`` to know. Not for two threads at once, as the library is not.
+A call by ctypes takes longer than most of the library's answers, and a page has hundreds of boxes. What the numbers
+mean is for ``pdf_text`` and ``pdf_rules`` to know. Not for two threads at once, as the library is not.
 """
 
 import ctypes
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
@@ -50,8 +51,8 @@ class PageReader:
         self._rules.argtypes = [pointer, pointer, number, number, number, pointer, pointer, pointer]
         self._rect, self._char = _address(raw.FPDFText_GetRect), _address(raw.FPDFText_GetCharBox)
         self._functions = (pointer * len(_FUNCTIONS))(*[_address(getattr(raw, name)) for name in _FUNCTIONS])
-        self._level, self._upright = (ctypes.c_double * (3 * _ROOM))(), (ctypes.c_double * (3 * _ROOM))()
-        self._counts = (number * 2)()
+        self._level, self._upright = (array("d", bytes(24 * _ROOM)) for _ in range(2))
+        self._counts = array("i", (0, 0))
 
     def rects(self, textpage: Any, count: int) -> Iterable[Four]:
         """Left, top, right and bottom of the first runs of text."""
@@ -59,28 +60,20 @@ class PageReader:
 
     def chars(self, textpage: Any, indexes: Sequence[int]) -> Iterable[Four]:
         """Left, right, bottom and top of characters."""
-        return self._four(self._char, textpage, (ctypes.c_int32 * len(indexes))(*indexes), len(indexes))
+        held = array("i", indexes)
+        return self._four(self._char, textpage, _at(held), len(held))
 
     def rules(self, page: Any) -> tuple[list[Three], list[Three]]:
         """Level and upright rules: place on the other axis, start, end; none on a page with over 5,000 objects."""
-        self._rules(
-            self._functions,
-            _address(page.raw),
-            MOST_OBJECTS,
-            MOST_SEGMENTS,
-            _ROOM,
-            self._level,
-            self._upright,
-            self._counts,
-        )
-        level, upright = self._level[: 3 * self._counts[0]], self._upright[: 3 * self._counts[1]]
-        return _threes(level), _threes(upright)
+        arrays = _at(self._level), _at(self._upright), _at(self._counts)
+        self._rules(self._functions, _address(page.raw), MOST_OBJECTS, MOST_SEGMENTS, _ROOM, *arrays)
+        level, upright = self._counts
+        return _threes(self._level[: 3 * level]), _threes(self._upright[: 3 * upright])
 
-    def _four(self, function: int | None, textpage: Any, indexes: Any, count: int) -> Iterable[Four]:
-        numbers = (ctypes.c_double * (4 * count))()
-        self._boxes(function, _address(textpage.raw), indexes, count, numbers)
-        found = numbers[:]
-        return zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True)
+    def _four(self, function: int | None, textpage: Any, indexes: int | None, count: int) -> Iterable[Four]:
+        numbers = array("d", bytes(32 * count))
+        self._boxes(function, _address(textpage.raw), indexes, count, _at(numbers))
+        return zip(numbers[0::4], numbers[1::4], numbers[2::4], numbers[3::4], strict=True)
 
 
 page_reader = cache(PageReader)
@@ -91,5 +84,9 @@ def _address(pointer: Any) -> int | None:
     return ctypes.cast(pointer, ctypes.c_void_p).value
 
 
-def _threes(numbers: list[float]) -> list[Three]:
+def _at(numbers: "array[Any]") -> int:
+    return numbers.buffer_info()[0]
+
+
+def _threes(numbers: "array[float]") -> list[Three]:
     return list(zip(numbers[0::3], numbers[1::3], numbers[2::3], strict=True))

@@ -11,6 +11,7 @@ from cortex_assets.chunks import cut
 from cortex_assets.chunks.pack import WALL, Sizes, borders
 from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Block
+from inference.protocols import Tokens
 from tests.unit.chunks import reference_cut as reference
 
 PIECES = st.sampled_from(
@@ -25,6 +26,16 @@ def test_borders(drawn: list[tuple[int, int]], most: int) -> None:
     priorities = np.array([rank for _, rank in drawn], dtype=np.int64)
     sizes = Sizes.of(most)
     assert borders(before, priorities, sizes) == reference.borders(before.tolist(), priorities.tolist(), sizes)
+
+
+@given(st.lists(PIECES | st.sampled_from(["\ud800", "😀\n"]), max_size=60).map("".join), st.integers(0, 7))
+def test_lines(text: str, shift: int) -> None:
+    starts = np.array([place for place, char in enumerate(text) if not char.isspace()], dtype=np.int64)
+    found = cut.lines(text, starts, shift)
+    assert found.newlines.tolist() == [place for place, char in enumerate(text) if char == "\n"]
+    assert found.line_tokens.tolist() == np.searchsorted(starts, found.newlines).tolist()
+    spans = np.diff([*starts, len(text)]) if len(starts) else starts
+    assert found.weight_before.tolist() == [0, *np.cumsum(np.maximum(spans >> shift, 1)).tolist()]
 
 
 @given(st.lists(PIECES, min_size=1, max_size=60), st.data())
@@ -63,6 +74,31 @@ def test_pieces(words: Any, drawn: list[str], data: st.DataObject) -> None:
         for start, weight, block, kind in zip(*found, strict=True)
     ]
     assert told == reference.pieces(source, blocks, marks, base, sizes)
+
+
+def test_a_priority_above_a_wall_is_a_wall() -> None:
+    before, sizes = np.array([0, 50, 100, 150]), Sizes.of(120)
+    over, wall = (borders(before, np.array([0, rank, 0]), sizes) for rank in (WALL + 1, WALL))
+    assert over == wall
+    assert 1 in wall
+
+
+def test_arrays_with_strides_are_read_right() -> None:
+    priorities = np.random.default_rng(1).integers(0, 1 << 40, 80)
+    before, sizes = np.cumsum([0] + [9] * 40), Sizes.of(60)
+    assert borders(before, priorities[::2], sizes) == borders(before, priorities[::2].copy(), sizes)
+
+
+class Uneven:
+    name, special_tokens = "uneven", 0
+
+    def encode(self, text: str) -> Tokens:
+        return Tokens(np.zeros(3, np.int32), np.arange(len(text), dtype=np.int32), np.arange(len(text), dtype=np.int32))
+
+
+def test_a_tokenizer_without_a_span_for_each_token_is_refused() -> None:
+    with pytest.raises(ValueError, match="uneven: ids and spans differ"):
+        Source("some text", Uneven())  # type: ignore[arg-type]
 
 
 def test_a_library_of_other_rules_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

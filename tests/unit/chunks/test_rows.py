@@ -6,7 +6,7 @@ import pytest
 from cortex_assets import identity
 from cortex_assets.chunks.rows import chunk_documents, chunk_rows, pieces_of
 from cortex_assets.chunks.schema import CHUNKS, Chunks
-from cortex_assets.documents.model import Heading, Structure
+from cortex_assets.documents.model import Heading, Page, Structure
 from cortex_assets.tables import Status
 
 TEXT = "# Guide\n\n" + "\n\n".join(["The same paragraph. " * 40] * 3) + "\n\nLast words."
@@ -68,3 +68,13 @@ def test_partial_documents_have_chunks(model: Any) -> None:
 def test_an_unreadable_structure_names_the_document(model: Any) -> None:
     with pytest.raises(ValueError, match=identity.content_id("a")):
         chunk_documents(frame(document("a", structure="{}")), model, 256)
+
+
+def test_row_hashes_are_those_of_the_frame(model: Any) -> None:
+    code = document("c", "def one():\n    return 1\n\n\nclass Two:\n    pass\n", kind="code", language="python")
+    paged = document("p", structure=Structure((), (Page(1, 0, 100), Page(2, 100, len(TEXT)))).to_json(), kind="pdf")
+    rows = chunk_documents(frame(document("a"), code, paged), model, 256)
+    again = identity.with_row_hash(rows.drop("row_hash"), CHUNKS.unhashed)
+    assert again["row_hash"].to_list() == rows["row_hash"].to_list()
+    assert rows["symbol"].null_count() < rows.height
+    assert rows["start_page"].null_count() < rows.height

@@ -6,7 +6,9 @@ from cortex_assets.documents.keywords import Keywords
 from cortex_assets.documents.secret_rules import SECRETS
 
 WORDS = ["ab", "aba", "b-c", "key", "keyed", "é=", "://"]
-PARTS = st.sampled_from([*WORDS, *(word.upper() for word in WORDS), "a", "b", "k", " ", "é", "漢", "\0", "\n", "K"])
+PARTS = st.sampled_from(
+    [*WORDS, *(word.upper() for word in WORDS), "a", "b", "k", " ", "é", "漢", "\ud800", "\0", "\n", "K"]
+)
 
 
 def small(text: str) -> str:

@@ -136,3 +136,14 @@ def test_masking_keeps_every_offset_and_leaves_nothing(parts: list[str], joint: 
     assert all(new in (old, MASK) for new, old in zip(hidden, text, strict=True))
     assert all(hidden[f.start : f.end].strip(MASK + "\r\n") == "" for f in findings)
     assert find_secrets(hidden, SECRETS) == []
+
+
+@pytest.mark.parametrize("links", [0, 100])
+def test_half_characters_beside_the_text_lose_no_document(links: int) -> None:
+    """Half of a pair of surrogates, as some tools write titles: the row has a replacement character, few links or many."""
+    structure = Structure(
+        (Heading(1, "Plan \ud83d", 0),), links=("b\ud83d", *(f"https://a.example/{n}" for n in range(links)))
+    )
+    rows = frame([ParsedDocument("Plan\n\ntext", "markdown", "Plan", structure=structure, doubt="\udc00")])
+    assert rows["status"].to_list() == [Status.OK.value]
+    assert rows["structure"][0].count("�") == 2
