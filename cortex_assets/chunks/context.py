@@ -5,8 +5,9 @@ what room the text leaves; where that is too little, the outermost headings go f
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Heading
 from inference.protocols import Tokenizer
 
@@ -15,6 +16,8 @@ CONTEXT_TOKENS = 48
 RESERVED_TOKENS = 16
 """Tokens that every chunk leaves for its context."""
 _SEPARATOR = " > "
+_BEFORE_TITLE = 16
+"""A title is looked for so many characters after its heading's start: white space and marks stand before it."""
 
 
 class HeadingPaths:
@@ -39,6 +42,19 @@ class HeadingPaths:
             return self._parents[index]
         return index - 1
 
+    def counts(self, source: Source) -> dict[str, int]:
+        """Tokens of the titles that stand in the document's text as they are, between white space."""
+        found = [
+            (title, source.text.find(title, start, start + len(title) + _BEFORE_TITLE))
+            for title, start in dict(zip(self._titles, self._starts, strict=True)).items()
+        ]
+        spans = [(place, place + len(title)) for title, place in found if place >= 0]
+        titles = [title for title, place in found if place >= 0]
+        unclean = set(source.unclean(spans))
+        tokens = source.token_at(spans)
+        numbers = (tokens[:, 1] - tokens[:, 0]).tolist() if spans else []
+        return {title: count for n, (title, count) in enumerate(zip(titles, numbers, strict=True)) if n not in unclean}
+
     def parts(self, number: int) -> list[str]:
         """Titles from the outermost heading to heading ``number``."""
         chain: list[str] = []
@@ -48,16 +64,19 @@ class HeadingPaths:
         return chain[::-1]
 
 
-def fitted(paths: Sequence[Sequence[str]], rooms: Sequence[int], tokenizer: Tokenizer) -> list[tuple[str, int]]:
+def fitted(
+    paths: Sequence[Sequence[str]], rooms: Sequence[int], tokenizer: Tokenizer, known: Mapping[str, int]
+) -> list[tuple[str, int]]:
     """For each path and its room in tokens, the context that fits and its token count; ``("", 0)`` for no path.
 
-    Each title is counted once: white space stands on both sides of a separator, so counts add up.
+    Each title is counted once, unless its count is ``known``: white space stands on both sides of a separator, so
+    counts add up.
     """
-    titles = sorted({title for path in paths for title in path})
-    if not titles:
+    if not any(paths):
         return [("", 0)] * len(paths)
+    titles = sorted({title for path in paths for title in path}.difference(known))
     separator, *numbers = tokenizer.count_batch([_SEPARATOR, *titles])
-    counts = dict(zip(titles, numbers, strict=True))
+    counts = {**known, **dict(zip(titles, numbers, strict=True))}
     made: dict[tuple[int, int], tuple[str, int]] = {}
     result: list[tuple[str, int]] = []
     for path, free in zip(paths, rooms, strict=True):

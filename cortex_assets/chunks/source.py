@@ -38,8 +38,8 @@ class Source:
         self.newlines, self.line_tokens, self._weight_before = cut.lines(text, self.starts, WEIGHT_SHIFT)
         self._ids: Ints = np.ascontiguousarray(tokens.ids, dtype=np.int32)
 
-    def token_at(self, positions: Sequence[int] | Positions) -> Positions:
-        """Index of the first token that starts at or after each position."""
+    def token_at(self, positions: Sequence[int] | Sequence[tuple[int, int]] | Positions) -> Positions:
+        """Index of the first token that starts at or after each position, in the shape of ``positions``."""
         return self.starts.searchsorted(np.asarray(positions, dtype=np.int64))
 
     def first_token(self, position: int) -> int:
@@ -86,9 +86,14 @@ class Source:
         filled[-1] = firsts[-1] < self.first_token(end)
         return self.newlines[low:high][filled] + 1, firsts[filled]
 
-    def is_clean(self, position: int) -> bool:
-        """Whether plain white space stands beside ``position``, so that token counts add up over a cut there."""
-        text = self.text
-        if position <= 0 or position >= len(text):
-            return True
-        return text[position - 1] in _PLAIN_WHITE or text[position] in _PLAIN_WHITE
+    def unclean(self, spans: Sequence[tuple[int, int]]) -> list[int]:
+        """Numbers of the spans with no plain white space beside one of their borders: token counts do not add up there."""
+        text, last, white = self.text, len(self.text), _PLAIN_WHITE
+        return [
+            number
+            for number, (start, end) in enumerate(spans)
+            if not (
+                (start == 0 or text[start - 1] in white or text[start] in white)
+                and (end == last or text[end] in white or text[end - 1] in white)
+            )
+        ]

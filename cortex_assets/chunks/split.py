@@ -139,7 +139,7 @@ def _counted(source: Source, spans: list[Span], room: int) -> tuple[list[int], l
     """Token counts of the spans; those not cut at white space are counted again, and cut further where too large."""
     bounds = source.token_at([place for span in spans for place in (span.start, span.end)])
     counts: list[int] = (bounds[1::2] - bounds[::2]).tolist()
-    doubtful = [n for n, span in enumerate(spans) if not (source.is_clean(span.start) and source.is_clean(span.end))]
+    doubtful = source.unclean([(span.start, span.end) for span in spans])
     if not doubtful:
         return counts, spans
     texts = [source.text[spans[n].start : spans[n].end] for n in doubtful]
@@ -186,6 +186,7 @@ def _pieces(
         if text[start].isspace():
             begins[number] += _indent(text, spans[number])
     symbols: list[str | None] = [None] * len(spans)
+    title_counts: dict[str, int] = {}
     if outline is not None:
         paths = [outline.path(begin) for begin in begins]
         symbols = [outline.symbol_of(begin, end) for begin, end in zip(begins, ends, strict=True)]
@@ -194,8 +195,9 @@ def _pieces(
         numbers = [headings.above(start) for start in starts]
         known = {number: headings.parts(number) for number in set(numbers)}
         paths = [known[number] for number in numbers]
+        title_counts = headings.counts(source)
     rooms = [room - count - header for count, header in zip(counts, header_tokens, strict=True)]
-    contexts, extras = zip(*fitted(paths, rooms, source.tokenizer), strict=True)
+    contexts, extras = zip(*fitted(paths, rooms, source.tokenizer, title_counts), strict=True)
     line_at = source.newlines.searchsorted
     columns = (
         starts,

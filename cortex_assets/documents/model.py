@@ -120,7 +120,7 @@ class Structure:
         """Inverse of ``to_json``."""
         raw = json.loads(text)
         return cls(
-            tuple(Heading(**h) for h in raw["headings"]),
+            tuple(Heading(h["level"], h["title"], h["start"]) for h in raw["headings"]),
             tuple(Page(**p) for p in raw["pages"]),
             tuple(Block(**b) for b in raw["blocks"]),
             tuple(raw["links"]),

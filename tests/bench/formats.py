@@ -25,7 +25,7 @@ PAGES_PER_SECOND = 200.0
 MARKDOWN_MB_PER_SECOND = 10.0
 FILES_PER_MINUTE = 5_000.0
 MEMORY_MB = 1_000.0
-ROUNDS = 3
+ROUNDS = 6
 MIXED = (".md", ".txt", ".py", ".json", ".csv", ".html", ".yaml", ".docx", ".pdf", ".eml", ".ipynb", ".xlsx")
 PDFS = ("pdf/009-pdflatex-geotopo", "demo_corpus/pdf")
 STAGES = frozenset({"files", "documents"})
@@ -50,7 +50,7 @@ def whole(scratch: Path, asked: argparse.Namespace) -> Part:
 
 
 def _pdf_pages(scratch: Path, asked: argparse.Namespace, part: Part) -> None:
-    """Born-digital reports through the sandbox, the best of three rounds."""
+    """Born-digital reports through the sandbox, the best of six rounds."""
     paths = sorted(path for folder in PDFS for path in (asked.data / folder).glob("*.pdf"))
     if not paths:
         part.figures.append(Figure("PDF text", None, "pages/s", note="the shared PDFs are not there"))
@@ -154,7 +154,7 @@ def write_mailbox(path: Path, size: int) -> int:
 
 
 def _read_pdfs(paths: list[str]) -> dict[str, Any]:
-    """In the measured process: every PDF the whole way to rows, three times, after one that warms up."""
+    """In the measured process: every PDF the whole way to rows, six times, after one that warms up."""
     from resources.sandbox import Sandbox
     from tests.produced import produce
 
@@ -170,7 +170,7 @@ def _read_pdfs(paths: list[str]) -> dict[str, Any]:
 
 
 def _cut_markdown(folder: Path) -> dict[str, Any]:
-    """In the measured process: parse every Markdown file and cut its rows, as the two stages do, the best of three rounds."""
+    """In the measured process: parse every Markdown file and cut its rows, as the two stages do, the best of six rounds."""
     from resources.settings import quiet_math_threads
 
     quiet_math_threads()
