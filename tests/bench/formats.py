@@ -171,16 +171,18 @@ def _read_pdfs(paths: list[str]) -> dict[str, Any]:
 
 def _cut_markdown(folder: Path) -> dict[str, Any]:
     """In the measured process: parse every Markdown file and cut its rows, as the two stages do, the best of six rounds."""
+    from resources.memory import loading
     from resources.settings import quiet_math_threads
 
     quiet_math_threads()
-    import polars as pl
+    with loading():  # as a run does
+        import polars as pl
 
-    from cortex_assets.chunks.derive import FRAME_DOCUMENTS
-    from cortex_assets.chunks.rows import chunk_documents
-    from cortex_assets.documents.derive import DocumentsCompute
-    from inference.lanes import EngineConfig, load_tokenizer, space_of
-    from inference.models import ModelPlaces
+        from cortex_assets.chunks.derive import FRAME_DOCUMENTS
+        from cortex_assets.chunks.rows import chunk_documents
+        from cortex_assets.documents.derive import DocumentsCompute
+        from inference.lanes import EngineConfig, load_tokenizer, space_of
+        from inference.models import ModelPlaces
 
     places = ModelPlaces(folder / "models", folder / "cache")
     tokenizer, limit = load_tokenizer(EngineConfig(), places), space_of(EngineConfig(), places).max_tokens
