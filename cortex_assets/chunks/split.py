@@ -185,19 +185,9 @@ def _pieces(
     for number, start in enumerate(starts):
         if text[start].isspace():
             begins[number] += _indent(text, spans[number])
-    symbols: list[str | None] = [None] * len(spans)
-    title_counts: dict[str, int] = {}
-    if outline is not None:
-        paths = [outline.path(begin) for begin in begins]
-        symbols = [outline.symbol_of(begin, end) for begin, end in zip(begins, ends, strict=True)]
-    else:
-        headings = HeadingPaths(structure.headings)
-        numbers = [headings.above(start) for start in starts]
-        known = {number: headings.parts(number) for number in set(numbers)}
-        paths = [known[number] for number in numbers]
-        title_counts = headings.counts(source)
+    paths, symbols, known = _surroundings(source, structure, outline, spans, begins)
     rooms = [room - count - header for count, header in zip(counts, header_tokens, strict=True)]
-    contexts, extras = zip(*fitted(paths, rooms, source.tokenizer, title_counts), strict=True)
+    contexts, extras = zip(*fitted(paths, rooms, source.tokenizer, known), strict=True)
     line_at = source.newlines.searchsorted
     columns = (
         starts,
@@ -213,6 +203,19 @@ def _pieces(
         labels(source, structure, list(zip(begins, ends, strict=True))),
     )
     return list(map(Piece._make, zip(*columns, strict=True)))
+
+
+def _surroundings(
+    source: Source, structure: Structure, outline: CodeOutline | None, spans: list[Span], begins: list[int]
+) -> tuple[list[list[str]], list[str | None], dict[str, int]]:
+    """What each span stands under, the symbol it shows, and tokens of titles as far as they are known."""
+    if outline is not None:
+        symbols = [outline.symbol_of(begin, span.end) for begin, span in zip(begins, spans, strict=True)]
+        return [outline.path(begin) for begin in begins], symbols, {}
+    headings = HeadingPaths(structure.headings)
+    numbers = [headings.above(span.start) for span in spans]
+    parts = {number: headings.parts(number) for number in set(numbers)}
+    return [parts[number] for number in numbers], [None] * len(spans), headings.counts(source)
 
 
 def _indent(text: str, span: Span) -> int:
