@@ -99,22 +99,6 @@ struct Taught {
     std::uint32_t first, count;
 };
 
-// Words of up to eight bytes that were looked up last, by their bytes: most words of a text are short, and few.
-class Recent {
-  public:
-    struct Slot {
-        std::uint64_t word = 0;  // no word has these bytes
-        std::int32_t id = -1;    // -1: no piece of the vocabulary is the whole word
-    };
-
-    Recent() : slots_(std::size_t{1} << kBits) {}
-    Slot& slot(std::uint64_t word) { return slots_[word * 0x9E3779B97F4A7C15 >> (64 - kBits)]; }
-
-  private:
-    static constexpr int kBits = 12;
-    std::vector<Slot> slots_;
-};
-
 struct Tokens {
     std::int32_t *ids, *starts, *ends;
     std::int64_t count = 0;
@@ -126,6 +110,54 @@ struct Tokens {
         ++count;
     }
 };
+
+// Words of up to 16 bytes that were cut last, and their tokens: a text has few different ones among its words.
+class Recent {
+  public:
+    static constexpr std::size_t kMostBytes = 16;
+
+    struct Word {
+        std::uint64_t first, second;
+        bool operator==(const Word& other) const { return first == other.first && second == other.second; }
+    };
+
+    struct Slot {
+        Word word{0, 0};  // no word has these bytes
+        std::uint8_t count = 0, ends[4] = {};
+        std::int32_t ids[4] = {};
+    };
+
+    Recent() : slots_(std::size_t{1} << kBits) {}
+    Slot& slot(const Word& word) {
+        return slots_[(word.first * 0x9E3779B97F4A7C15 ^ word.second * 0xBF58476D1CE4E5B9) >> (64 - kBits)];
+    }
+
+  private:
+    static constexpr int kBits = 12;
+    std::vector<Slot> slots_;
+};
+
+// The first `size` of eight bytes, the others zero, which are behind them where the machine is little endian.
+std::uint64_t first_bytes(std::uint64_t code, std::size_t size) {
+    return size >= 8 ? code : code & ((std::uint64_t{1} << 8 * size) - 1);
+}
+
+// The bytes of a run of `size` ASCII letters and digits, at most 16, as numbers; letters small if `lowered`.
+Recent::Word packed(string_view text, std::size_t at, std::size_t size, bool lowered) {
+    constexpr std::uint64_t kSmall = 0x2020202020202020;  // the bit that small letters, and digits anyway, have
+    Recent::Word word{0, 0};
+    if (kLittleEndian && at + 16 <= text.size()) {
+        std::memcpy(&word, text.data() + at, 16);
+        const std::uint64_t bits = lowered ? kSmall : 0;
+        word.first = first_bytes(word.first | bits, size);
+        word.second = size > 8 ? first_bytes(word.second | bits, size - 8) : 0;
+        return word;
+    }
+    char codes[16] = {};
+    for (std::size_t n = 0; n < size; ++n) codes[n] = static_cast<char>(lowered ? text[at + n] | 0x20 : text[at + n]);
+    std::memcpy(&word, codes, 16);
+    return word;
+}
 
 struct Table {
     Pieces words, suffixes;
@@ -145,28 +177,25 @@ struct Table {
 
 // The tokens of `size` ASCII letters and digits at byte `at` of a text, which begin at character `begin`.
 void Table::cut_word(string_view text, std::size_t at, std::size_t size, std::int64_t begin, Tokens& out) {
-    const string_view word = text.substr(at, size);
-    if (size > 8 || size > most_characters || size > words.longest()) return cut_pieces(word, begin, out);
-    std::uint64_t packed = 0;
-    if (kLittleEndian && at + 8 <= text.size()) {
-        std::memcpy(&packed, word.data(), 8);
-        packed &= ~std::uint64_t{0} >> 8 * (8 - size);
-        if (lowered) packed |= std::uint64_t{0x2020202020202020} >> 8 * (8 - size);  // digits have this bit anyway
-    } else {
-        char codes[8] = {};
-        for (std::size_t n = 0; n < size; ++n) codes[n] = lowered ? static_cast<char>(word[n] | 0x20) : word[n];
-        std::memcpy(&packed, codes, 8);
+    if (size > Recent::kMostBytes) return cut_pieces(text.substr(at, size), begin, out);
+    const Recent::Word word = packed(text, at, size, lowered);
+    Recent::Slot& slot = recent.slot(word);
+    if (slot.word == word) {
+        std::int64_t start = begin;
+        for (std::size_t n = 0; n < slot.count; start = begin + slot.ends[n++]) {
+            out.add(slot.ids[n], start, begin + slot.ends[n]);
+        }
+        return;
     }
-    Recent::Slot& slot = recent.slot(packed);
-    if (slot.word != packed) {
-        char codes[8];
-        std::memcpy(codes, &packed, 8);
-        std::uint64_t hash = kFnvOffset;
-        for (std::size_t n = 0; n < size; ++n) hash = step(hash, codes[n]);
-        slot = Recent::Slot{packed, words.find(hash, string_view(codes, size))};
+    const std::int64_t before = out.count;
+    cut_pieces(text.substr(at, size), begin, out);
+    if (out.count - before > 4) return;
+    slot.word = word;
+    slot.count = static_cast<std::uint8_t>(out.count - before);
+    for (std::size_t n = 0; n < slot.count; ++n) {
+        slot.ids[n] = out.ids[before + static_cast<std::int64_t>(n)];
+        slot.ends[n] = static_cast<std::uint8_t>(out.ends[before + static_cast<std::int64_t>(n)] - begin);
     }
-    if (slot.id < 0) return cut_pieces(word, begin, out);
-    out.add(slot.id, begin, begin + static_cast<std::int64_t>(size));
 }
 
 // The same, piece by piece, the longest match first.

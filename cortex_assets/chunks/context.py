@@ -4,8 +4,9 @@ A context is one line (``Guide > Install > Linux``) and ends with a line feed, s
 what room the text leaves; where that is too little, the outermost headings go first.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Heading
@@ -35,12 +36,16 @@ class HeadingPaths:
             self._parents.append(open_headings[-1] if open_headings else -1)
             open_headings.append(index)
 
-    def above(self, start: int) -> int:
-        """Number of the heading that a text from ``start`` stands under, -1 for none; not one at ``start``."""
-        index = bisect_left(self._starts, start)
-        if index < len(self._starts) and self._starts[index] == start:
-            return self._parents[index]
-        return index - 1
+    def above(self, starts: Sequence[int]) -> list[int]:
+        """For each text by its start the number of the heading it stands under, -1 for none; not one at its start."""
+        if not self._starts:
+            return [-1] * len(starts)
+        wanted, headings = np.array(starts, dtype=np.int64), np.array(self._starts, dtype=np.int64)
+        index = headings.searchsorted(wanted)
+        begins = headings[np.minimum(index, len(headings) - 1)] == wanted
+        parents = np.array([*self._parents, -1], dtype=np.int64)
+        above: list[int] = np.where(begins, parents[index], index - 1).tolist()
+        return above
 
     def counts(self, source: Source) -> dict[str, int]:
         """Tokens of the titles that stand in the document's text as they are, between white space."""
@@ -48,11 +53,11 @@ class HeadingPaths:
             (title, source.text.find(title, start, start + len(title) + _BEFORE_TITLE))
             for title, start in dict(zip(self._titles, self._starts, strict=True)).items()
         ]
-        spans = [(place, place + len(title)) for title, place in found if place >= 0]
         titles = [title for title, place in found if place >= 0]
-        unclean = set(source.unclean(spans))
-        tokens = source.token_at(spans)
-        numbers = (tokens[:, 1] - tokens[:, 0]).tolist() if spans else []
+        starts = [place for _, place in found if place >= 0]
+        ends = [start + len(title) for start, title in zip(starts, titles, strict=True)]
+        numbers = (source.token_at(ends) - source.token_at(starts)).tolist()
+        unclean = set(source.unclean(starts, ends))
         return {title: count for n, (title, count) in enumerate(zip(titles, numbers, strict=True)) if n not in unclean}
 
     def parts(self, number: int) -> list[str]:

@@ -5,6 +5,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Block, Structure
 
@@ -42,7 +44,7 @@ class PlaceLabels:
         """The label of the section that each position stands in; None above the first, and in a document with pages."""
         if self._has_pages or not self._headings:
             return [None] * len(starts)
-        numbers = [bisect_right(self._heading_starts, start) - 1 for start in starts]
+        numbers = (np.searchsorted(self._heading_starts, starts, side="right") - 1).tolist()
         known = {n: _short("§ " + " ".join(self._headings[n].title.split())) for n in set(numbers) if n >= 0}
         return [known.get(number) for number in numbers]
 

@@ -38,8 +38,8 @@ class Source:
         self.newlines, self.line_tokens, self._weight_before = cut.lines(text, self.starts, WEIGHT_SHIFT)
         self._ids: Ints = np.ascontiguousarray(tokens.ids, dtype=np.int32)
 
-    def token_at(self, positions: Sequence[int] | Sequence[tuple[int, int]] | Positions) -> Positions:
-        """Index of the first token that starts at or after each position, in the shape of ``positions``."""
+    def token_at(self, positions: Sequence[int] | Positions) -> Positions:
+        """Index of the first token that starts at or after each position."""
         return self.starts.searchsorted(np.asarray(positions, dtype=np.int64))
 
     def first_token(self, position: int) -> int:
@@ -86,12 +86,12 @@ class Source:
         filled[-1] = firsts[-1] < self.first_token(end)
         return self.newlines[low:high][filled] + 1, firsts[filled]
 
-    def unclean(self, spans: Sequence[tuple[int, int]]) -> list[int]:
+    def unclean(self, starts: Sequence[int], ends: Sequence[int]) -> list[int]:
         """Numbers of the spans with no plain white space beside one of their borders: token counts do not add up there."""
         text, last, white = self.text, len(self.text), _PLAIN_WHITE
         return [
             number
-            for number, (start, end) in enumerate(spans)
+            for number, (start, end) in enumerate(zip(starts, ends, strict=True))
             if not (
                 (start == 0 or text[start - 1] in white or text[start] in white)
                 and (end == last or text[end] in white or text[end - 1] in white)

@@ -121,25 +121,20 @@ def _bounded(spans: Sequence[Span], room: int) -> list[Span]:
 def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
     """Spans without blank lines before and white space after; the first line keeps its indentation. Empty ones go."""
     kept: list[Span] = []
-    for span in spans:
-        start, end = span.start, span.end
+    for start, end, kind, header, header_tokens in spans:
         raw = text[start:end].rstrip()
         if not raw:
             continue
-        first = 0
-        if raw[0].isspace():
-            first = raw.rfind("\n", 0, len(raw) - len(raw.lstrip())) + 1
-        if first or len(raw) < end - start:
-            span = Span(start + first, start + len(raw), span.kind, span.header, span.header_tokens)
-        kept.append(span)
+        first = raw.rfind("\n", 0, len(raw) - len(raw.lstrip())) + 1 if raw[0].isspace() else 0
+        kept.append(Span(start + first, start + len(raw), kind, header, header_tokens))
     return kept
 
 
 def _counted(source: Source, spans: list[Span], room: int) -> tuple[list[int], list[Span]]:
     """Token counts of the spans; those not cut at white space are counted again, and cut further where too large."""
-    bounds = source.token_at([place for span in spans for place in (span.start, span.end)])
-    counts: list[int] = (bounds[1::2] - bounds[::2]).tolist()
-    doubtful = source.unclean([(span.start, span.end) for span in spans])
+    starts, ends = [span.start for span in spans], [span.end for span in spans]
+    counts: list[int] = (source.token_at(ends) - source.token_at(starts)).tolist()
+    doubtful = source.unclean(starts, ends)
     if not doubtful:
         return counts, spans
     texts = [source.text[spans[n].start : spans[n].end] for n in doubtful]
@@ -213,7 +208,7 @@ def _surroundings(
         symbols = [outline.symbol_of(begin, span.end) for begin, span in zip(begins, spans, strict=True)]
         return [outline.path(begin) for begin in begins], symbols, {}
     headings = HeadingPaths(structure.headings)
-    numbers = [headings.above(span.start) for span in spans]
+    numbers = headings.above([span.start for span in spans])
     parts = {number: headings.parts(number) for number in set(numbers)}
     return [parts[number] for number in numbers], [None] * len(spans), headings.counts(source)
 

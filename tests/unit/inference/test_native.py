@@ -18,7 +18,7 @@ COMPILED = {
     "cortex_assets/documents/keywords.cpp": ("cortex_assets.documents.keywords", "797323df71d3"),
     "cortex_assets/documents/parsers/pdf_read.cpp": ("cortex_assets.documents.parsers.pdf_calls", "376be5f816fc"),
     "inference/encoder.cpp": ("inference.engines.bert_compiled", "7b3948f0dd32"),
-    "inference/wordpiece.cpp": ("inference.wordpiece", "6ca03cf5eed9"),
+    "inference/wordpiece.cpp": ("inference.wordpiece", "ecb141a9577c"),
     "cortex_assets/retrieval/terms.cpp": ("cortex_assets.retrieval.word_batches", "27fdaa6b73c4"),
 }
 """Of each source: the module that calls it, and the start of the digest of its code as it is under ``RULES``."""
