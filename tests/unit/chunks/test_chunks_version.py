@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+from types import ModuleType
 
 import pytest
 
@@ -45,20 +46,12 @@ def test_code_counts_for_every_route(monkeypatch: pytest.MonkeyPatch, name: str)
     assert [route for route in before if before[route] == after[route]] == []
 
 
-def test_rules_of_the_compiled_tokenizer_count(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", [wordpiece, cut])
+def test_rules_of_what_is_compiled_count(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
     before = versions()
     for known in ("_frozen_versions", "_frozen_definitions"):
         monkeypatch.setattr(fingerprint, known, {})
-    monkeypatch.setattr(wordpiece, "_RULES", 0)
-    after = versions()
-    assert [route for route in before if before[route] == after[route]] == []
-
-
-def test_rules_of_the_compiled_cutting_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = versions()
-    for known in ("_frozen_versions", "_frozen_definitions"):
-        monkeypatch.setattr(fingerprint, known, {})
-    monkeypatch.setattr(cut, "_RULES", 0)
+    monkeypatch.setattr(module, "_RULES", 0)
     after = versions()
     assert [route for route in before if before[route] == after[route]] == []
 

@@ -11,6 +11,7 @@ from cortex_assets.chunks import cut
 from cortex_assets.chunks.pack import WALL, Sizes, borders
 from cortex_assets.chunks.source import Source
 from cortex_assets.documents.model import Block
+from inference.errors import NotCompiled
 from inference.protocols import Tokens
 from tests.unit.chunks import reference_cut as reference
 
@@ -104,6 +105,6 @@ def test_a_tokenizer_without_a_span_for_each_token_is_refused() -> None:
 def test_a_library_of_other_rules_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cut, "_RULES", 0)
     cut._library.cache_clear()
-    with pytest.raises(Exception, match="other source"):
+    with pytest.raises(NotCompiled, match="other source"):
         borders(np.array([0, 1, 2]), np.array([0, 1]), Sizes.of(8))
     cut._library.cache_clear()
