@@ -14,29 +14,28 @@ DENSE_ROWS = 512
 """A file of which at least so many rows are wanted is read whole."""
 
 Types = Mapping[str, pl.DataType]
+Keys = Mapping[str, Sequence[str]]
 Options = Mapping[str, str] | None
 
 
-def rows_near(
-    handle: Any, options: Options, where: Mapping[str, str], column: str, values: Sequence[str], types: Types
-) -> pl.DataFrame:
-    """Rows whose ``column``, which the table's files are sorted by, is one of ``values``.
+def rows_near(handle: Any, options: Options, where: Mapping[str, str], keys: Keys, types: Types) -> pl.DataFrame:
+    """Rows whose columns, which the table's files are sorted by, each have one of some values.
 
     Args:
-        handle: a ``deltalake.DeltaTable`` whose log has the range of ``column`` for each file.
+        handle: a ``deltalake.DeltaTable`` whose log has the range of each column of ``keys`` for each file.
         options: of an object store.
         where: partition column to literal.
-        column: of the key.
-        values: of the keys.
+        keys: column to the values wanted.
         types: columns to return and their types; those of ``where`` may be among them.
     """
-    files = _holding(handle, where, column, values)
+    files = _holding(handle, where, keys)
     if not files:
         return pl.DataFrame(schema=dict(types))
-    stored = {column: pl.String()} | {name: dtype for name, dtype in types.items() if name not in where}
+    stored = dict.fromkeys(keys, pl.String()) | {name: dtype for name, dtype in types.items() if name not in where}
     rows = _scan(files, options, stored).collect()
-    wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
-    rows = rows.join(wanted, on=column, how="semi")
+    for column, values in keys.items():
+        wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
+        rows = rows.join(wanted, on=column, how="semi")
     return rows.with_columns(pl.lit(value).alias(name) for name, value in where.items()).select(
         pl.col(name).cast(dtype) for name, dtype in types.items()
     )
@@ -90,25 +89,25 @@ def _scan(files: Sequence[str], options: Options, stored: Types) -> pl.LazyFrame
     )
 
 
-def _holding(handle: Any, where: Mapping[str, str], column: str, values: Sequence[str]) -> list[str]:
-    """URIs of the files whose range of ``column`` has one of ``values`` in it; those without a range, too."""
+def _holding(handle: Any, where: Mapping[str, str], keys: Keys) -> list[str]:
+    """URIs of the files whose range of each column of ``keys`` has one of its values in it; those without a range, too."""
     only = [(name, "=", value) for name, value in where.items()]
     uris = {uri.rpartition("/")[2]: uri for uri in handle.file_uris(file_pruning_predicate=only or None)}
     if not uris:
         return []
     actions = pl.DataFrame(handle.get_add_actions(flatten=True))
-    if f"min.{column}" not in actions.columns:
-        return list(uris.values())
-    ranges = actions.select(
-        pl.col("path").str.split("/").list.last(),
-        low=pl.col(f"min.{column}").cast(pl.String).fill_null(""),
-        high=pl.col(f"max.{column}").cast(pl.String).fill_null("\U0010ffff"),
-    )
-    ascending = np.sort(np.array(list(values), dtype=np.str_))
-    first = ascending.searchsorted(ranges["low"].to_numpy().astype(np.str_), side="left")
-    last = ascending.searchsorted(ranges["high"].to_numpy().astype(np.str_), side="right")
-    others = set(ranges.filter(pl.Series(first >= last))["path"])  # a file that a commit has just removed has no range
-    return [uri for name, uri in uris.items() if name not in others]
+    names = actions["path"].str.split("/").list.last()
+    for column, values in keys.items():
+        if f"min.{column}" not in actions.columns:
+            continue
+        low = actions[f"min.{column}"].cast(pl.String).fill_null("")
+        high = actions[f"max.{column}"].cast(pl.String).fill_null("\U0010ffff")
+        ascending = np.sort(np.array(list(values), dtype=np.str_))
+        first = ascending.searchsorted(low.to_numpy().astype(np.str_), side="left")
+        last = ascending.searchsorted(high.to_numpy().astype(np.str_), side="right")
+        for name in names.filter(pl.Series(first >= last)):
+            uris.pop(name, None)  # a file that a commit has just removed has no range, and stays
+    return list(uris.values())
 
 
 def _plain(options: Options) -> dict[str, str] | None:

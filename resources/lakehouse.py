@@ -267,22 +267,21 @@ class Lakehouse:
         return frame
 
     def near(
-        self, table: Table, where: Mapping[str, str], column: str, values: Sequence[str], columns: Sequence[str]
+        self, table: Table, where: Mapping[str, str], keys: Mapping[str, Sequence[str]], columns: Sequence[str]
     ) -> pl.DataFrame:
-        """``columns`` of the rows whose ``column`` is one of ``values``: the one the table is sorted by (``rows_near``).
+        """``columns`` of the rows with certain values in columns that the table is sorted by (``rows_near``).
 
         Args:
             table: what to read; one that does not exist yet has no rows.
             where: partition column to literal.
-            column: compared with ``values``.
-            values: wanted.
+            keys: column to the values wanted; a row has one of them in each.
             columns: returned.
         """
         types = {name: table.dtypes[name] for name in columns}
         handle = self._snapshot(table)
-        if handle is None or not values:
+        if handle is None or not all(keys.values()):
             return pl.DataFrame(schema=types)
-        return rows_near(handle, self.storage_options, where, column, values, types)
+        return rows_near(handle, self.storage_options, where, keys, types)
 
     def pick(
         self, table: Table, where: Mapping[str, str], column: str, values: Sequence[str], columns: Sequence[str]
@@ -428,7 +427,7 @@ class Lakehouse:
         None where the keys have rows that are to stay beside these.
         """
         (id_column,) = table.key
-        known = self.near(table, {"shard": shard}, "input_key", input_keys, (id_column, "row_hash"))
+        known = self.near(table, {"shard": shard}, {"input_key": input_keys}, (id_column, "row_hash"))
         held = dict(known.iter_rows())
         fresh = dict(data.select(id_column, "row_hash").iter_rows())
         leaving = held.keys() - fresh.keys()

@@ -220,7 +220,7 @@ class Writer:
         if not ids:
             return []
         output, here = self._derivation.output, {"shard": self._shard}
-        had = self._lake.near(output, here, "input_key", list(ids), ("input_key", self._id))
+        had = self._lake.near(output, here, {"input_key": list(ids)}, ("input_key", self._id))
         return sorted(i for key, i in had.iter_rows() if i not in ids[key])
 
     def _record(self, commit: _Commit) -> None:

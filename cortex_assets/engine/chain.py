@@ -60,8 +60,8 @@ class Chain:
         only: frozenset[str] | None = None,
     ) -> ShardReport:
         """One slice, all the way through publish: 500 files in the first, 2,000 in later ones, 5 minutes (settings)."""
-        keys = self.first_slice * (1 if number == 0 else LATER_SLICES)
-        budget = Budget(keys, SLICE_WEIGHT, time.monotonic() + self.slice_seconds)
+        files = self.first_slice * (1 if number == 0 else LATER_SLICES)
+        budget = Budget(files, SLICE_WEIGHT, time.monotonic() + self.slice_seconds)
         report = ShardReport(shard)
         for stage in self.stages:
             if only is not None and stage.name not in only:

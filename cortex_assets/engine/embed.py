@@ -217,7 +217,7 @@ class EmbedStage:
         """``embed_hash token_count text`` of a group, longest first."""
         columns = ("chunk_id", "embed_hash", "token_count", "context", "text")
         keys = group.get_column("input_key").unique().to_list()
-        found = self._lake.near(CHUNKS, {"shard": shard}, "input_key", keys, columns)
+        found = self._lake.near(CHUNKS, {"shard": shard}, {"input_key": keys}, columns)
         rows = found.join(group.select("chunk_id"), on="chunk_id", how="semi")
         rows = rows.select("embed_hash", "token_count", text=pl.col("context") + pl.col("text"))
         return rows.sort("token_count", "embed_hash", descending=[True, False])

@@ -132,7 +132,7 @@ class FilesStage:
         batch = intake.take(
             self._store,
             self._media_types,
-            budget.keys,
+            budget.files,
             shard,
             lambda: time.monotonic() > budget.deadline,
             budget.weight,

@@ -14,7 +14,7 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fresh import fresh_vectors
 from cortex_assets.engine.narrow import narrow
-from cortex_assets.index.points import point_payload
+from cortex_assets.index.points import DOCUMENT_COLUMNS, point_payload
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
 from resources.lakehouse import Lakehouse
 from resources.memory import give_back
@@ -23,9 +23,9 @@ from resources.vectors.publishing import write_segment
 
 READ_POINTS, PART_POINTS = 11_000, 1_000
 """Read at once, and encoded at once: what a process that writes points has in memory."""
-WHOLE_FROM = 4_000
-"""Of so many points all documents of the shard are read; a filter by their ids takes longer."""
-_SHOWN = [name for name in DOCUMENTS.dtypes if name not in ("text", "structure")]
+WHOLE_FROM, WHOLE_ROWS = 4_000, 50_000
+"""Of so many points all documents of the shard are read, which a filter by their ids takes longer for, where there are
+no more documents than that: a mailbox may hold a million."""
 
 
 def parts_of(
@@ -50,19 +50,19 @@ def parts_of(
 
 
 def _documents(lake: Lakehouse, shard: str, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The documents of some points without their texts; of many points all of the shard, read once while they stay."""
-    if wanted.height >= WHOLE_FROM:
+    """``DOCUMENT_COLUMNS`` of some points; of many points those of the whole shard, read once while they stay."""
+    if wanted.height >= WHOLE_FROM and lake.rows(DOCUMENTS) <= WHOLE_ROWS:
         return _all_documents(lake, shard, lake.partition_token(DOCUMENTS, "shard", [shard]))
     ids = wanted.select("document_id").unique()
     places = narrow(lake, DOCUMENTS, {"shard": shard}).select("document_id", "input_key")
-    keys = places.collect().join(ids, on="document_id", how="semi").get_column("input_key").unique().to_list()
-    found = lake.near(DOCUMENTS, {"shard": shard}, "input_key", keys, _SHOWN)
-    return found.join(ids, on="document_id", how="semi")
+    files = places.collect().join(ids, on="document_id", how="semi").get_column("input_key").unique()
+    keys = {"input_key": files.to_list(), "document_id": ids["document_id"].to_list()}
+    return lake.near(DOCUMENTS, {"shard": shard}, keys, DOCUMENT_COLUMNS)
 
 
 @lru_cache(maxsize=1)
 def _all_documents(lake: Lakehouse, shard: str, token: str) -> pl.DataFrame:
-    return lake.scan(DOCUMENTS, where={"shard": shard}).select(_SHOWN).collect()
+    return lake.scan(DOCUMENTS, where={"shard": shard}).select(DOCUMENT_COLUMNS).collect()
 
 
 def _vectors(lake: Lakehouse, space_id: str, wanted: pl.DataFrame, fresh: Sequence[Path]) -> pl.DataFrame:
@@ -79,7 +79,7 @@ def _parts(
 ) -> Iterator[pl.DataFrame]:
     """``parts_of`` of some points, whose rows are read at once: vectors do not lie in their order."""
     keys = wanted.get_column("input_key").unique().to_list()
-    found = lake.near(CHUNKS, {"shard": shard}, "input_key", keys, list(CHUNKS.dtypes))
+    found = lake.near(CHUNKS, {"shard": shard}, {"input_key": keys}, list(CHUNKS.dtypes))
     chunks = wanted.select("chunk_id").join(found, on="chunk_id", maintain_order="left")
     shown = wanted.select("chunk_id", "point_hash", "has_vector", "embed_hash")
     del found

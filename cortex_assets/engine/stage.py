@@ -27,6 +27,8 @@ from resources.state import State
 
 BATCH_WEIGHT = 6 * 1024 * 1024
 BATCH_KEYS = 2_000
+KEY_WEIGHT = 256
+"""What a key adds to its own weight in a slice: a hundred thousand messages are work, however short they are."""
 JUMP_KEYS, JUMP_SHARE = 20, 0.15
 
 
@@ -44,17 +46,18 @@ class DerivationStopped(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much one slice may do: keys, their weight (bytes or characters), and until when (``time.monotonic``)."""
+    """How much one slice may do: files, weight of what is in them (bytes or characters), until when (``time.monotonic``)."""
 
-    keys: int
+    files: int
     weight: int
     deadline: float
 
     def take(self, todo: pl.DataFrame) -> pl.DataFrame:
-        """The leading keys within the budget, at least one."""
-        head = todo.head(self.keys)
-        within = head.filter((pl.col("weight").cum_sum() - pl.col("weight")) < self.weight)
-        return within if within.height else head.head(1)
+        """The leading keys (``Plan.todo``) within the budget, at least one; the documents of a file are of one file."""
+        files = pl.col("source_key").is_first_distinct().cum_sum()
+        weight = pl.col("weight") + KEY_WEIGHT
+        within = todo.filter((files <= self.files) & (weight.cum_sum() - weight < self.weight))
+        return within if within.height else todo.head(1)
 
 
 class MapStage:
@@ -243,9 +246,10 @@ class MapStage:
 
     def _fetch(self, shard: str, batch: pl.DataFrame) -> pl.DataFrame:
         d = self.derivation
-        keys = batch.get_column("source_key").unique().to_list()
+        keys = {"input_key": batch.get_column("source_key").unique().to_list()}
+        keys[d.key] = batch.get_column("input_key").to_list()  # a file may have a million documents
         columns = list(dict.fromkeys((d.key, *d.compute_columns)))
-        rows = self._lake.near(d.upstream, {"shard": shard}, "input_key", keys, columns)
+        rows = self._lake.near(d.upstream, {"shard": shard}, keys, columns)
         order = batch.select(pl.col("input_key").alias(d.key), pl.int_range(pl.len()).alias("_order"))
         return rows.join(order, on=d.key, how="inner").sort("_order").drop("_order")
 

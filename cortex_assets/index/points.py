@@ -37,7 +37,8 @@ PAYLOAD_COLUMNS = (
     "modified_at",
     "row_hash",
 )
-_DOCUMENT_COLUMNS = ("document_id", "file_id", "inner", "path", "title", "kind", "language", "modified_at")
+DOCUMENT_COLUMNS = ("document_id", "file_id", "inner", "path", "title", "kind", "language", "modified_at")
+"""What a point shows of its document."""
 _POINTS_SCHEMA = {"chunk_id": pl.String, "point_hash": pl.Int64, "has_vector": pl.Boolean}
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -132,7 +133,7 @@ def point_payload(chunks: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame
 
     Args:
         chunks: whole rows of silver/chunks.
-        documents: rows of bronze/documents, of which the text is not needed.
+        documents: ``DOCUMENT_COLUMNS`` of bronze/documents.
 
     Returns:
         What a search result shows without a look into any table. ``kind`` is the document's, ``chunk_kind`` the
@@ -141,7 +142,7 @@ def point_payload(chunks: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame
     shown = [name for name in PAYLOAD_COLUMNS if name != "row_hash"]
     return (
         chunks.rename({"kind": "chunk_kind"})
-        .join(documents.select(_DOCUMENT_COLUMNS), on="document_id", how="inner", maintain_order="left")
+        .join(documents.select(DOCUMENT_COLUMNS), on="document_id", how="inner", maintain_order="left")
         .select("chunk_id", *shown)
     )
 

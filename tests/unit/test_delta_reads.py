@@ -35,7 +35,7 @@ def test_rows_near_are_those_of_a_filtered_scan(mixed):
     for count in (1, 2, 40, 300):
         keys = [f"k{pick.randrange(320):03}" for _ in range(count)]
         for shard in ("s", "t a"):
-            found = mixed.near(ROWS, {"shard": shard}, "input_key", keys, COLUMNS)
+            found = mixed.near(ROWS, {"shard": shard}, {"input_key": keys}, COLUMNS)
             wanted = mixed.scan(ROWS, where={"shard": shard}, keys={"input_key": keys}).select(COLUMNS).collect()
             assert wanted.height or count == 1
             assert_frame_equal(found, wanted, check_row_order=False)
@@ -45,18 +45,33 @@ def test_few_keys_read_few_files(mixed, monkeypatch):
     read = []
     scan = pl.scan_parquet
     monkeypatch.setattr(pl, "scan_parquet", lambda files, **kwargs: read.append(files) or scan(files, **kwargs))
-    assert mixed.near(ROWS, {"shard": "t a"}, "input_key", ["k010", "k290"], COLUMNS).height == 6
+    assert mixed.near(ROWS, {"shard": "t a"}, {"input_key": ["k010", "k290"]}, COLUMNS).height == 6
     (files,) = read
     assert len(files) == 2 < len(mixed.open(ROWS).file_uris())
 
 
+def test_few_rows_of_a_key_with_many_read_few_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(resources.delta_files, "EDITED_FILE_BYTES", 2_000)
+    lake = Lakehouse(tmp_path / "lake")
+    lake.append(ROWS, rows(*(("one", number, number) for number in range(2_000))))
+    lake.append(ROWS, rows(("two", 0, 0), ("two", 7, 7)))
+    read = []
+    scan = pl.scan_parquet
+    monkeypatch.setattr(pl, "scan_parquet", lambda files, **kwargs: read.append(files) or scan(files, **kwargs))
+    keys = {"input_key": ["one", "three"], "row_id": ["one-7", "one-8", "two-7"]}
+    assert sorted(lake.near(ROWS, {"shard": "s"}, keys, ("row_id",))["row_id"]) == ["one-7", "one-8"]
+    (files,) = read
+    assert len(files) <= 3 < 10 < len(lake.open(ROWS).file_uris())
+    assert lake.near(ROWS, {"shard": "s"}, keys | {"row_id": []}, ("row_id",)).is_empty()
+
+
 def test_no_key_no_table_no_file_no_match(mixed, tmp_path):
-    assert mixed.near(ROWS, {"shard": "s"}, "input_key", [], COLUMNS).schema == {n: ROWS.dtypes[n] for n in COLUMNS}
-    assert mixed.near(ROWS, {"shard": "none"}, "input_key", ["k001"], COLUMNS).height == 0
-    assert mixed.near(ROWS, {"shard": "s"}, "input_key", ["zz"], COLUMNS).height == 0
-    assert Lakehouse(tmp_path / "other").near(ROWS, {"shard": "s"}, "input_key", ["a"], COLUMNS).height == 0
+    assert mixed.near(ROWS, {"shard": "s"}, {"input_key": []}, COLUMNS).schema == {n: ROWS.dtypes[n] for n in COLUMNS}
+    assert mixed.near(ROWS, {"shard": "none"}, {"input_key": ["k001"]}, COLUMNS).height == 0
+    assert mixed.near(ROWS, {"shard": "s"}, {"input_key": ["zz"]}, COLUMNS).height == 0
+    assert Lakehouse(tmp_path / "other").near(ROWS, {"shard": "s"}, {"input_key": ["a"]}, COLUMNS).height == 0
     mixed.overwrite(ROWS, rows(), predicate="shard = 's'")
-    assert mixed.near(ROWS, {"shard": "s"}, "input_key", ["k001"], COLUMNS).height == 0
+    assert mixed.near(ROWS, {"shard": "s"}, {"input_key": ["k001"]}, COLUMNS).height == 0
 
 
 def test_picked_rows_are_the_same_from_dense_and_sparse_files(tmp_path, monkeypatch):

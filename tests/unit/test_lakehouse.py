@@ -160,7 +160,7 @@ def test_a_lake_at_fixed_versions_sees_no_later_commit(lake):
     lake.replace_keys(ROWS, "s", rows(("a", 0, 9), ("c", 0, 3)), ["a", "c"])
     lake.append(PLAIN, plain(3))
     assert values(then) == {"a-0": 1, "b-0": 2}
-    assert then.near(ROWS, {"shard": "s"}, "input_key", ["a", "c"], ("row_id",))["row_id"].to_list() == ["a-0"]
+    assert then.near(ROWS, {"shard": "s"}, {"input_key": ["a", "c"]}, ("row_id",))["row_id"].to_list() == ["a-0"]
     assert then.pick(ROWS, {"shard": "s"}, "row_id", ["c-0"], ("row_id",)).is_empty()
     assert then.scan(PLAIN).collect().is_empty()
     assert values(lake)["a-0"] == 9
@@ -329,7 +329,7 @@ def test_columns_that_a_table_lacks_are_null_for_every_reader(lake):
     assert lake.scan(GROWN, version=version).collect()["found"].null_count() == 2
     columns = ["row_id", "found", "score"]
     here = {"shard": "s"}
-    assert lake.near(GROWN, here, "input_key", ["a"], columns).rows() == [("a-0", None, None)]
+    assert lake.near(GROWN, here, {"input_key": ["a"]}, columns).rows() == [("a-0", None, None)]
     assert lake.pick(GROWN, here, "row_id", ["a-0"], columns).rows() == [("a-0", None, None)]
     assert lake.scan_narrow(GROWN, ["row_id", "score"]).collect()["score"].null_count() == 2
     assert lake.version(GROWN) == version, "reading writes nothing"
