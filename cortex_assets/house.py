@@ -486,7 +486,7 @@ class House:
             return
         stages = self.stages(corpus, registry)
         for shard in corpus.shards:
-            _, upserts, deletes = stages.index.pending(shard)
+            _, upserts, deletes = stages.index.wanted.pending(shard)
             if upserts or deletes or stages.embed.due(shard, datetime.now(UTC)).height:
                 return
         self.save(replace(corpus, space_id=space_id))

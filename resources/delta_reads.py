@@ -32,7 +32,7 @@ def rows_near(handle: Any, options: Options, where: Mapping[str, str], keys: Key
     if not files:
         return pl.DataFrame(schema=dict(types))
     stored = dict.fromkeys(keys, pl.String()) | {name: dtype for name, dtype in types.items() if name not in where}
-    rows = _scan(files, options, stored).collect()
+    rows = rows_of(files, options, stored).collect()
     for column, values in keys.items():
         wanted = pl.DataFrame({column: list(set(values))}, {column: pl.String})
         rows = rows.join(wanted, on=column, how="semi")
@@ -68,16 +68,16 @@ def rows_picked(
     frames = [pl.DataFrame(schema=dict(types))]
     columns = [pl.col(name).cast(dtype) for name, dtype in types.items()]
     for file in held.filter(pl.col("_rows") >= DENSE_ROWS)["_file"].unique():
-        whole = _scan([file], options, stored).collect()
+        whole = rows_of([file], options, stored).collect()
         frames.append(whole.join(wanted, on=column, how="semi").select(columns))
     few = held.filter(pl.col("_rows") < DENSE_ROWS)
     if few.height:
-        rows = _scan(few["_file"].unique().to_list(), options, stored)
+        rows = rows_of(few["_file"].unique().to_list(), options, stored)
         frames.append(rows.filter(pl.col(column).is_in(few[column].unique().to_list())).select(columns).collect())
     return pl.concat(frames)
 
 
-def _scan(files: Sequence[str], options: Options, stored: Types) -> pl.LazyFrame:
+def rows_of(files: Sequence[str], options: Options, stored: Types) -> pl.LazyFrame:
     """Columns of data files; null where a file is older than the column."""
     return pl.scan_parquet(
         list(files),

@@ -11,7 +11,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,16 +22,17 @@ import polars as pl
 
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
-from resources.delta_reads import rows_near, rows_picked
+from resources.delta_reads import rows_near, rows_of, rows_picked
 from resources.delta_scan import scan_files, with_columns_of
 from resources.narrow import KEPT_ROWS, NarrowColumns
+from resources.replacing import Change, change
 from resources.snapshots import Snapshots, latest_version
 
 log = logging.getLogger(__name__)
 
 COMMIT_ATTEMPTS = 6
 OVERWRITTEN_KEYS = 64
-"""Up to so many keys are overwritten by a predicate that names them, more are merged."""
+"""Up to so many keys or rows are overwritten by a predicate that names them, more are merged."""
 LAYOUT_BYTES = 32 * 1024 * 1024
 """Compressed bytes of a shard that are held in memory while it is laid out anew."""
 _LITERAL = re.compile(r"^[\w .@:+=-]*$")
@@ -183,6 +184,19 @@ class Lakehouse:
         """How many rows a table has, by its log."""
         handle = self._snapshot(table)
         return 0 if handle is None else int(handle.count())
+
+    def files(self, table: Table, where: Mapping[str, str]) -> frozenset[str]:
+        """URIs of a partition's data files, none of which ever changes; see ``scan_data``."""
+        handle = self._snapshot(table)
+        if handle is None:
+            return frozenset()
+        return frozenset(handle.file_uris(file_pruning_predicate=[(k, "=", v) for k, v in where.items()]))
+
+    def scan_data(self, table: Table, files: Iterable[str], columns: Sequence[str]) -> pl.LazyFrame:
+        """Columns, none of them a partition's, of some data files that ``files`` named."""
+        types = {name: table.dtypes[name] for name in columns}
+        named = sorted(files)
+        return rows_of(named, self.storage_options, types) if named else pl.LazyFrame(schema=types)
 
     def file_count(self, table: Table, column: str, value: str) -> int:
         """In how many files a partition lies."""
@@ -393,25 +407,37 @@ class Lakehouse:
         before = self.version(table)
         if before < 0:
             return self.append(table, frame)
-        if data.height and len(input_keys) <= OVERWRITTEN_KEYS:
-            done = self._overwrite_keys(table, shard, data, input_keys, gone)
-            if done is not None:
-                return done
-        operations = [data.with_columns(pl.lit("U").alias("op"))]
-        if gone:
-            tombstones = (
-                empty_frame(table.dtypes)
-                .clear(len(gone))
-                .with_columns(pl.Series(id_column, list(gone)), shard=pl.lit(shard), op=pl.lit("D"))
-            )
-            operations.append(tombstones)
-        source = pl.concat(operations)
-        if source.is_empty():
+        known = self.near(table, {"shard": shard}, {"input_key": input_keys}, (id_column, "row_hash"))
+        found = change(known, data, gone, id_column)
+        if found.is_nothing:
             return Commit(before)
+        is_here = data.filter(pl.col("shard") != shard).is_empty()
+        if is_here and found.is_addition:
+            return self.append(table, found.fresh)
+        if is_here and data.height and found.is_whole and len(input_keys) <= OVERWRITTEN_KEYS:
+            return self._overwrite_named(table, shard, "input_key", input_keys, data, found)
+        ids = [*found.fresh[id_column], *found.leaving]
+        if is_here and found.fresh.height and not found.is_repeated and len(ids) <= OVERWRITTEN_KEYS:
+            return self._overwrite_named(table, shard, id_column, ids, found.fresh, found)
+        return self._merge(table, shard, input_keys, found)
+
+    def _overwrite_named(
+        self, table: Table, shard: str, column: str, values: Sequence[str], rows: pl.DataFrame, found: Change
+    ) -> Commit:
+        """Make ``rows`` those with certain values: half of what a MERGE takes, and only files that may have them are read."""
+        named = ", ".join(literal(value) for value in values)
+        predicate = f"shard = {literal(shard)} AND {column} IN ({named})"
+        self._retry(table, lambda: self._write(table, rows, "overwrite", predicate, None))
+        return Commit(self.version(table), found.inserted, found.updated, len(found.leaving))
+
+    def _merge(self, table: Table, shard: str, input_keys: Sequence[str], found: Change) -> Commit:
+        (id_column,) = table.key
+        gone = empty_frame(table.dtypes).clear(len(found.leaving))
+        gone = gone.with_columns(pl.Series(id_column, found.leaving, dtype=pl.String), shard=pl.lit(shard))
+        source = pl.concat([found.fresh.with_columns(op=pl.lit("U")), gone.with_columns(op=pl.lit("D"))])
         keys = ", ".join(literal(key) for key in input_keys)
         predicate = f"t.shard = {literal(shard)} AND t.input_key IN ({keys}) AND t.{id_column} = s.{id_column}"
-        columns = {name: f"s.{name}" for name in table.dtypes}
-        metrics = self._retry(table, lambda: self._merge(table, source, predicate, columns))
+        metrics = self._retry(table, lambda: self._merged(table, source, predicate))
         return Commit(
             self.version(table),
             metrics["num_target_rows_inserted"],
@@ -419,30 +445,8 @@ class Lakehouse:
             metrics["num_target_rows_deleted"],
         )
 
-    def _overwrite_keys(
-        self, table: Table, shard: str, data: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str]
-    ) -> Commit | None:
-        """``replace_keys`` where nothing else of the keys stays: their rows are overwritten, for half of what a MERGE takes.
-
-        None where the keys have rows that are to stay beside these.
-        """
-        (id_column,) = table.key
-        known = self.near(table, {"shard": shard}, {"input_key": input_keys}, (id_column, "row_hash"))
-        held = dict(known.iter_rows())
-        fresh = dict(data.select(id_column, "row_hash").iter_rows())
-        leaving = held.keys() - fresh.keys()
-        if len(held) != known.height or leaving - set(gone) or data.filter(pl.col("shard") != shard).height:
-            return None
-        updated = sum(held.get(row, number) != number for row, number in fresh.items())
-        inserted = len(fresh.keys() - held.keys())
-        if not (leaving or updated or inserted):
-            return Commit(self.version(table))
-        keys = ", ".join(literal(key) for key in input_keys)
-        predicate = f"shard = {literal(shard)} AND input_key IN ({keys})"
-        self._retry(table, lambda: self._write(table, data, "overwrite", predicate, None))
-        return Commit(self.version(table), inserted, updated, len(leaving))
-
-    def _merge(self, table: Table, source: pl.DataFrame, predicate: str, columns: dict[str, str]) -> dict[str, int]:
+    def _merged(self, table: Table, source: pl.DataFrame, predicate: str) -> dict[str, int]:
+        columns = {name: f"s.{name}" for name in table.dtypes}
         handle = self._to_write(table) or self._existing(table)
         merger = handle.merge(
             source,

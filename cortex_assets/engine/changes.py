@@ -109,7 +109,7 @@ def _table_token(stages: ShardStages, shard: str, lake: Lakehouse, state: State,
             return f"{stages.embed.name} {value_hash(tuple(due))}"
         failed = stages.embed.ledger.rows(shard).get_column("retry_at").drop_nulls()
         retries += [moment.isoformat() for moment in failed if moment > now]
-        desired, upserts, deletes = stages.index.pending(shard)
+        desired, upserts, deletes = stages.index.wanted.pending(shard)
         if upserts or deletes:
             written = desired.filter(pl.col("chunk_id").is_in(upserts)).select("chunk_id", "point_hash")
             return f"{stages.index.name} {value_hash((tuple(written.sort('chunk_id').rows()), tuple(sorted(deletes))))}"

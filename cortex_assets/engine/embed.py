@@ -20,9 +20,8 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.ahead import read_ahead
 from cortex_assets.engine.fresh import FreshVectors
-from cortex_assets.engine.hash_parts import hash_parts
+from cortex_assets.engine.lacking import LackingTexts
 from cortex_assets.engine.ledger import AssetLedger, ledger_rows
-from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
 from cortex_assets.engine.stage import Budget
@@ -88,18 +87,11 @@ class EmbedStage:
         self._fresh, self._before_long, self._long_tokens = fresh, before_long, long_tokens
         self.ledger = AssetLedger(lake, self.name)
         self._paused_until = 0.0
+        self._lacking = LackingTexts(space.space_id, lake)
 
     def missing(self, shard: str) -> pl.DataFrame:
         """Distinct texts without a vector: ``embed_hash input_key chunk_id token_count``, in storage order."""
-        chunks = narrow(self._lake, CHUNKS, {"shard": shard}).filter(pl.col("is_active"))
-        needed = chunks.select("embed_hash", "input_key", "chunk_id", "token_count")
-        have = narrow(self._lake, EMBEDDINGS, {"space_id": self.space.space_id}).select("embed_hash")
-        parts = hash_parts("embed_hash", self._lake.rows(EMBEDDINGS))
-        found = pl.concat(
-            needed.filter(part).join(have.filter(part), on="embed_hash", how="anti").collect(engine="streaming")
-            for part in parts
-        )
-        return found.sort("input_key", "chunk_id").unique("embed_hash", keep="first", maintain_order=True)
+        return self._lacking.every(shard)
 
     def due(self, shard: str, now: datetime) -> pl.DataFrame:
         """``missing`` without the texts that failed and wait for their time, for a change or for ``cortex retry``."""
@@ -137,7 +129,8 @@ class EmbedStage:
         if self.is_complete(shard, now):
             report.version = self._lake.version(EMBEDDINGS)
             return report
-        missing = self.missing(shard)
+        files = self._lacking.files(shard)
+        missing = self._lacking.since(shard, files)
         failed = self._failed(shard)
         due = self._without_waiting(missing, failed, now)
         total = int(due.get_column("token_count").sum() or 0)
@@ -158,6 +151,8 @@ class EmbedStage:
         report.version = self._lake.version(EMBEDDINGS)
         if not report.remaining:
             self._close(shard, now, failed)
+        is_all = not report.remaining and not failed.height and tried == report.new
+        self._lacking.settle(shard, files, is_all)
         return report
 
     def _embed_all(

@@ -97,10 +97,10 @@ def _files(files: FilesStage, intake: Intake, shard: str) -> Planned:
 def _index(stages: ShardStages, shard: str) -> Planned:
     """The index's line, as after the vectors that are missing now: a point published without its own is written again."""
     try:
-        desired, upserts, deletes = stages.index.pending(shard)
+        desired, upserts, deletes = stages.index.wanted.pending(shard)
         points = stages.index.sidecar_ids(shard)
     except DamagedIndexError:
-        everything = stages.index.desired(shard).height
+        everything = stages.index.wanted.desired(shard).height
         return Planned("index", everything, 0, 0, 0, basis="the index is damaged and is built anew")
     written = {*upserts, *desired.filter(~pl.col("has_vector")).get_column("chunk_id")}
     stale = len(written & points)

@@ -8,22 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 
 import polars as pl
 
-from cortex_assets.chunks.schema import CHUNKS
-from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine import published
-from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.fresh import FreshVectors
-from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.publication import Changes, Publication, counted
 from cortex_assets.engine.report import ProgressSink, ShardReport, StageReport, silent
 from cortex_assets.engine.stage import Budget
-from cortex_assets.index.points import desired_points, diff, point_payload
-from cortex_assets.retrieval.sparse import encode_points
+from cortex_assets.engine.wanted import WantedPoints, encoder_version
 from inference.protocols import Space
 from resources.crew import Crew
 from resources.lakehouse import Lakehouse
@@ -62,7 +55,8 @@ class IndexStage:
         before_publish: Callable[[], None] = lambda: None,
     ) -> None:
         """Bind; nothing is read yet. ``before_publish`` raises to refuse a publish (free-space guard)."""
-        self._crew, self._fresh = crew, fresh
+        self.wanted = WantedPoints(space, store, lake, fresh)
+        self._crew = crew
         self.space, self._store, self._lake, self._state = space, store, lake, state
         self._before_publish = before_publish
         self._before_early: dict[str, tuple[pl.DataFrame, StageReport]] = {}
@@ -81,27 +75,6 @@ class IndexStage:
         """What a shard's points are, beside the tables: space, encoder, generation."""
         return self.space.space_id, encoder_version(), self._generation(shard)
 
-    def _versions(self) -> dict[str, int]:
-        return {t.name: self._lake.version(t) for t in (DOCUMENTS, CHUNKS, EMBEDDINGS)}
-
-    def desired(self, shard: str) -> pl.DataFrame:
-        """What the points of a shard should be: ``chunk_id point_hash has_vector``."""
-        columns = ("chunk_id", "row_hash", "embed_hash", "document_id", "is_active")
-        chunks = narrow(self._lake, CHUNKS, {"shard": shard}).select(columns)
-        documents = narrow(self._lake, DOCUMENTS, {"shard": shard}).select("document_id", "row_hash")
-        vectors = narrow(self._lake, EMBEDDINGS, {"space_id": self.space.space_id}).select("embed_hash")
-        return desired_points(chunks, documents, vectors, encoder_version())
-
-    def _by_place(self, shard: str, desired: pl.DataFrame, chunk_ids: Sequence[str]) -> pl.DataFrame:
-        """Those points as ``parts_of`` wants them, in the order in which their rows are stored: a part lies in few files."""
-        ids = pl.DataFrame({"chunk_id": chunk_ids}, {"chunk_id": pl.String})
-        wanted = desired.join(ids, on="chunk_id", how="semi")
-        places = narrow(self._lake, CHUNKS, {"shard": shard}).select(
-            "chunk_id", "embed_hash", "input_key", "document_id"
-        )
-        found = places.join(wanted.lazy(), on="chunk_id", how="inner").collect(engine="streaming")
-        return found.sort("input_key", "chunk_id")
-
     def real_points(self, shard: str) -> pl.DataFrame:
         """The points themselves: ``chunk_id row_hash has_vector``."""
         return self._store.real_points(self.space.space_id, shard)
@@ -112,18 +85,11 @@ class IndexStage:
 
     def rewrite(self, shard: str, upserts: Sequence[str], deletes: Sequence[str], now: datetime) -> None:
         """Publish points again that the sidecar thinks are right (repair)."""
-        versions = self._versions()
-        changes = self._changes(shard, versions, self.desired(shard), upserts, deletes)
+        changes = self.wanted.rewritten(shard, upserts, deletes)
         self._publish(shard, changes, now, StageReport(self.name, shard), silent)
 
-    def pending(self, shard: str) -> tuple[pl.DataFrame, list[str], list[str]]:
-        """(desired points, ids to upsert, ids to delete) against the current generation's sidecar."""
-        desired = self.desired(shard)
-        upserts, deletes = diff(desired, self._store.sidecar(self.space.space_id, shard))
-        return desired, upserts, deletes
-
     def _signature(self, shard: str) -> dict[str, object]:
-        return {"tables": self._versions(), "generation": self._generation(shard), "encoder": encoder_version()}
+        return {"tables": self.wanted.versions(), "generation": self._generation(shard), "encoder": encoder_version()}
 
     def is_complete(self, shard: str, now: datetime) -> dict[str, object] | None:
         """The record of the last complete publish where nothing moved since, else None. Reads no table."""
@@ -148,7 +114,7 @@ class IndexStage:
         self._settle(shard)
         begin, report = time.perf_counter(), StageReport(self.name, shard)
         try:
-            changes = self._pending_changes(shard)
+            changes = self.wanted.grown(shard, self._generation(shard)) or self.wanted.changes(shard)
         except DamagedIndexError:
             return self.run(shard, budget, now, progress)
         if not changes.is_empty:
@@ -250,43 +216,15 @@ class IndexStage:
         except DamagedIndexError:
             self._store.drop(self.space.space_id, shard)
 
-    def chunks_of(self, shard: str, embed_hashes: Sequence[str]) -> list[str]:
-        """Ids of the points that show some vectors."""
-        return (
-            narrow(self._lake, CHUNKS, {"shard": shard})
-            .filter(pl.col("is_active") & pl.col("embed_hash").is_in(list(embed_hashes)))
-            .select("chunk_id")
-            .collect()
-            .to_series()
-            .to_list()
-        )
-
     def _published(self, shard: str, now: datetime, report: StageReport, progress: ProgressSink) -> int:
-        """Publish what is pending; returns the points. An index that cannot be read is a DamagedIndexError."""
-        changes = self._pending_changes(shard)
+        """Publish what differs; returns the points. An index that cannot be read is a DamagedIndexError."""
+        changes = self.wanted.changes(shard)
         report.unchanged = changes.points - changes.upserts.height
         if changes.is_empty:
             published.record_current(self._lake, self._store, self.space.space_id, shard, now)
         else:
             self._publish(shard, changes, now, report, progress)
         return changes.points
-
-    def _pending_changes(self, shard: str) -> Changes:
-        versions = self._versions()
-        return self._changes(shard, versions, *self.pending(shard))
-
-    def _changes(
-        self,
-        shard: str,
-        versions: dict[str, int],
-        desired: pl.DataFrame,
-        upserts: Sequence[str],
-        deletes: Sequence[str],
-    ) -> Changes:
-        sparse_only = desired.filter(~pl.col("has_vector")).height
-        found = self._by_place(shard, desired, upserts)
-        fresh = self._fresh.take(shard)
-        return Changes(desired.height, found, deletes, versions, self._versions(), sparse_only, fresh)
 
     def _publication(self, shard: str, changes: Changes, report: StageReport, progress: ProgressSink) -> Publication:
         known = self._store.sidecar(self.space.space_id, shard).get_column("chunk_id")
@@ -319,9 +257,4 @@ class IndexStage:
         if publication.generation is not None:
             number = publication.generation.number
             published.record(self._lake, self.space.space_id, shard, number, changes.versions, changes.points, now)
-
-
-@cache
-def encoder_version() -> str:
-    """Version of what encodes the sparse terms and says what a point shows."""
-    return Producer((encode_points, point_payload)).version()
+            self.wanted.settle(shard, number, changes)

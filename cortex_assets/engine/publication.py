@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from cortex_assets.engine.fresh import forget
+from cortex_assets.engine.grown import Files
 from cortex_assets.engine.points import parts_of, segment_apart
 from cortex_assets.engine.report import ProgressSink, StageReport
 from inference.protocols import Space
@@ -41,6 +42,7 @@ class Changes:
         read_at: of the tables, for reading rows: not before the plan, so that a vector that it knows is there.
         sparse_only: how many of ``points`` have no vector.
         fresh: files that hold some of the vectors (``engine.fresh``); gone when it is published.
+        files: the tables' data files, where everything in them is published by this; None where that is not sure.
     """
 
     points: int
@@ -50,6 +52,7 @@ class Changes:
     read_at: dict[str, int]
     sparse_only: int
     fresh: Sequence[Path] = ()
+    files: Files | None = None
 
     @property
     def is_empty(self) -> bool:

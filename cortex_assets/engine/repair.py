@@ -42,6 +42,6 @@ def take_out(
 def rewrite_points(index: IndexStage, shard: str, wrong: Sequence[str], now: datetime) -> None:
     """After the run: write the points that still are not what they should be, and those of vectors made anew."""
     again, extra, _ = damaged_points(index, shard)
-    again = sorted({*again, *index.chunks_of(shard, wrong)})
+    again = sorted({*again, *index.wanted.chunks_of(shard, wrong)})
     if again or extra:
         index.rewrite(shard, again, extra, now)

@@ -80,7 +80,7 @@ def quick(
     missing = stages.embed.missing(shard)
     found += _found("embeddings", "parity", "missing", shard, missing.get_column("embed_hash").to_list())
     try:
-        _, upserts, deletes = stages.index.pending(shard)
+        _, upserts, deletes = stages.index.wanted.pending(shard)
     except DamagedIndexError as error:
         found.append(Finding("index", "parity", "damaged", shard, 1, short_reason(str(error))))
     else:
@@ -147,7 +147,7 @@ def _point_findings(index: IndexStage, shard: str) -> list[Finding]:
 
 def damaged_points(index: IndexStage, shard: str) -> tuple[list[str], list[str], list[str]]:
     """(ids to write again, ids to delete, those of the first that are not there at all) by reading the points themselves."""
-    desired = index.desired(shard)
+    desired = index.wanted.desired(shard)
     real = index.real_points(shard)
     upserts, extra = diff(desired, real.select("chunk_id", "row_hash"))
     present = set(real.get_column("chunk_id").to_list())

@@ -250,7 +250,7 @@ def _warm_up() -> None:
     import tests.dagster.contents  # noqa: F401
     from cortex_assets.chunks.derive import chunks_derivation
     from cortex_assets.documents.derive import documents_derivation
-    from cortex_assets.engine.project import encoder_version
+    from cortex_assets.engine.wanted import encoder_version
     from cortex_assets.house import media_version
 
     documents_derivation().versions()

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Mapping
 
+import polars as pl
 import pytest
 
 from apps import actions
@@ -11,8 +12,11 @@ from cortex_assets.chunks import derive as chunking
 from cortex_assets.engine import fresh, publication
 from cortex_assets.engine.chain import Chain
 from cortex_assets.engine.embed import EmbedStage
+from cortex_assets.engine.grown import Files, added_files
+from cortex_assets.engine.lacking import LackingTexts
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.stage import MapStage
+from cortex_assets.engine.wanted import WantedPoints
 from cortex_assets.house import House
 from resources.lakehouse import LakeError, Lakehouse
 from tests.dagster.contents import contents
@@ -200,3 +204,49 @@ def test_a_damaged_index_met_while_segments_are_on_their_way_is_built_anew(
     assert any("built anew" in note for note in report.notes)
     assert len(sliced.points()["notes"]) >= 2 * FILES
     sliced.assert_sound()
+
+
+def test_a_slice_looks_only_at_what_was_added(sliced: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And finds what a look at everything finds."""
+    points: list[tuple[int, int]] = []
+    texts: list[int] = []
+    grown, since = WantedPoints.grown, LackingTexts.since
+
+    def changes(self: WantedPoints, shard: str, generation: int) -> publication.Changes | None:
+        found = grown(self, shard, generation)
+        if found is not None:
+            wanted, upserts, deletes = self.pending(shard)
+            assert (found.points, sorted(found.upserts["chunk_id"]), deletes) == (wanted.height, upserts, [])
+            points.append((len(upserts), wanted.height))
+        return found
+
+    def lacking(self: LackingTexts, shard: str, now: Files) -> pl.DataFrame:
+        found = since(self, shard, now)
+        assert found.equals(self.every(shard))
+        texts.append(found.height)
+        return found
+
+    monkeypatch.setattr(WantedPoints, "grown", changes)
+    monkeypatch.setattr(LackingTexts, "since", lacking)
+    sliced.run()
+    sliced.assert_sound()
+    assert points, "no slice knew where the one before ended"
+    assert all(0 < upserts < wanted for upserts, wanted in points)
+    assert len(texts) == 4 and all(texts[:3])
+
+
+def test_slices_of_edits_look_at_everything(sliced: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    sliced.run()
+    sliced.drop_all({name: f"{text}\n\nAnd more.\n" for name, text in notes("notes", FILES).items()})
+    known: list[publication.Changes | None] = []
+    grown = WantedPoints.grown
+    monkeypatch.setattr(WantedPoints, "grown", lambda *args: known.append(grown(*args)) or known[-1])
+    sliced.run()
+    assert known and not any(known)
+    sliced.assert_sound()
+
+
+def test_files_that_came_are_told_only_while_none_has_gone() -> None:
+    here, more, other = frozenset({"a"}), frozenset({"a", "b"}), frozenset({"b"})
+    assert added_files({"t": here}, {"t": more}) == {"t": {"b"}}
+    assert added_files({"t": here}, {"t": other}) is None

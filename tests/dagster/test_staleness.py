@@ -32,7 +32,7 @@ with opened() as house:
                 plan = stage.plan(shard, datetime.now(UTC))
                 found[stage.name] += plan.todo["input_key"].to_list() + plan.orphaned
             found["embeddings"] += stages.embed.missing(shard)["embed_hash"].to_list()
-            found["index"] += stages.index.pending(shard)[1]
+            found["index"] += stages.index.wanted.pending(shard)[1]
     print(json.dumps(found))
 """
 RUN = "from apps import actions; print(actions.run().failed)"

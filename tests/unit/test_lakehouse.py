@@ -95,16 +95,30 @@ def test_overwriting_keys_gives_what_a_merge_gives(tmp_path, monkeypatch, few):
     assert values(lake, where={"shard": "t"}) == {"z-0": 0}
 
 
-def test_keys_whose_other_rows_stay_are_merged(lake, monkeypatch):
-    lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("a", 1, 2)), ["a"])
+def test_many_rows_of_keys_whose_other_rows_stay_are_merged(lake, monkeypatch):
+    monkeypatch.setattr(lakehouse, "OVERWRITTEN_KEYS", 2)
+    lake.replace_keys(ROWS, "s", rows(*(("a", i, 0) for i in range(6))), ["a"])
     merged = []
     really = Lakehouse._merge
     monkeypatch.setattr(Lakehouse, "_merge", lambda self, *args: merged.append(args) or really(self, *args))
-    lake.replace_keys(ROWS, "s", rows(("a", 0, 3)), ["a"], gone=["a-1"])
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 3), ("a", 1, 0)), ["a"], gone=["a-5"])
+    lake.replace_keys(ROWS, "s", rows(("a", 6, 1), ("a", 7, 1), ("a", 8, 1), ("a", 2, 0)), ["a"])
     assert not merged
-    lake.replace_keys(ROWS, "s", rows(("a", 1, 4)), ["a"])
+    lake.replace_keys(ROWS, "s", rows(("a", 1, 4), ("a", 2, 4), ("a", 3, 4)), ["a"])
     assert len(merged) == 1
-    assert values(lake) == {"a-0": 3, "a-1": 4}
+    wanted = {"a-0": 3, "a-1": 4, "a-2": 4, "a-3": 4, "a-4": 0, "a-6": 1, "a-7": 1, "a-8": 1}
+    assert values(lake) == wanted
+
+
+def test_a_new_row_of_a_large_key_is_appended(lake):
+    """Of a mailbox with one more message nothing that is there is written again."""
+    lake.replace_keys(ROWS, "s", rows(*(("a", i, 0) for i in range(500))), ["a"])
+    before = set(lake.open(ROWS).file_uris())
+    commit = lake.replace_keys(ROWS, "s", rows(*(("a", i, 0) for i in range(501))), ["a"])
+    assert (commit.inserted, commit.updated, commit.deleted) == (1, 0, 0)
+    after = set(lake.open(ROWS).file_uris())
+    assert before < after and len(after - before) == 1
+    assert len(values(lake)) == 501
 
 
 def test_keys_are_overwritten_after_somebody_laid_the_shard_out_anew(tmp_path, lake):
