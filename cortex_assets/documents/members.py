@@ -31,6 +31,11 @@ class Members:
         self._source = source
         self._limits = source.options.limits
         self._spent = source.spent
+        self._before = source.spent.members
+
+    def begin(self) -> None:
+        """A part of the container that is a file of its own begins, such as a mail of a mailbox: its members count anew."""
+        self._spent.members = self._before
 
     def refusal(self, size: int, packed: int | None = None) -> str | None:
         """Why a member that says it unpacks to ``size`` bytes is not opened (from ``packed`` bytes); None where it may be.

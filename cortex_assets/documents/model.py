@@ -136,7 +136,8 @@ class Limits:
         member_bytes: of one unpacked member.
         total_bytes: of all unpacked members of the file, those of inner containers included.
         ratio: most bytes that one packed byte may become, asked above a megabyte unpacked.
-        members: how many members of the file are opened, those of inner containers included.
+        members: how many members of the file, or of each message of a mailbox, are opened, those of inner containers
+            included.
         depth: how many containers deep a member may be.
     """
 

@@ -46,6 +46,7 @@ def parse_mbox(source: ParseInput) -> Iterator[Parsed]:
     count = 0
     for raw in raw_messages(source.stream):
         count += 1
+        members.begin()
         yield from _message(raw, count, source, members, threads, names)
     if not count:
         reason = NO_BYTES if source.size == 0 else "the mailbox has no message in it"

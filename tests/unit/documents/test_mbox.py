@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortex_assets.documents import mail_text
-from cortex_assets.documents.model import Mark, ParsedDocument, ParseInput, ParseOptions
+from cortex_assets.documents.model import Limits, Mark, ParsedDocument, ParseInput, ParseOptions
 from cortex_assets.documents.parsers import mbox
 from cortex_assets.documents.parsers.mbox import parse_mbox, raw_messages
 from cortex_assets.tables import Status
@@ -100,6 +100,21 @@ def test_threads_are_told_by_what_is_answered_and_else_by_subject() -> None:
     headings = [d.structure.headings[0].title for d in parsed(message(1) + changed + grand + alone)]
     assert headings == ["Topic 1", "Topic 1", "Topic 1", "Topic 1"]
     assert mail_text.base_subject("Return of the mail") == "Return of the mail"
+
+
+def test_members_are_counted_by_message() -> None:
+    """Ten years of mail have more attachments than any archive may have members."""
+    more = b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n'
+    named = b'--b\nContent-Type: text/plain\nContent-Disposition: attachment; filename="%d.txt"\n\nfile\n'
+
+    def attachments(messages: int, each: int) -> list[str]:
+        body = b"".join(named % number for number in range(each)) + b"--b--"
+        box = b"".join(message(number, body, more) for number in range(messages))
+        found = parsed(box, ParseOptions(limits=Limits(members=3)))
+        return [d.status.value for d in found if d.inner.endswith(".txt")]
+
+    assert attachments(4, 3) == ["ok"] * 12
+    assert attachments(2, 4) == ["ok", "ok", "ok", "too_large"] * 2
 
 
 def test_attachments_are_below_their_message() -> None:
