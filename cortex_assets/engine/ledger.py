@@ -29,9 +29,8 @@ class AssetLedger:
     def rows(self, shard: str) -> pl.DataFrame:
         """Latest living row of each key: all ledger columns. Read inside the shard's lease before anything is recorded."""
         frame = self._lake.scan(self.table, where={"shard": shard}).collect()
-        self._sequences[shard] = max(frame.get_column("sequence").to_list(), default=-1) + 1
-        latest = frame.sort("sequence").unique("input_key", keep="last", maintain_order=False)
-        return latest.filter(~pl.col("is_deleted"))
+        self._sequences[shard] = int(frame.select(pl.col("sequence").max().fill_null(-1)).item()) + 1
+        return _living(frame, ["input_key"])
 
     def latest(self, shard: str) -> pl.DataFrame:
         """What the plan compares: columns ``plan.LEDGER``."""
@@ -40,8 +39,7 @@ class AssetLedger:
     def everywhere(self) -> pl.DataFrame:
         """``latest`` of all shards, with their ``shard``; only to be looked at: what is recorded next needs ``rows``."""
         frame = self._lake.scan(self.table).select("shard", "sequence", "is_deleted", *LEDGER).collect()
-        latest = frame.sort("sequence").unique(["shard", "input_key"], keep="last", maintain_order=False)
-        return latest.filter(~pl.col("is_deleted")).select("shard", *LEDGER)
+        return _living(frame, ["shard", "input_key"]).select("shard", *LEDGER)
 
     def _next_sequence(self, shard: str) -> int:
         if shard not in self._sequences:
@@ -85,6 +83,13 @@ class AssetLedger:
             return False
         self._lake.overwrite(self.table, self.rows(shard), f"shard = {literal(shard)}")
         return True
+
+
+def _living(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """The last row of each key, where it is no tombstone; the rows themselves where that is all of them (a first import)."""
+    if rows.select(key).n_unique() < rows.height:
+        rows = rows.sort("sequence").unique(key, keep="last", maintain_order=False)
+    return rows.filter(~pl.col("is_deleted")) if rows.get_column("is_deleted").any() else rows
 
 
 def ledger_rows(keys: pl.DataFrame, counts: pl.DataFrame, failures: pl.DataFrame, now: datetime) -> pl.DataFrame:

@@ -6,9 +6,9 @@ The caller holds the shard's lease. What a stage is given beyond its derivation 
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -60,6 +60,19 @@ class Budget:
         return within if within.height else todo.head(1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a slice left of a plan, for the next one.
+
+    Attributes:
+        plan: the rest of it.
+        signature: what the tables and producers were when the slice had ended.
+    """
+
+    plan: Plan
+    signature: Mapping[str, object]
+
+
 class MapStage:
     """A map bound to a lake."""
 
@@ -71,6 +84,7 @@ class MapStage:
         self._compute, self._lake, self._state = compute, lake, state
         self._versions: dict[str, str] | None = None
         self._stopped: dict[str, str] = {}
+        self._left: dict[str, _Left] = {}
 
     # -- the three sets --------------------------------------------------------------------------------------------
 
@@ -140,7 +154,7 @@ class MapStage:
             report.version = self._lake.version(self.derivation.output)
             return report
         upstream_version = self._lake.version(self.derivation.upstream)
-        plan = self.plan(shard, now)
+        plan = self._left_of(shard) or self.plan(shard, now)
         self._prune(shard, plan.orphaned, report)
         todo = budget.take(plan.todo)
         done = 0
@@ -160,6 +174,9 @@ class MapStage:
         report.unchanged = plan.unchanged
         report.seconds = time.perf_counter() - begin
         report.version = self._lake.version(self.derivation.output)
+        if done and report.remaining and not report.failed:
+            left = replace(plan, todo=plan.todo.slice(done), orphaned=[], unchanged=plan.unchanged + done)
+            self._left[shard] = _Left(left, self._signature(upstream_version))
         if not report.remaining and not report.failed:
             self._state.set_complete(
                 shard,
@@ -171,6 +188,11 @@ class MapStage:
                 },
             )
         return report
+
+    def _left_of(self, shard: str) -> Plan | None:
+        """The rest of the last slice's plan, where nobody has touched a table since: a mailbox has a hundred slices."""
+        left = self._left.pop(shard, None)
+        return left.plan if left is not None and left.signature == self._signature() else None
 
     def _prune(self, shard: str, orphaned: list[str], report: StageReport) -> None:
         """Deletes first: output, then ledger."""

@@ -1,14 +1,16 @@
 """Several shards and several slices: prepared before they run, finished though nothing is written, purged though cut off."""
 
 import shutil
+from typing import Any
 
+import polars as pl
 import pytest
 
 from apps import actions, registering
 from cortex_assets import partitions
 from cortex_assets.corpora.schema import CORPORA, FILES
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.engine import intake
+from cortex_assets.engine import chain, intake, stage
 from tests.dagster.lake import Lake, notes
 
 
@@ -96,3 +98,37 @@ def test_a_purge_that_was_cut_off_is_not_undone(lake: Lake, monkeypatch: pytest.
     removed = actions.remove("elsewhere", purge=True)
     assert removed.rows >= 3 and removed.points >= 1
     assert lake.table(CORPORA).is_empty() and lake.table(FILES).is_empty()
+
+
+def test_a_mailbox_of_many_slices_is_planned_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its messages are of one file; they come in several slices, and nothing of them is read twice."""
+    message = "From a@b.c Thu Jan  1 10:00:00 2026\nFrom: a@b.c\nSubject: Topic {0}\nMessage-ID: <{0}@b.c>\n\nThe {0}th word.\n\n"
+    lake.drop("mail/all.mbox", "".join(message.format(number) for number in range(50)))
+    monkeypatch.setattr(chain, "SLICE_WEIGHT", 12 * (stage.KEY_WEIGHT + 50))
+    plans: list[str] = []
+    read: list[str] = []
+    slices: list[int] = []
+    plan, fetch, run_slice = stage.MapStage.plan, stage.MapStage._fetch, chain.Chain.run_slice
+
+    def planned(self: stage.MapStage, *args: Any) -> Any:
+        plans.append(self.name)
+        return plan(self, *args)
+
+    def fetched(self: stage.MapStage, shard: str, batch: pl.DataFrame) -> pl.DataFrame:
+        rows = fetch(self, shard, batch)
+        read.extend(rows[self.derivation.key] if self.name == "chunks" else ())
+        return rows
+
+    def sliced(self: chain.Chain, shard: str, number: int, *args: Any) -> Any:
+        slices.append(number)
+        return run_slice(self, shard, number, *args)
+
+    monkeypatch.setattr(stage.MapStage, "plan", planned)
+    monkeypatch.setattr(stage.MapStage, "_fetch", fetched)
+    monkeypatch.setattr(chain.Chain, "run_slice", sliced)
+    lake.run()
+    assert len(slices) >= 4
+    assert plans.count("chunks") == 1
+    assert len(read) == len(set(read)) == 50
+    lake.assert_sound()
+    assert lake.run_counted()[1] == {"parsed": 0, "chunked": 0, "embedded": 0, "published": 0}
