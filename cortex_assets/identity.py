@@ -6,7 +6,7 @@ because the engine sums row hashes per input key (``engine.plan``).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
@@ -96,18 +96,19 @@ def with_row_hash(frame: pl.DataFrame, excluded: Sequence[str] = ()) -> pl.DataF
     The hash is BLAKE2b over the row's canonical text, so it is the same on every machine and with every Polars version
     (Polars' own ``hash`` promises neither).
     """
-    columns = {name: frame.get_column(name).to_list() for name in _hashed(frame.columns, excluded)}
-    return frame.with_columns(row_hashes(columns, frame.height))
+    columns = [frame.get_column(name).to_list() for name in hashed_columns(frame.columns, excluded)]
+    if not columns:
+        return frame.with_columns(row_hash=pl.lit(0, dtype=pl.Int64))
+    return frame.with_columns(row_hashes(map(repr, zip(*columns, strict=True))))
 
 
-def row_hashes(columns: Mapping[str, Sequence[object]], height: int, excluded: Sequence[str] = ()) -> pl.Series:
-    """What ``with_row_hash`` adds to the frame that these columns of plain values make: without a frame, for speed."""
-    names = _hashed(columns, excluded)
-    blake2b, rows = hashlib.blake2b, zip(*(columns[name] for name in names), strict=True)
-    digests = [blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=8).digest() for row in rows]
-    hashes = np.frombuffer(b"".join(digests), dtype="<i8") if names else np.zeros(height, dtype=np.int64)
-    return pl.Series("row_hash", hashes, dtype=pl.Int64)
+def row_hashes(rows: Iterable[str]) -> pl.Series:
+    """Hashes of rows given by their canonical texts: ``repr`` of the tuple of their ``hashed_columns``."""
+    blake2b = hashlib.blake2b
+    digests = [blake2b(row.encode("utf-8", "surrogatepass"), digest_size=8).digest() for row in rows]
+    return pl.Series("row_hash", np.frombuffer(b"".join(digests), dtype="<i8"), dtype=pl.Int64)
 
 
-def _hashed(names: Iterable[str], excluded: Sequence[str]) -> list[str]:
+def hashed_columns(names: Iterable[str], excluded: Sequence[str]) -> list[str]:
+    """Of a table's columns those that count in a row's hash, in the order in which they do."""
     return sorted(set(names) - {"row_hash", "shard"} - set(excluded))

@@ -242,11 +242,74 @@ Joined joined_units(const Document& document, const std::vector<Unit>& units, Si
     return joined;
 }
 
+bool is_white(std::uint32_t code) {  // Python's str.isspace
+    if (code < 0x80) return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20);
+    return code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+}
+
+bool continues(char code) { return (code & 0xc0) == 0x80; }
+
+// A text in UTF-8 by the characters of places that ascend.
+class Text {
+  public:
+    Text(const char* data, Number size, Number length) : data_(data), size_(size), is_ascii_(size == length) {}
+
+    // The byte at which a character begins, not before the one asked for last.
+    Number byte_of(Number character) {
+        if (is_ascii_) return character;
+        while (character - character_ >= kBlock && byte_ + kBlock < size_) {
+            const char* here = data_ + byte_;
+            character_ += kBlock - std::count_if(here, here + kBlock, continues);
+            skip_to(byte_ + kBlock);
+        }
+        for (; character_ < character && byte_ < size_; ++character_) skip_to(byte_ + 1);
+        return byte_;
+    }
+
+    // The character at a byte, and how many bytes it has.
+    std::pair<std::uint32_t, Number> at(Number byte) const {
+        const auto lead = static_cast<std::uint8_t>(data_[byte]);
+        if (lead < 0x80) return {lead, 1};
+        const Number bytes = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+        std::uint32_t code = lead & (0xff >> (bytes + 1));
+        for (Number next = 1; next < bytes && byte + next < size_; ++next) code = code << 6 | (data_[byte + next] & 0x3f);
+        return {code, bytes};
+    }
+
+    // The byte at which the character before a byte begins.
+    Number before(Number byte) const {
+        do --byte;
+        while (byte > 0 && continues(data_[byte]));
+        return byte;
+    }
+
+    // Whether one of the bytes at both sides of a border is a space, a tab or ends a line; the text's ends count as well.
+    bool is_clean(Number byte) const {
+        const auto is_plain = [](char code) { return code == ' ' || code == '\t' || code == '\r' || code == '\n'; };
+        return byte == 0 || byte == size_ || is_plain(data_[byte - 1]) || is_plain(data_[byte]);
+    }
+
+  private:
+    static constexpr Number kBlock = 64;
+
+    // Moves on to a byte, or to the next one at which a character begins.
+    void skip_to(Number byte) {
+        while (byte < size_ && continues(data_[byte])) ++byte;
+        byte_ = byte;
+    }
+
+    const char* data_;
+    Number size_;
+    bool is_ascii_;
+    Number character_ = 0, byte_ = 0;
+};
+
 }  // namespace
 
 extern "C" {
 
-std::int32_t cut_rules() { return 1; }
+std::int32_t cut_rules() { return 2; }
 
 // Line feeds of a text of `size` bytes of UTF-8 and `length` characters: their offsets in characters and, for each, the
 // first token that starts after it; and the weight before each token and that of all, see chunks/source.py. `newlines`
@@ -258,7 +321,7 @@ void cut_lines(const char* data, Number size, Number length, const Number* start
         const auto* next = static_cast<const char*>(std::memchr(here, '\n', static_cast<std::size_t>(end - here)));
         if (next == nullptr) break;
         if (size != length) {
-            continuing += std::count_if(here, next, [](char code) { return (code & 0xc0) == 0x80; });
+            continuing += std::count_if(here, next, continues);
         }
         *newlines = next - data - continuing;
         while (token < token_count && starts[token] < *newlines) ++token;
@@ -314,6 +377,43 @@ Number cut_pieces(const Document* document, const Edges* edges, const std::int32
     return pieces;
 } catch (const std::bad_alloc&) {
     return -1;
+}
+
+// Spans of a text without blank lines before and white space after; ascending, apart. Of each, six numbers: where it
+// starts and ends, its first character that is no white space, its tokens, the lines of its first and last character
+// (from 0); and whether its tokens are exactly those of its text, which needs plain white space beside both borders. A
+// span of white space ends where it starts.
+void cut_places(const char* data, Number size, Number length, const Number* starts, Number token_count,
+                const Number* newlines, Number line_count, const Number* spans, Number count, Number* places,
+                std::uint8_t* is_exact) {
+    Text text(data, size, length);
+    const auto index = [](const Number* values, Number number, Number place) {
+        return std::lower_bound(values, values + number, place) - values;
+    };
+    for (Number span = 0; span < count; ++span, places += 6) {
+        Number start = spans[2 * span], end = spans[2 * span + 1];
+        Number from = text.byte_of(start), to = text.byte_of(end);
+        while (to > from) {
+            const Number last = text.before(to);
+            if (!is_white(text.at(last).first)) break;
+            to = last;
+            --end;
+        }
+        Number begin = start;
+        for (Number byte = from; byte < to; ++begin) {
+            const auto [code, bytes] = text.at(byte);
+            if (!is_white(code)) break;
+            byte += bytes;
+            if (code == '\n') start = begin + 1, from = byte;
+        }
+        places[0] = start;
+        places[1] = end;
+        places[2] = begin;
+        places[3] = index(starts, token_count, end) - index(starts, token_count, start);
+        places[4] = index(newlines, line_count, start);
+        places[5] = index(newlines, line_count, std::max(start, end - 1));
+        is_exact[span] = text.is_clean(from) && text.is_clean(to);
+    }
 }
 
 }  // extern "C"

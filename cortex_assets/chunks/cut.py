@@ -14,7 +14,7 @@ from inference.hashing import Positions
 from inference.native import address, library
 from inference.protocols import Ints
 
-_RULES = 1
+_RULES = 2
 """Those of ``cut.cpp``: another number wherever other borders may be chosen, or a function has other arguments."""
 KINDS = ("prose", "table", "code", "data")
 """Kinds of pieces, in the order of their numbers."""
@@ -67,6 +67,31 @@ class Pieces(NamedTuple):
     kinds: list[int]
 
 
+class Places(NamedTuple):
+    """Spans without blank lines before and white space after them; those of nothing else are left out.
+
+    Attributes:
+        kept: numbers of the spans that are here.
+        starts: offset of the first character; the first line keeps its indentation.
+        ends: offset after the last character.
+        begins: offset of the first character that is no white space.
+        tokens: how many start within.
+        first_lines: line of the first character, from 0.
+        last_lines: line of the last character, from 0.
+        doubtful: positions in these lists at whose borders no plain white space stands: ``tokens`` need not be those of
+            the text alone there.
+    """
+
+    kept: list[int]
+    starts: list[int]
+    ends: list[int]
+    begins: list[int]
+    tokens: list[int]
+    first_lines: list[int]
+    last_lines: list[int]
+    doubtful: list[int]
+
+
 class _Document(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("length", "token_count", "line_count")),
@@ -92,13 +117,19 @@ class Lines(NamedTuple):
     weight_before: Positions
 
 
-def lines(text: str, starts: Positions, shift: int) -> Lines:
-    """Where the lines of a text end; a token of more than ``2**shift`` characters weighs one for each ``2**shift``."""
-    data = text.encode("utf-8", "surrogatepass")
+def lines(data: bytes, length: int, starts: Positions, shift: int) -> Lines:
+    """Where the lines of a text end; a token of more than ``2**shift`` characters weighs one for each ``2**shift``.
+
+    Args:
+        data: the text in UTF-8.
+        length: its characters.
+        starts: of its tokens.
+        shift: see above.
+    """
     newlines, line_tokens = np.empty((2, data.count(b"\n")), dtype=np.int64)
     found = Lines(newlines, line_tokens, np.empty(len(starts) + 1, dtype=np.int64))
     columns = (address(column) for column in found)
-    _library().cut_lines(data, len(data), len(text), address(starts), len(starts), shift, *columns)
+    _library().cut_lines(data, len(data), length, address(starts), len(starts), shift, *columns)
     return found
 
 
@@ -162,6 +193,31 @@ def pieces(tokenized: Tokenized, edges: Edges, base: int, sizes: tuple[int, int,
     return Pieces(*(column[:found].tolist() for column in (starts, weights, owners, piece_kinds)))
 
 
+def places(data: bytes, tokenized: Tokenized, spans: Sequence[tuple[int, int]]) -> Places:
+    """Trim spans of a text that ascend and do not overlap. ``data``: the text in UTF-8."""
+    bounds = np.array(spans, dtype=np.int64).reshape(-1, 2)
+    found, is_exact = np.empty((len(bounds), 6), dtype=np.int64), np.empty(len(bounds), dtype=np.uint8)
+    _library().cut_places(
+        data,
+        len(data),
+        tokenized.length,
+        address(tokenized.starts),
+        len(tokenized.starts),
+        address(tokenized.newlines),
+        len(tokenized.newlines),
+        address(bounds),
+        len(bounds),
+        address(found),
+        address(is_exact),
+    )
+    is_kept = found[:, 0] < found[:, 1]
+    if not is_kept.all():
+        found, is_exact = found[is_kept], is_exact[is_kept]
+    starts, ends, begins, tokens, first_lines, last_lines = found.T.tolist()
+    kept, doubtful = np.flatnonzero(is_kept).tolist(), np.flatnonzero(is_exact == 0).tolist()
+    return Places(kept, starts, ends, begins, tokens, first_lines, last_lines, doubtful)
+
+
 @cache
 def _library() -> ctypes.CDLL:
     """The compiled functions, with their arguments declared."""
@@ -169,6 +225,20 @@ def _library() -> ctypes.CDLL:
     pointer, size = ctypes.c_void_p, ctypes.c_int64
     loaded.cut_lines.argtypes = [ctypes.c_char_p, size, size, pointer, size, size, pointer, pointer, pointer]
     loaded.cut_lines.restype = None
+    loaded.cut_places.argtypes = [
+        ctypes.c_char_p,
+        size,
+        size,
+        pointer,
+        size,
+        pointer,
+        size,
+        pointer,
+        size,
+        pointer,
+        pointer,
+    ]
+    loaded.cut_places.restype = None
     loaded.cut_hashes.argtypes, loaded.cut_hashes.restype = [pointer, pointer, size, pointer], None
     loaded.cut_borders.argtypes, loaded.cut_borders.restype = [pointer, pointer, size, pointer, pointer], size
     loaded.cut_pieces.argtypes = [pointer, pointer, pointer, ctypes.c_int32, *[pointer] * 5]

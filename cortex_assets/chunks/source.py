@@ -35,7 +35,9 @@ class Source:
         self.tokenizer = tokenizer
         self.starts: Positions = tokens.starts.astype(np.int64)
         self.ends: Positions = tokens.ends.astype(np.int64)
-        self.newlines, self.line_tokens, self._weight_before = cut.lines(text, self.starts, WEIGHT_SHIFT)
+        self._data = text.encode("utf-8", "surrogatepass")
+        lines = cut.lines(self._data, len(text), self.starts, WEIGHT_SHIFT)
+        self.newlines, self.line_tokens, self._weight_before = lines
         self._ids: Ints = np.ascontiguousarray(tokens.ids, dtype=np.int32)
 
     def token_at(self, positions: Sequence[int] | Positions) -> Positions:
@@ -74,6 +76,10 @@ class Source:
             self.line_tokens,
             self._weight_before,
         )
+
+    def places(self, spans: Sequence[tuple[int, int]]) -> cut.Places:
+        """Spans (start, end), ascending and apart, without blank lines before and white space after, and where they are."""
+        return cut.places(self._data, self.tokenized(), spans)
 
     def line_starts(self, start: int, end: int) -> tuple[Positions, Positions]:
         """Starts of the lines with a token that begin inside ``(start, end)``, and each one's first token."""

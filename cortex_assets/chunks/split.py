@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cortex_assets.chunks import cut
 from cortex_assets.chunks.code import DATA_LEVELS, CodeOutline
 from cortex_assets.chunks.context import RESERVED_TOKENS, HeadingPaths, fitted
 from cortex_assets.chunks.labels import labels
@@ -57,9 +58,30 @@ class Piece(NamedTuple):
     place: str | None = None
 
 
-def split(
-    text: str, structure: Structure, kind: str, language: str | None, tokenizer: Tokenizer, limit: int
-) -> list[Piece]:
+class Pieces(NamedTuple):
+    """The pieces of a document, a column for each field of ``Piece``."""
+
+    start_char: Sequence[int]
+    end_char: Sequence[int]
+    context: Sequence[str]
+    symbol: Sequence[str | None]
+    kind: Sequence[str]
+    token_count: Sequence[int]
+    start_line: Sequence[int]
+    end_line: Sequence[int]
+    start_page: Sequence[int | None]
+    end_page: Sequence[int | None]
+    place: Sequence[str | None]
+
+    def rows(self) -> list[Piece]:
+        """One by one."""
+        return list(map(Piece._make, zip(*self, strict=True)))
+
+
+NO_PIECES = Pieces(*[()] * len(Piece._fields))
+
+
+def split(text: str, structure: Structure, kind: str, language: str | None, tokenizer: Tokenizer, limit: int) -> Pieces:
     """Cut a document into pieces, in order.
 
     Args:
@@ -80,7 +102,7 @@ def split(
             f"{LEAST_LIMIT + tokenizer.special_tokens} tokens"
         )
     if not text or text.isspace():
-        return []
+        return NO_PIECES
     source = Source(text, tokenizer)
     body = room - min(RESERVED_TOKENS, limit // 8)
     outline = CodeOutline(text, language) if kind == "code" else None
@@ -91,9 +113,7 @@ def split(
     else:
         base = {"data": "data", "table": "table"}.get(kind, "prose")
         spans = prose_spans(source, structure, base, body, _apart(structure, kind))
-    trimmed = _trimmed(text, _bounded(spans, room))
-    counts, trimmed = _counted(source, trimmed, room)
-    return _pieces(source, trimmed, counts, structure, outline, room)
+    return _pieces(source, _counted(source, _placed(source, _bounded(spans, room)), room), structure, outline, room)
 
 
 def _apart(structure: Structure, kind: str) -> list[int]:
@@ -108,43 +128,45 @@ def _plain_spans(text: str, kind: str, cuts: Sequence[int]) -> list[Span]:
     return [Span(low, high, kind) for low, high in pairwise([0, *cuts, len(text)])]
 
 
-def _bounded(spans: Sequence[Span], room: int) -> list[Span]:
+def _bounded(spans: Sequence[Span], room: int) -> Sequence[Span]:
     """Spans cut by characters where they are long beyond what their tokens explain: characters that make no token."""
     most = 2 * room << WEIGHT_SHIFT
+    if all(span[1] - span[0] <= most for span in spans):
+        return spans
     return [
-        span if span.end - span.start <= most else Span(low, min(low + most, span.end), *span[2:])
-        for span in spans
-        for low in range(span.start, span.end, most)
+        Span(low, min(low + most, span.end), *span[2:]) for span in spans for low in range(span.start, span.end, most)
     ]
 
 
-def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Spans without blank lines before and white space after; the first line keeps its indentation. Empty ones go."""
-    kept: list[Span] = []
-    for start, end, kind, header, header_tokens in spans:
-        raw = text[start:end].rstrip()
-        if not raw:
-            continue
-        first = raw.rfind("\n", 0, len(raw) - len(raw.lstrip())) + 1 if raw[0].isspace() else 0
-        kept.append(Span(start + first, start + len(raw), kind, header, header_tokens))
-    return kept
+class _Placed(NamedTuple):
+    """Spans without white space around them, and where they are; a column each."""
+
+    spans: Sequence[Span]
+    places: cut.Places
 
 
-def _counted(source: Source, spans: list[Span], room: int) -> tuple[list[int], list[Span]]:
-    """Token counts of the spans; those not cut at white space are counted again, and cut further where too large."""
-    starts, ends = [span.start for span in spans], [span.end for span in spans]
-    counts: list[int] = (source.token_at(ends) - source.token_at(starts)).tolist()
-    doubtful = source.unclean(starts, ends)
-    if not doubtful:
-        return counts, spans
-    texts = [source.text[spans[n].start : spans[n].end] for n in doubtful]
-    exact = dict(zip(doubtful, source.tokenizer.count_batch(texts), strict=True))
+def _placed(source: Source, spans: Sequence[Span]) -> _Placed:
+    """Trim spans; those of white space go."""
+    places = source.places([span[:2] for span in spans])
+    kept = spans if len(places.kept) == len(spans) else [spans[number] for number in places.kept]
+    return _Placed(kept, places)
+
+
+def _counted(source: Source, placed: _Placed, room: int) -> _Placed:
+    """Count the tokens of spans that are not cut at white space; cut them further where they are too large."""
+    spans, places = placed
+    if not places.doubtful:
+        return placed
+    texts = [source.text[places.starts[n] : places.ends[n]] for n in places.doubtful]
+    exact = dict(zip(places.doubtful, source.tokenizer.count_batch(texts), strict=True))
     result: list[tuple[int, Span]] = []
-    for n, (count, span) in enumerate(zip(counts, spans, strict=True)):
+    for n, (count, span, start, end) in enumerate(zip(places.tokens, spans, places.starts, places.ends, strict=True)):
         count = exact.get(n, count)
         most = room - span.header_tokens
-        result += [(count, span)] if count <= most else _shrunk(source, span, most)
-    return [count for count, _ in result], [span for _, span in result]
+        trimmed = span._replace(start=start, end=end)
+        result += [(count, trimmed)] if count <= most else _shrunk(source, trimmed, most)
+    again = _placed(source, [span for _, span in result])
+    return _Placed(again.spans, again.places._replace(tokens=[count for count, _ in result]))
 
 
 def _shrunk(source: Source, span: Span, most: int) -> list[tuple[int, Span]]:
@@ -153,70 +175,52 @@ def _shrunk(source: Source, span: Span, most: int) -> list[tuple[int, Span]]:
     pending = [span]
     while pending:
         part = pending.pop()
-        for kept in _trimmed(source.text, [part]):
-            count = source.tokenizer.count_batch([source.text[kept.start : kept.end]])[0]
-            if count <= most or kept.end - kept.start < 2:
-                result.append((count, kept))
+        places = source.places([part[:2]])
+        for start, end in zip(places.starts, places.ends, strict=True):
+            count = source.tokenizer.count_batch([source.text[start:end]])[0]
+            if count <= most or end - start < 2:
+                result.append((count, part._replace(start=start, end=end)))
                 continue
-            middle = (kept.start + kept.end) // 2
-            for low, high in ((middle, kept.end), (kept.start, middle)):
-                pending.append(Span(low, high, kept.kind, kept.header, kept.header_tokens))
+            middle = (start + end) // 2
+            pending += [part._replace(start=middle, end=end), part._replace(start=start, end=middle)]
     return result
 
 
-def _pieces(
-    source: Source,
-    spans: list[Span],
-    counts: list[int],
-    structure: Structure,
-    outline: CodeOutline | None,
-    room: int,
-) -> list[Piece]:
+def _pieces(source: Source, placed: _Placed, structure: Structure, outline: CodeOutline | None, room: int) -> Pieces:
     """Add context, lines and pages to the spans."""
-    if not spans:
-        return []
-    starts, ends, kinds, headers, header_tokens = zip(*spans, strict=True)
-    text, begins, last_chars = source.text, list(starts), [end - 1 for end in ends]
-    for number, start in enumerate(starts):
-        if text[start].isspace():
-            begins[number] += _indent(text, spans[number])
-    paths, symbols, known = _surroundings(source, structure, outline, spans, begins)
+    if not placed.spans:
+        return NO_PIECES
+    _, starts, ends, begins, counts, first_lines, last_lines, _ = placed.places
+    _, _, kinds, headers, header_tokens = zip(*placed.spans, strict=True)
+    paths, symbols, known = _surroundings(source, structure, outline, placed.places)
     rooms = [room - count - header for count, header in zip(counts, header_tokens, strict=True)]
     contexts, extras = zip(*fitted(paths, rooms, source.tokenizer, known), strict=True)
-    line_at = source.newlines.searchsorted
-    columns = (
+    return Pieces(
         starts,
         ends,
-        map(add, contexts, headers),
+        list(map(add, contexts, headers)) if any(headers) else contexts,
         symbols,
         kinds,
-        map(sum, zip(counts, extras, header_tokens, strict=True)),
-        (line_at(np.array(starts)) + 1).tolist(),
-        (line_at(np.array(last_chars)) + 1).tolist(),
+        list(map(sum, zip(counts, extras, header_tokens, strict=True))),
+        [line + 1 for line in first_lines],
+        [line + 1 for line in last_lines],
         _pages(structure.pages, begins),
-        _pages(structure.pages, last_chars),
+        _pages(structure.pages, [end - 1 for end in ends]),
         labels(source, structure, list(zip(begins, ends, strict=True))),
     )
-    return list(map(Piece._make, zip(*columns, strict=True)))
 
 
 def _surroundings(
-    source: Source, structure: Structure, outline: CodeOutline | None, spans: list[Span], begins: list[int]
+    source: Source, structure: Structure, outline: CodeOutline | None, places: cut.Places
 ) -> tuple[list[list[str]], list[str | None], dict[str, int]]:
     """What each span stands under, the symbol it shows, and tokens of titles as far as they are known."""
     if outline is not None:
-        symbols = [outline.symbol_of(begin, span.end) for begin, span in zip(begins, spans, strict=True)]
-        return [outline.path(begin) for begin in begins], symbols, {}
+        symbols = list(map(outline.symbol_of, places.begins, places.ends))
+        return list(map(outline.path, places.begins)), symbols, {}
     headings = HeadingPaths(structure.headings)
-    numbers = headings.above([span.start for span in spans])
+    numbers = headings.above(places.starts)
     parts = {number: headings.parts(number) for number in set(numbers)}
-    return [parts[number] for number in numbers], [None] * len(spans), headings.counts(source)
-
-
-def _indent(text: str, span: Span) -> int:
-    """White space before the first other character of a span."""
-    raw = text[span.start : span.end]
-    return len(raw) - len(raw.lstrip())
+    return [parts[number] for number in numbers], [None] * len(numbers), headings.counts(source)
 
 
 def _pages(pages: Sequence[Page], places: Sequence[int]) -> list[int | None]:

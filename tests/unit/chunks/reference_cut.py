@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cortex_assets.chunks import cut
 from cortex_assets.chunks.pack import WALL, Sizes
 from cortex_assets.chunks.refine import blank_lines
 from cortex_assets.chunks.source import Source
@@ -187,3 +188,22 @@ def _best(before: Sequence[int], radii: list[int], start: int, end: int, most: i
     if not inside:
         return min(range(start + 1, end), key=lambda u: (abs(2 * before[u] - low - high), u))
     return max(inside, key=lambda u: (radii[u], -abs(2 * before[u] - low - high)))
+
+
+def places(source: Source, spans: Sequence[tuple[int, int]]) -> cut.Places:
+    """See ``cut.Places``."""
+    text, white, found = source.text, " \t\r\n", cut.Places(*([] for _ in cut.Places._fields))
+    for number, (low, high) in enumerate(spans):
+        raw = text[low:high].rstrip()
+        if not raw:
+            continue
+        indent = len(raw) - len(raw.lstrip())
+        start, end = low + raw.rfind("\n", 0, indent) + 1, low + len(raw)
+        before, after = text[max(0, start - 1) : start + 1], text[end - 1 : end + 1]
+        if (start and not set(before) & set(white)) or (end < len(text) and not set(after) & set(white)):
+            found.doubtful.append(len(found.kept))
+        first, last = source.token_at([start, end]).tolist()
+        row = number, start, end, low + indent, last - first, text.count("\n", 0, start), text.count("\n", 0, end - 1)
+        for column, value in zip(found, row, strict=False):
+            column.append(value)
+    return found

@@ -1,5 +1,6 @@
 """``cut.cpp`` against the same rules in Python: no unit, hash or border may differ."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,31 @@ def test_borders(drawn: list[tuple[int, int]], most: int) -> None:
 @given(st.lists(PIECES | st.sampled_from(["\ud800", "😀\n"]), max_size=60).map("".join), st.integers(0, 7))
 def test_lines(text: str, shift: int) -> None:
     starts = np.array([place for place, char in enumerate(text) if not char.isspace()], dtype=np.int64)
-    found = cut.lines(text, starts, shift)
+    found = cut.lines(text.encode("utf-8", "surrogatepass"), len(text), starts, shift)
     assert found.newlines.tolist() == [place for place, char in enumerate(text) if char == "\n"]
     assert found.line_tokens.tolist() == np.searchsorted(starts, found.newlines).tolist()
     spans = np.diff([*starts, len(text)]) if len(starts) else starts
     assert found.weight_before.tolist() == [0, *np.cumsum(np.maximum(spans >> shift, 1)).tolist()]
+
+
+WHITE = [chr(code) for code in range(0x110000) if chr(code).isspace()]
+
+
+@given(st.lists(PIECES | st.sampled_from([*WHITE, "\ud800", "😀", "x"]), min_size=1, max_size=150), st.data())
+def test_places(words: Any, drawn: list[str], data: st.DataObject) -> None:
+    source = Source("".join(drawn), words)
+    sides = data.draw(st.lists(st.integers(0, len(source.text)), max_size=40).map(sorted))
+    spans = list(zip(sides[::2], sides[1::2], strict=False))
+    assert source.places(spans) == reference.places(source, spans)
+    whole = list(pairwise([0, *sides, len(source.text)]))
+    assert source.places(whole) == reference.places(source, whole)
+
+
+@pytest.mark.parametrize("character", [*WHITE, "\x1b", "\u180e", "\u200b", "\u2060", "\ufeff", "\U000e0020"])
+def test_white_space_is_what_python_takes_for_it(words: Any, character: str) -> None:
+    text = f"{character}one{character} two{character}"
+    source = Source(text, words)
+    assert source.places([(0, len(text))]) == reference.places(source, [(0, len(text))])
 
 
 @given(st.lists(PIECES, min_size=1, max_size=60), st.data())

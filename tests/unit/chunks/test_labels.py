@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from cortex_assets.chunks.labels import labels
 from cortex_assets.chunks.source import Source
-from cortex_assets.chunks.split import Piece, split
+from cortex_assets.chunks.split import Piece
 from cortex_assets.documents.markup_text import Cell, MarkupText
 from cortex_assets.documents.model import Block, Heading, Page, Place, Structure
+from tests.unit.chunks.pieces import split
 
 
 def pieces(text: str, structure: Structure, tokenizer: Any, kind: str = "sheet") -> list[Piece]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from cortex_assets.chunks.split import Piece, split
+from cortex_assets.chunks.split import Piece
 from cortex_assets.documents.model import ParsedDocument, ParseInput
 from cortex_assets.documents.registry import parser_for
 from cortex_assets.media.detect import media_type
 from cortex_assets.syntax.languages import GRAMMARS
 from cortex_assets.syntax.lines import OUTLINES
 from cortex_assets.syntax.symbols import symbols
+from tests.unit.chunks.pieces import split
 
 SAMPLES = Path(__file__).parents[2] / "data" / "languages"
 # File name to its language (or media type, for data) and its symbols (or the titles of its headings).

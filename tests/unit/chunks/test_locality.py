@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortex_assets.chunks.split import split
 from cortex_assets.documents.model import Heading, Structure
+from tests.unit.chunks.pieces import split
 
 WORDS = ["river", "stone", "cloud", "engine", "table", "merge", "paper", "light"]
 VOCABULARY = [f"{a}{b}" for a in WORDS for b in "abcdefgh"]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortex_assets.chunks.split import Piece, split
+from cortex_assets.chunks.split import Piece
 from cortex_assets.documents.model import Block, Heading, Page, Structure
+from tests.unit.chunks.pieces import split
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "river", "stone", "cloud", "engine"]
 

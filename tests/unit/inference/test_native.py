@@ -14,7 +14,7 @@ from inference.native import library
 
 ROOT = Path(__file__).parents[3]
 COMPILED = {
-    "cortex_assets/chunks/cut.cpp": ("cortex_assets.chunks.cut", "66c67186826d"),
+    "cortex_assets/chunks/cut.cpp": ("cortex_assets.chunks.cut", "b1b8beb6b410"),
     "cortex_assets/documents/keywords.cpp": ("cortex_assets.documents.keywords", "797323df71d3"),
     "cortex_assets/documents/parsers/pdf_read.cpp": ("cortex_assets.documents.parsers.pdf_calls", "376be5f816fc"),
     "inference/encoder.cpp": ("inference.engines.bert_compiled", "7b3948f0dd32"),
@@ -22,7 +22,7 @@ COMPILED = {
     "cortex_assets/retrieval/terms.cpp": ("cortex_assets.retrieval.word_batches", "27fdaa6b73c4"),
 }
 """Of each source: the module that calls it, and the start of the digest of its code as it is under ``RULES``."""
-RULES = dict.fromkeys(COMPILED, 1)
+RULES = dict.fromkeys(COMPILED, 1) | {"cortex_assets/chunks/cut.cpp": 2}
 
 
 def test_every_source_is_here() -> None:
