@@ -66,7 +66,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class StageLine:
-    """What a run did in one stage of one shard, in input keys; ``unchanged`` and ``remaining`` are as of the end."""
+    """What a run did in one stage of one shard, in input keys; ``unchanged`` are those it found right, ``remaining`` is as of the end."""
 
     corpus: str
     shard: str

@@ -122,7 +122,7 @@ class IndexStage:
             self._begun[shard] = _Begun(publication, now, self._before_early.pop(shard, None))
             report.seconds = time.perf_counter() - begin
             self.advance(shard, is_waiting=not publication.is_apart)
-        return self._with_settled(StageReport(self.name, shard, unchanged=changes.points))
+        return self._with_settled(StageReport(self.name, shard, unchanged=changes.points - changes.upserts.height))
 
     def advance(self, shard: str, is_waiting: bool = False) -> None:
         """Publish what was begun and is written by now; ``is_waiting`` for the rest of it, too."""

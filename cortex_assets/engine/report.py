@@ -31,12 +31,15 @@ class StageReport:
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: "StageReport") -> None:
-        """Add a later slice of the same stage and shard; ``unchanged``, ``remaining`` and ``version`` are the later ones."""
+        """Add a later slice of the same stage and shard; ``remaining`` and ``version`` are the later ones.
+
+        ``unchanged`` stays what it was before the first slice: for a later one, what this run made is unchanged, too.
+        """
         for item in fields(self):
-            if item.name in {"stage", "shard"}:
+            if item.name in {"stage", "shard", "unchanged"}:
                 continue
             mine, theirs = getattr(self, item.name), getattr(other, item.name)
-            if item.name in {"unchanged", "remaining", "version"}:
+            if item.name in {"remaining", "version"}:
                 setattr(self, item.name, theirs)
             else:
                 setattr(self, item.name, mine + theirs)

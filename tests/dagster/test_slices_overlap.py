@@ -77,6 +77,7 @@ def test_overlapping_slices_make_what_one_process_makes(sliced: Lake, another_la
     report = sliced.run()
     points = sliced.points()["notes"]
     assert counted(report, "index") == (len(points), 0, 0)
+    assert not any(line.unchanged for line in report.stages), "all of it is new"
     assert next(line for line in report.stages if line.stage == "index").remaining == 0
     sliced.assert_sound()
     shared = contents(with_vectors=True)

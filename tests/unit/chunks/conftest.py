@@ -45,7 +45,10 @@ class WordTokenizer:
     _token = re.compile(r"\w+|[^\w\s]")
 
     def encode(self, text: str) -> Tokens:
-        found = [(zlib.crc32(m.group().encode("utf-8", "surrogatepass")) & 0x7FFFFFFF, m.start(), m.end()) for m in self._token.finditer(text)]
+        found = [
+            (zlib.crc32(m.group().encode("utf-8", "surrogatepass")) & 0x7FFFFFFF, m.start(), m.end())
+            for m in self._token.finditer(text)
+        ]
         columns = np.array(found, dtype=np.int32).reshape(-1, 3)
         return Tokens(columns[:, 0], columns[:, 1], columns[:, 2])
 
