@@ -139,11 +139,15 @@ def _store(uri: str, content: bytes, storage_options: Mapping[str, str] | None) 
     if "://" not in uri:
         Path(uri).write_bytes(content)
         return
-    from deltalake.fs import DeltaStorageHandler
+    # The public handler's stream takes pyarrow's buffers and gives them on to this one, which takes bytes alone (1.6).
+    from deltalake._internal import DeltaFileSystemHandler
 
     parent, name = uri.rsplit("/", 1)
-    with DeltaStorageHandler(parent, dict(storage_options or {})).open_output_stream(name) as stream:
-        stream.write(content)
+    if parent.startswith("file://"):  # where folders have to be made
+        Path(parent.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    stream: Any = DeltaFileSystemHandler(parent, dict(storage_options or {})).open_output_stream(name)
+    stream.write(content)
+    stream.close()
 
 
 def _action(name: str, shard: str, size: int, rows: pl.DataFrame, statistics: Sequence[str]) -> "AddAction":

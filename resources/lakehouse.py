@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 COMMIT_ATTEMPTS = 6
 OVERWRITTEN_KEYS = 64
 """Up to so many keys or rows are overwritten by a predicate that names them, more are merged."""
+SMALL_KEYS_ROWS = 1_000
+"""Of so many rows of overwritten keys, those that did not change are written again, too: they stay together."""
 LAYOUT_BYTES = 32 * 1024 * 1024
 """Compressed bytes of a shard that are held in memory while it is laid out anew."""
 _LITERAL = re.compile(r"^[\w .@:+=-]*$")
@@ -381,7 +383,7 @@ class Lakehouse:
     def replace_keys(
         self, table: Table, shard: str, frame: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str] = ()
     ) -> Commit:
-        """Make ``frame`` the rows of ``input_keys`` in a shard: one MERGE (ARCHITECTURE 4 "Apply").
+        """Make ``frame`` the rows of ``input_keys`` in a shard, in one commit: what differs, appended, overwritten or merged.
 
         Args:
             table: a sharded table with a one-column key, ``input_key`` and ``row_hash``.
@@ -407,26 +409,35 @@ class Lakehouse:
         before = self.version(table)
         if before < 0:
             return self.append(table, frame)
-        known = self.near(table, {"shard": shard}, {"input_key": input_keys}, (id_column, "row_hash"))
+        compared = dict.fromkeys((id_column, "input_key", "row_hash"))
+        known = self.near(table, {"shard": shard}, {"input_key": input_keys}, list(compared))
         found = change(known, data, gone, id_column)
         if found.is_nothing:
             return Commit(before)
-        is_here = data.filter(pl.col("shard") != shard).is_empty()
-        if is_here and found.is_addition:
+        if found.is_repeated or not data.filter(pl.col("shard") != shard).is_empty():
+            return self._merge(table, shard, input_keys, found)
+        if found.is_addition:
             return self.append(table, found.fresh)
-        if is_here and data.height and found.is_whole and len(input_keys) <= OVERWRITTEN_KEYS:
-            return self._overwrite_named(table, shard, "input_key", input_keys, data, found)
+        is_small = data.height <= SMALL_KEYS_ROWS or not found.fresh.height
+        if data.height and is_small and found.is_whole and len(input_keys) <= OVERWRITTEN_KEYS:
+            return self._overwrite_named(table, shard, {"input_key": input_keys}, data, found)
         ids = [*found.fresh[id_column], *found.leaving]
-        if is_here and found.fresh.height and not found.is_repeated and len(ids) <= OVERWRITTEN_KEYS:
-            return self._overwrite_named(table, shard, id_column, ids, found.fresh, found)
+        if found.fresh.height and len(ids) <= OVERWRITTEN_KEYS:
+            named = {"input_key": found.keys, id_column: ids}
+            return self._overwrite_named(table, shard, named, found.fresh, found)
         return self._merge(table, shard, input_keys, found)
 
     def _overwrite_named(
-        self, table: Table, shard: str, column: str, values: Sequence[str], rows: pl.DataFrame, found: Change
+        self, table: Table, shard: str, named: Mapping[str, Sequence[str]], rows: pl.DataFrame, found: Change
     ) -> Commit:
-        """Make ``rows`` those with certain values: half of what a MERGE takes, and only files that may have them are read."""
-        named = ", ".join(literal(value) for value in values)
-        predicate = f"shard = {literal(shard)} AND {column} IN ({named})"
+        """Make ``rows`` those with certain values, for half of what a MERGE takes.
+
+        Values of the first column that the table is sorted by are what keeps other files from being read.
+        """
+        conditions = [
+            f"{column} IN ({', '.join(literal(value) for value in values)})" for column, values in named.items()
+        ]
+        predicate = " AND ".join([f"shard = {literal(shard)}", *conditions])
         self._retry(table, lambda: self._write(table, rows, "overwrite", predicate, None))
         return Commit(self.version(table), found.inserted, found.updated, len(found.leaving))
 

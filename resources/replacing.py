@@ -1,7 +1,7 @@
 """What replacing the rows of some keys comes to: which rows are new, which changed, which leave. Pure.
 
 Comparing first is what keeps a large key cheap: of a mailbox with one new message, one row is appended, where a MERGE of
-all of its rows would read the whole table beside them. How a change is written is ``lakehouse``'s.
+all of its rows would read them beside the table's. How a change is written is ``lakehouse``'s.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ class Change:
         fresh: rows that are new or differ.
         inserted: how many of them are new.
         leaving: ids, of those to go, that are there.
+        keys: input keys of the rows that differ or leave.
         is_whole: whether every row of the keys is in the new ones or leaves.
         is_repeated: an id is there twice; counts tell nothing then, and everything is to be written.
     """
@@ -25,6 +26,7 @@ class Change:
     fresh: pl.DataFrame
     inserted: int
     leaving: Sequence[str]
+    keys: Sequence[str]
     is_whole: bool
     is_repeated: bool
 
@@ -48,15 +50,23 @@ def change(known: pl.DataFrame, rows: pl.DataFrame, gone: Sequence[str], id_colu
     """Compare rows by id and hash.
 
     Args:
-        known: ``id_column`` and ``row_hash`` of the rows that the keys have.
+        known: ``id_column``, ``input_key`` and ``row_hash`` of the rows that the keys have.
         rows: those that they are to have, as far as one batch tells.
         gone: ids that they do not have any more.
         id_column: names the id.
     """
     if known.get_column(id_column).n_unique() != known.height:
-        return Change(rows, 0, gone, is_whole=False, is_repeated=True)
+        keys = [*known["input_key"], *rows["input_key"]]
+        return Change(rows, 0, list(dict.fromkeys(gone)), sorted(set(keys)), is_whole=False, is_repeated=True)
     fresh = rows.join(known, on=[id_column, "row_hash"], how="anti", maintain_order="left")
-    others = known.join(rows, on=id_column, how="anti").get_column(id_column)
-    leaving = others.filter(others.is_in(list(gone))).to_list()
+    others = known.join(rows, on=id_column, how="anti")
+    leaving = others.filter(pl.col(id_column).is_in(list(gone)))
     updated = fresh.join(known, on=id_column, how="semi").height
-    return Change(fresh, fresh.height - updated, leaving, others.len() == len(leaving), is_repeated=False)
+    return Change(
+        fresh,
+        fresh.height - updated,
+        leaving.get_column(id_column).to_list(),
+        sorted({*fresh["input_key"], *leaving["input_key"]}),
+        is_whole=others.height == leaving.height,
+        is_repeated=False,
+    )

@@ -37,6 +37,11 @@ class Members:
         """A part of the container that is a file of its own begins, such as a mail of a mailbox: its members count anew."""
         self._spent.members = self._before
 
+    def count(self) -> None:
+        """One member more is opened, or told of."""
+        self._spent.members += 1
+        self._spent.all_members += 1
+
     def refusal(self, size: int, packed: int | None = None) -> str | None:
         """Why a member that says it unpacks to ``size`` bytes is not opened (from ``packed`` bytes); None where it may be.
 
@@ -46,7 +51,11 @@ class Members:
         if self._source.options.depth >= limits.depth:
             return f"more than {limits.depth} containers deep: not opened; unpack it once and drop the result"
         if spent.members >= limits.members:
-            return f"more than {limits.members} members in one file: not opened; unpack it and drop the folder"
+            return (
+                f"more than {limits.members} members in one file or message: not opened; unpack it and drop the folder"
+            )
+        if spent.all_members >= limits.all_members:
+            return f"more than {limits.all_members} members in one mailbox: not opened; export it in parts"
         if size > limits.member_bytes:
             return f"unpacks to {_megabytes(size)}, the limit is {_megabytes(limits.member_bytes)}: not opened"
         if spent.bytes + size > limits.total_bytes:
@@ -69,7 +78,7 @@ class Members:
 
     def refused(self, name: str, reason: str, status: Status = Status.TOO_LARGE) -> ParsedDocument:
         """The row of a member that is not opened."""
-        self._spent.members += 1
+        self.count()
         return ParsedDocument("", "none", inner=inner_path(name), status=status, reason=short_reason(reason))
 
     def parse(self, name: str, content: bytes, media: str | None = None) -> Iterator[Parsed]:
@@ -85,7 +94,7 @@ class Members:
         if refusal is not None:
             yield self.refused(name, refusal)
             return
-        self._spent.members += 1
+        self.count()
         self._spent.bytes += len(content)
         options = self._source.options
         if inner in options.avoid:

@@ -138,6 +138,7 @@ class Limits:
         ratio: most bytes that one packed byte may become, asked above a megabyte unpacked.
         members: how many members of the file, or of each message of a mailbox, are opened, those of inner containers
             included.
+        all_members: how many of a mailbox in all.
         depth: how many containers deep a member may be.
     """
 
@@ -146,6 +147,7 @@ class Limits:
     ratio: int = 200
     members: int = 20_000
     depth: int = 4
+    all_members: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +221,11 @@ class ParseInput:
 
 @dataclass(slots=True)
 class Spent:
-    """How many members of a file were opened, and how many bytes they were unpacked to."""
+    """How many members of a file, and of what counts for itself in it, were opened; how many bytes they were unpacked to."""
 
     members: int = 0
     bytes: int = 0
+    all_members: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ class Documents(dy.Schema):
         nullable=True, min=0, max=1, metadata={"doc": "documents.quality: 1 = nothing speaks against it"}
     )
     quality_notes = dy.List(dy.String(), nullable=True, metadata={"doc": "what was taken off for"})
-    modified_at = dy.Datetime(time_zone="UTC")
+    modified_at = dy.Datetime(
+        time_zone="UTC",
+        metadata={"doc": "of the file, as it was when this row was last written: a touch moves nothing"},
+    )
     row_hash = dy.Int64()
 
 

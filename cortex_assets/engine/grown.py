@@ -1,7 +1,8 @@
 """What a shard's tables gained since everything in them was settled: a slice of a large import looks at nothing else.
 
 A data file of a Delta table never changes. While none is gone, rows were only added, in the files that are new. Where one
-is gone (an edit, a delete, a layout), the whole shard is looked at, as it is once at the end of every run anyway.
+is gone (an edit, a delete, a layout), the whole shard is looked at; so does the first slice of every run, and for points
+the last one.
 """
 
 from collections.abc import Mapping

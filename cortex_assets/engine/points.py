@@ -1,6 +1,6 @@
 """A shard's points as they are published: payload, vector, sparse terms, read from Delta for a block of chunks.
 
-What points there should be and which of them differ is ``engine.project``'s.
+What points there should be and which of them differ is ``engine.wanted``'s.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ from resources.vectors.publishing import write_segment
 READ_POINTS, PART_POINTS = 11_000, 1_000
 """Read at once, and encoded at once: what a process that writes points has in memory."""
 WHOLE_FROM, WHOLE_ROWS = 4_000, 50_000
-"""Of so many points all documents of the shard are read, which a filter by their ids takes longer for, where there are
-no more documents than that: a mailbox may hold a million."""
+"""Of so many points all documents of the shard are read, which a filter by their ids takes longer for, where the shard has
+no more of them than that: a mailbox may hold a million."""
 
 
 def parts_of(
@@ -51,11 +51,12 @@ def parts_of(
 
 def _documents(lake: Lakehouse, shard: str, wanted: pl.DataFrame) -> pl.DataFrame:
     """``DOCUMENT_COLUMNS`` of some points; of many points those of the whole shard, read once while they stay."""
-    if wanted.height >= WHOLE_FROM and lake.rows(DOCUMENTS) <= WHOLE_ROWS:
+    places = narrow(lake, DOCUMENTS, {"shard": shard}).select("document_id", "input_key")
+    if wanted.height >= WHOLE_FROM and places.select(pl.len()).collect().item() <= WHOLE_ROWS:
         return _all_documents(lake, shard, lake.partition_token(DOCUMENTS, "shard", [shard]))
     ids = wanted.select("document_id").unique()
-    places = narrow(lake, DOCUMENTS, {"shard": shard}).select("document_id", "input_key")
-    files = places.collect().join(ids, on="document_id", how="semi").get_column("input_key").unique()
+    found = places.join(ids.lazy(), on="document_id", how="semi").collect(engine="streaming")
+    files = found.get_column("input_key").unique()
     keys = {"input_key": files.to_list(), "document_id": ids["document_id"].to_list()}
     return lake.near(DOCUMENTS, {"shard": shard}, keys, DOCUMENT_COLUMNS)
 

@@ -1,7 +1,7 @@
 """Points of one shard on their way into the index: what is published together, and how far it is.
 
 Where other processes write the segments, the caller goes on with its next slice and publishes each segment once it is
-there (``advance``). Which points there should be is ``engine.project``'s, what a point shows ``engine.points``'.
+there (``advance``). Which points there should be is ``engine.wanted``'s, what a point shows ``engine.points``'.
 """
 
 import math

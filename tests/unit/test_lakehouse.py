@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cortex_assets.tables import Kind, TableSpec, sharded
-from resources import lakehouse
+from resources import delta_files, lakehouse
 from resources.coercion import SchemaMismatch, coerce
 from resources.lakehouse import LakeError, Lakehouse, RepeatedIds
 
@@ -119,6 +119,43 @@ def test_a_new_row_of_a_large_key_is_appended(lake):
     after = set(lake.open(ROWS).file_uris())
     assert before < after and len(after - before) == 1
     assert len(values(lake)) == 501
+
+
+def test_few_rows_of_large_keys_are_overwritten_alone(lake, monkeypatch):
+    """Files without their keys are not read, files without their rows not written."""
+    monkeypatch.setattr(lakehouse, "SMALL_KEYS_ROWS", 20)
+    monkeypatch.setattr(delta_files, "EDITED_FILE_BYTES", 2_000)
+    monkeypatch.setattr(delta_files, "LEAST_FILE_BYTES", 2_000)
+    for key in "abcd":
+        lake.append(ROWS, rows(*((key, i, 0) for i in range(1_000))))
+    before = set(lake.open(ROWS).file_uris())
+    made = [("b", i, int(i == 7)) for i in range(1_000)]
+    commit = lake.replace_keys(ROWS, "s", rows(*made), ["b"], gone=[])
+    assert (commit.inserted, commit.updated, commit.deleted) == (0, 1, 0)
+    after = set(lake.open(ROWS).file_uris())
+    assert len(before - after) == 1 < len(before) / 8
+    assert values(lake, keys={"input_key": ["b"]}) == {f"b-{i}": int(i == 7) for i in range(1_000)}
+    assert len(values(lake)) == 4_000
+
+
+def test_an_id_that_is_there_twice_can_be_taken_out(lake):
+    lake.append(ROWS, rows(("a", 0, 1), ("a", 1, 1)))
+    lake.append(ROWS, rows(("a", 0, 1)))
+    lake.replace_keys(ROWS, "s", rows(), ["a"], gone=["a-0", "a-0", "a-1"])
+    assert values(lake) == {}
+
+
+def test_a_lake_by_uri_takes_every_kind_of_change(tmp_path):
+    """As in an object store."""
+    lake = Lakehouse(f"file://{tmp_path}/lake")
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 1), ("a", 1, 2), ("b", 0, 3)), ["a", "b"])
+    lake.append(ROWS, rows(("c", 0, 1)))
+    lake.replace_keys(ROWS, "s", rows(("a", 0, 9), ("a", 2, 4)), ["a"], gone=["a-1"])
+    assert values(lake) == {"a-0": 9, "a-2": 4, "b-0": 3, "c-0": 1}
+    assert lake.near(ROWS, {"shard": "s"}, {"input_key": ["a"]}, ("row_id",))["row_id"].sort().to_list() == [
+        "a-0",
+        "a-2",
+    ]
 
 
 def test_keys_are_overwritten_after_somebody_laid_the_shard_out_anew(tmp_path, lake):

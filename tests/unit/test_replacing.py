@@ -12,7 +12,10 @@ ROWS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2), max_size=
 
 
 def frame(rows: Mapping[str, int]) -> pl.DataFrame:
-    return pl.DataFrame({"id": list(rows), "row_hash": list(rows.values())}, {"id": pl.String, "row_hash": pl.Int64})
+    """Rows by id; the rows a and b, c and d... are of one key."""
+    keys = ["abcdefghz".index(row) // 2 for row in rows]
+    columns = {"id": list(rows), "input_key": [f"k{key}" for key in keys], "row_hash": list(rows.values())}
+    return pl.DataFrame(columns, {"id": pl.String, "input_key": pl.String, "row_hash": pl.Int64})
 
 
 @given(ROWS, ROWS, st.sets(st.sampled_from("abcdefghz")))
@@ -21,11 +24,12 @@ def test_a_change_is_what_differs(there: dict[str, int], wanted: dict[str, int],
     found = change(frame(there), frame(wanted), sorted(gone), "id")
     fresh = {row: value for row, value in wanted.items() if there.get(row) != value}
     leaving = there.keys() & gone
-    assert dict(found.fresh.iter_rows()) == fresh
+    assert dict(found.fresh.select("id", "row_hash").iter_rows()) == fresh
     assert found.fresh["id"].to_list() == list(fresh)
     assert found.inserted == len(fresh.keys() - there.keys())
     assert found.updated == len(fresh.keys() & there.keys())
     assert set(found.leaving) == leaving
+    assert set(found.keys) == set(frame(dict.fromkeys([*fresh, *leaving], 0))["input_key"])
     assert found.is_whole == (there.keys() <= wanted.keys() | gone)
     assert found.is_nothing == (not fresh and not leaving)
     assert found.is_addition == (not found.updated and not leaving)
@@ -34,6 +38,6 @@ def test_a_change_is_what_differs(there: dict[str, int], wanted: dict[str, int],
 
 def test_an_id_that_is_there_twice_has_everything_written() -> None:
     there = pl.concat([frame({"a": 1}), frame({"a": 1, "b": 2})])
-    found = change(there, frame({"a": 1}), ["b"], "id")
+    found = change(there, frame({"a": 1}), ["b", "b"], "id")
     assert found.is_repeated and not found.is_nothing and not found.is_addition
     assert found.fresh["id"].to_list() == ["a"] and list(found.leaving) == ["b"]

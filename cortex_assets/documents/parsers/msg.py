@@ -79,7 +79,7 @@ def _inner_message(storage: Storage, inner: str, source: ParseInput, members: Me
     if refusal is not None:
         yield members.refused(inner, refusal)
         return
-    source.spent.members += 1
+    members.count()
     if inner in source.options.avoid:
         yield ParsedDocument("", "mail", inner=inner, status=Status.QUARANTINED, reason=source.options.avoid[inner])
         return

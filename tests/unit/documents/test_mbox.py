@@ -107,14 +107,15 @@ def test_members_are_counted_by_message() -> None:
     more = b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n'
     named = b'--b\nContent-Type: text/plain\nContent-Disposition: attachment; filename="%d.txt"\n\nfile\n'
 
-    def attachments(messages: int, each: int) -> list[str]:
+    def attachments(messages: int, each: int, most: int = 100) -> list[str]:
         body = b"".join(named % number for number in range(each)) + b"--b--"
         box = b"".join(message(number, body, more) for number in range(messages))
-        found = parsed(box, ParseOptions(limits=Limits(members=3)))
+        found = parsed(box, ParseOptions(limits=Limits(members=3, all_members=most)))
         return [d.status.value for d in found if d.inner.endswith(".txt")]
 
     assert attachments(4, 3) == ["ok"] * 12
     assert attachments(2, 4) == ["ok", "ok", "ok", "too_large"] * 2
+    assert attachments(3, 2, most=5) == ["ok"] * 5 + ["too_large"]
 
 
 def test_attachments_are_below_their_message() -> None:
