@@ -211,7 +211,7 @@ class _Quoter:
             return replace(page, text="", structure=Structure())
         text = "\n".join(self._lines)
         headings = tuple(
-            replace(heading, start=self._moved(heading.start))
+            heading._replace(start=self._moved(heading.start))
             for heading in page.structure.headings
             if not self._depths[self._line(heading.start)]
         )

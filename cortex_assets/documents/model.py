@@ -6,7 +6,9 @@ The registry is ``documents.registry``; each format family is one module in ``pa
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
+
+import orjson
 
 from cortex_assets.tables import Status
 
@@ -36,8 +38,7 @@ NO_BYTES = "the file has no bytes"
 """The reason for a file or member without any: a row of its own, but nothing that anyone needs to be told of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(NamedTuple):
     """A heading: level 1..6, its title, and where its line starts in the document's text (characters)."""
 
     level: int
@@ -113,12 +114,15 @@ class Structure:
         }
         if self.places:
             plain["places"] = [{"end": p.end, "label": p.label, "start": p.start} for p in self.places]
-        return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+        try:
+            return orjson.dumps(plain).decode()
+        except TypeError:  # half of a character (a lone surrogate), which orjson does not write
+            return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Structure":
         """Inverse of ``to_json``."""
-        raw = json.loads(text)
+        raw = orjson.loads(text)
         return cls(
             tuple(Heading(h["level"], h["title"], h["start"]) for h in raw["headings"]),
             tuple(Page(**p) for p in raw["pages"]),

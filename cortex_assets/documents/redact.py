@@ -171,7 +171,7 @@ def _redacted(
 
 def _clean_structure(structure: Structure, rest: "_Rest") -> Structure:
     return Structure(
-        tuple(replace(heading, title=rest.clean(heading.title, "heading")) for heading in structure.headings),
+        tuple(heading._replace(title=rest.clean(heading.title, "heading")) for heading in structure.headings),
         structure.pages,
         tuple(replace(b, cells=rest.clean(b.cells, "block")) if b.cells else b for b in structure.blocks),
         tuple(rest.clean(link, "link") for link in structure.links),
