@@ -102,9 +102,10 @@ def storable_document(document: ParsedDocument) -> ParsedDocument:
     """The document with a text and names that can be stored, whatever its parser gave; the same one where they can be."""
     text = storable(document.text)
     title, inner = storable(document.title), storable(document.inner)
-    if text is document.text and title is document.title and inner is document.inner:
+    language = storable(document.language) if document.language else document.language
+    if text is document.text and title is document.title and inner is document.inner and language is document.language:
         return document
-    return replace(document, text=text, title=title, inner=inner)
+    return replace(document, text=text, title=title, inner=inner, language=language)
 
 
 def document_row(file: FileInput, redacted: Redacted, inner: str) -> dict[str, object]:

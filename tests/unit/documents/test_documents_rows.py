@@ -13,7 +13,7 @@ from cortex_assets.documents import derive
 from cortex_assets.documents.derive import DocumentsCompute
 from cortex_assets.documents.gather import RowGatherer
 from cortex_assets.documents.model import Heading, Mark, Parsed, ParsedDocument, ParseInput, Structure
-from cortex_assets.documents.parse import FileInput, failed_document, parse_path
+from cortex_assets.documents.parse import FileInput, failed_document, parse_path, storable_document
 from cortex_assets.documents.registry import ROUTES, UNSUPPORTED, parse_unsupported, parser_for
 from cortex_assets.documents.schema import Documents
 from cortex_assets.engine.derivation import Failure, Output
@@ -101,6 +101,14 @@ def test_bytes_that_cannot_be_read_are_a_transient_failure(monkeypatch: pytest.M
 def test_nothing_parsed_is_an_empty_row() -> None:
     assert rows([])["status"].to_list() == ["empty"]
     assert rows([failed_document("why")])["reason"].to_list() == ["why"]
+
+
+def test_half_a_character_in_a_language_can_be_stored() -> None:
+    """As the metadata of a notebook may say it; one such file stopped a whole frame."""
+    document = storable_document(ParsedDocument("text", "notebook", language="p\ud800y"))
+    assert document.language == "p\ufffdy"
+    plain = ParsedDocument("text", "notebook", language="python")
+    assert storable_document(plain) is plain
 
 
 def test_lone_surrogates_and_nuls_can_be_stored() -> None:
