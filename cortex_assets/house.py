@@ -42,10 +42,12 @@ from cortex_assets.engine.files import FilesStage, looked_at
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import LAKE, LeaseBusy, lake_lease, shard_lease
+from cortex_assets.engine.live import Board, left
 from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.repair import rewrite_points, take_out
 from cortex_assets.engine.report import ProgressSink, ShardReport, silent
+from cortex_assets.engine.runs import record_checks, record_endings, record_run
 from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
 from cortex_assets.engine.unowned import take_out_unowned, unowned
 from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
@@ -129,9 +131,10 @@ class Registry:
 class House:
     """Everything open over one data folder. Use ``with House.open(settings) as house``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trigger: str = "command") -> None:
         """See ``open``."""
         self.settings = settings
+        self.board = Board(settings.cache / "live", trigger)
         for folder in (settings.inbox, settings.lake, settings.index, settings.raw, settings.cache, settings.locks):
             folder.mkdir(parents=True, exist_ok=True)
         self.lake = Lakehouse(
@@ -153,9 +156,9 @@ class House:
 
     @classmethod
     @contextmanager
-    def open(cls, settings: Settings) -> Iterator["House"]:
-        """Open the lake, the caches and the index; everything is closed on the way out."""
-        house = cls(settings)
+    def open(cls, settings: Settings, trigger: str = "command") -> Iterator["House"]:
+        """Open the lake, the caches and the index; everything is closed on the way out. ``trigger``: what its runs are due to."""
+        house = cls(settings, trigger)
         try:
             yield house
         finally:
@@ -316,6 +319,7 @@ class House:
             lambda: ParseOptions(read_passwords(self.settings.passwords, corpus.name)),
             redaction=redaction,
             found=self._note_findings,
+            at=lambda shard, path: self.board.at(shard, "documents", [path]),
         )
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
@@ -335,7 +339,7 @@ class House:
             [
                 FilesStage(listed, self.lake, self.state, self.raw, media_types, media_version()),
                 MapStage(documents_derivation(redaction), documents, self.lake, self.state),
-                MapStage(chunks_derivation(tokenizer_name, limit), chunks, self.lake, self.state),
+                MapStage(chunks_derivation(tokenizer_name, limit), chunks, self.lake, self.state, self.board.at),
                 embed,
                 index,
             ],
@@ -429,17 +433,27 @@ class House:
             return ShardReport(shard, notes=[note])
         try:
             with shard_lease(self.settings.locks, shard):
-                self.raw.remove_abandoned()
-                chain = self.chain(corpus, known)
-                with beforehand(self._readings(corpus, known)):
-                    report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
-                self._after_findings(corpus, known, report)
-                self._follow_space(corpus, known)
-                if corpus.corpus_id in self._not_fetched:
-                    report.notes.append(self._not_fetched[corpus.corpus_id])
-                return report
+                return self._run_leased(shard, corpus, known, progress, only)
         except LeaseBusy as busy:
             return ShardReport(shard, is_busy=True, notes=[str(busy)])
+
+    def _run_leased(
+        self, shard: str, corpus: Registered, registry: Registry, progress: ProgressSink, only: frozenset[str] | None
+    ) -> ShardReport:
+        """A shard's run under its lease, told to whoever watches; what it did goes to ``ops/runs``."""
+        before = left(self.board.folder, shard)
+        with self.board.run(shard, corpus.corpus_id) as live:
+            self.raw.remove_abandoned()
+            chain = self.chain(corpus, registry)
+            with beforehand(self._readings(corpus, registry)):
+                report = chain.run_shard(shard, lambda: datetime.now(UTC), live.heard(progress), only)
+            self._after_findings(corpus, registry, report)
+            self._follow_space(corpus, registry)
+            record_endings(self.lake, [before] if before else [])
+            record_run(self.lake, live.run_id, corpus.corpus_id, self.board.trigger, live.started_at, report)
+        if corpus.corpus_id in self._not_fetched:
+            report.notes.append(self._not_fetched[corpus.corpus_id])
+        return report
 
     def _note_findings(self, shard: str, counts: Mapping[str, int]) -> None:
         """Secrets were found, whose rows are about to be committed."""
@@ -558,17 +572,18 @@ class House:
         return looked_at(self.lake, self.state, corpus.corpus_id)
 
     def quick_check(self, shard: str) -> list[Finding]:
-        """What the checks after a run look at."""
+        """What the checks after a run look at; noted in ``ops/checks``."""
         registry = Registry(tuple(self.registered()))
         corpus = registry.of_shard(shard)
         if corpus is None:
             return []
-        stages = self.stages(corpus, registry)
-        found = quick(self.lake, stages, shard, datetime.now(UTC), self.looked_at(corpus))
-        return found + reading_findings(self.lake, shard)
+        stages, now = self.stages(corpus, registry), datetime.now(UTC)
+        found = quick(self.lake, stages, shard, now, self.looked_at(corpus)) + reading_findings(self.lake, shard)
+        record_checks(self.lake, shard, "quick", found, now)
+        return found
 
     def deep_check(self, shard: str, corpus: Registered, registry: Registry) -> list[Finding]:
-        """``quick_check``, and everything read: folder (unless the corpus is paused), rows, bytes, vectors, points.
+        """``quick_check``, and everything read: folder (unless the corpus is paused), rows, bytes, vectors, points. Noted, too.
 
         Raises:
             LeaseBusy: a run holds the shard, so what is compared would move meanwhile.
@@ -576,7 +591,9 @@ class House:
         with shard_lease(self.settings.locks, shard):
             stages, now = self.stages(corpus, registry), datetime.now(UTC)
             folder = folder_findings(stages.files, shard, now) if corpus.is_listed else []
-            return folder + deep(self.lake, stages, self.raw, shard, now, self.looked_at(corpus))
+            found = folder + deep(self.lake, stages, self.raw, shard, now, self.looked_at(corpus))
+            record_checks(self.lake, shard, "deep", found, now)
+            return found
 
     def lake_check(self) -> list[Finding]:
         """Aggregates and globals against what they are made from, and what lies in shards that no corpus has."""

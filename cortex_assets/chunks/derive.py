@@ -71,7 +71,7 @@ def chunks_derivation(tokenizer_name: str, limit: int) -> MapDerivation:
         output=CHUNKS,
         key="document_id",
         input_columns=("content_hash", "status"),
-        compute_columns=("corpus_id", "shard", "text", "structure", "kind", "language", "status"),
+        compute_columns=("corpus_id", "shard", "path", "text", "structure", "kind", "language", "status"),
         producers={DEFAULT_ROUTE: producer},
         weight="char_count",
         newest="modified_at",

@@ -126,6 +126,7 @@ class DocumentsCompute:
         options: gives the corpus's passwords and limits; asked once a batch.
         redaction: what becomes of secrets, in rows and in reasons.
         found: told the shard and how often each rule found something, before the rows that say so are given.
+        at: told the shard and the path of a file before it is parsed.
     """
 
     def __init__(
@@ -136,9 +137,10 @@ class DocumentsCompute:
         options: Callable[[], ParseOptions] = ParseOptions,
         redaction: Redaction = MASKING,
         found: Callable[[str, Mapping[str, int]], None] | None = None,
+        at: Callable[[str, str], None] | None = None,
     ) -> None:
         self._raw_path, self._sandbox, self._keeps, self._options = raw_path, sandbox, keep_last_good, options
-        self._redaction, self._found = redaction, found
+        self._redaction, self._found, self._at = redaction, found, at
 
     def __call__(self, rows: pl.DataFrame) -> Iterator[Output]:
         """Yield outputs; small files share a frame, a large one has frames of its own."""
@@ -160,6 +162,8 @@ class DocumentsCompute:
             )
             failure: list[Failure] = []
             look = partial(gatherer.look, file)
+            if self._at is not None:
+                self._at(file.shard, file.path)
             for document in self._parsed(row, route, options, failure, look):
                 gatherer.add(file, document)
                 if gatherer.is_full:

@@ -12,14 +12,11 @@ from typing import Any
 import dagster as dg
 
 from cortex_assets.engine.report import ShardReport, StageReport
-from cortex_assets.engine.verify import Finding
+from cortex_assets.engine.verify import Finding, checks_of
 from cortex_assets.tables import TableSpec
 
 OWNERS = ["team:cortex"]
 LINEAGE = "dagster/column_lineage"
-CHECKS = ("schema", "orphans", "parity", "freshness")
-ROOM_CHECKS = {"documents": ("complete", "quality")}
-"""Checks that one asset has beside those."""
 WARNINGS = frozenset({"freshness", "quality"})
 MOST_EXAMPLES = 20
 
@@ -102,11 +99,6 @@ def stage_metadata(report: StageReport) -> dict[str, Any]:
 def column_lineage(spec: dg.AssetSpec) -> dict[str, Any]:
     """The part of a spec's metadata that Dagster reads from materializations only."""
     return {name: value for name, value in spec.metadata.items() if name == LINEAGE}
-
-
-def checks_of(asset: str) -> tuple[str, ...]:
-    """The names of an asset's checks."""
-    return (*CHECKS, *ROOM_CHECKS.get(asset, ()))
 
 
 def check_results(findings: Sequence[Finding], assets: Sequence[str]) -> Iterator[dg.AssetCheckResult]:

@@ -18,7 +18,7 @@ from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, DUPLICATES,
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.lease import lake_lease
-from cortex_assets.ops.schema import QUARANTINED_ROWS, SECRET_COUNTS, SNAPSHOTS, ledger_table
+from cortex_assets.ops.schema import CHECKS, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
 from resources.raw_store import RawStore
@@ -38,6 +38,8 @@ TABLES = (
     SNAPSHOTS,
     QUARANTINED_ROWS,
     SECRET_COUNTS,
+    RUNS,
+    CHECKS,
     *LEDGERS,
 )
 SWEEP_AGE = timedelta(hours=24)

@@ -48,6 +48,7 @@ HOLDERS = (
     ),
     Holder("index", "vectors, terms and payloads with the chunks' text", "the next publish or a purge"),
     Holder("cache/state.sqlite*", "raw paths, stats and hashes of files", "a run or a purge; may be deleted whole"),
+    Holder("cache/live", "paths of files that runs work on, or worked on last", "the shard's next run or a purge"),
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
     Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),

@@ -6,7 +6,7 @@ The caller holds the shard's lease. What a stage is given beyond its derivation 
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -76,12 +76,19 @@ class _Left:
 class MapStage:
     """A map bound to a lake."""
 
-    def __init__(self, derivation: MapDerivation, compute: Compute, lake: Lakehouse, state: State) -> None:
-        """Bind; nothing is read yet."""
+    def __init__(
+        self,
+        derivation: MapDerivation,
+        compute: Compute,
+        lake: Lakehouse,
+        state: State,
+        at: Callable[[str, str, Sequence[str]], None] | None = None,
+    ) -> None:
+        """Bind; nothing is read yet. ``at`` is told the shard, the stage and the paths of each batch, where rows have paths."""
         self.derivation = derivation
         self.name = derivation.name
         self.ledger = AssetLedger(lake, derivation.name)
-        self._compute, self._lake, self._state = compute, lake, state
+        self._compute, self._lake, self._state, self._at = compute, lake, state, at
         self._versions: dict[str, str] | None = None
         self._stopped: dict[str, str] = {}
         self._left: dict[str, _Left] = {}
@@ -225,6 +232,8 @@ class MapStage:
                 for batch, rows in zip(batches, read_ahead(beside, partial(self._fetch, shard), batches), strict=False):
                     if done and time.monotonic() > budget.deadline:
                         break
+                    if self._at is not None and "path" in rows.columns:
+                        self._at(shard, self.name, rows.get_column("path").unique(maintain_order=True).to_list())
                     for output in self._compute(rows):
                         report.calls += len(output.finished)
                         self._stop_on_jump(shard, writer.regressions + len(output.failures), plan)

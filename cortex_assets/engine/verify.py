@@ -58,6 +58,16 @@ class Finding:
         )
 
 
+CHECKS = ("schema", "orphans", "parity", "freshness")
+ROOM_CHECKS = {"documents": ("complete", "quality")}
+"""Checks that one asset has beside those."""
+
+
+def checks_of(asset: str) -> tuple[str, ...]:
+    """The names of an asset's checks."""
+    return (*CHECKS, *ROOM_CHECKS.get(asset, ()))
+
+
 @dataclass(frozen=True)
 class ShardStages:
     """The stages of a shard that verification looks at."""

@@ -56,11 +56,52 @@ class SecretCounts(dy.Schema):
     found_at = dy.Datetime(time_zone="UTC", metadata={"doc": "when the run ended"})
 
 
+class Runs(dy.Schema):
+    """What a run did in one stage of a shard, or (stage ``*``) how a run ended that did not end by itself."""
+
+    run_id = dy.String()
+    shard = dy.String()
+    corpus_id = dy.String()
+    stage = dy.String(metadata={"doc": "files, documents, chunks, embeddings, index; * for the whole run"})
+    trigger = dy.String(metadata={"doc": "command, worker or dagster"})
+    started_at = dy.Datetime(time_zone="UTC", metadata={"doc": "of the run"})
+    seconds = dy.Float64(min=0)
+    status = dy.String(regex="^(ok|partial|failed|interrupted)$", metadata={"doc": "partial: keys of it failed"})
+    reason = dy.String(nullable=True)
+    new_count = dy.Int64(min=0)
+    changed_count = dy.Int64(min=0)
+    unchanged_count = dy.Int64(min=0)
+    deleted_count = dy.Int64(min=0)
+    failed_count = dy.Int64(min=0)
+    quarantined_count = dy.Int64(min=0)
+    remaining_count = dy.Int64(min=0)
+    rows_written = dy.Int64(min=0)
+    token_count = dy.Int64(min=0)
+    call_count = dy.Int64(min=0, metadata={"doc": "keys derived: files parsed, documents chunked, texts embedded"})
+
+
+class Checks(dy.Schema):
+    """One check of one asset of a shard: passed where nothing was found."""
+
+    checked_at = dy.Datetime(time_zone="UTC")
+    shard = dy.String()
+    asset = dy.String()
+    check = dy.String()
+    scope = dy.String(
+        regex="^(quick|deep)$", metadata={"doc": "quick: after a run; deep: cortex verify, which reads everything"}
+    )
+    is_passed = dy.Bool()
+    finding_count = dy.Int64(min=0)
+    detail = dy.String(nullable=True, metadata={"doc": "what was found, of at most three findings"})
+
+
 def ledger_table(asset: str) -> TableSpec:
     """The ledger of one asset."""
     return TableSpec(f"ops/ledger/{asset}", Kind.OPS, Ledger, ("shard", "input_key", "sequence"), ("shard",))
 
 
 SNAPSHOTS = TableSpec("ops/snapshots", Kind.OPS, Snapshots, ("shard", "space_id", "generation"))
+RUNS = TableSpec("ops/runs", Kind.OPS, Runs, ("run_id", "shard", "stage"))
+CHECKS = TableSpec("ops/checks", Kind.OPS, Checks, ("checked_at", "shard", "asset", "check"))
 SECRET_COUNTS = TableSpec("ops/secret_counts", Kind.OPS, SecretCounts, ("shard", "rule", "found_at"))
 QUARANTINED_ROWS = TableSpec("ops/quarantined_rows", Kind.OPS, QuarantinedRows, ("asset", "row_id"))
