@@ -4,6 +4,7 @@ The command line and the app's pages call these functions and nothing below them
 functions. Writes are in ``apps.actions``.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -65,6 +66,11 @@ def search(question: str, k: int = 10, filters: SearchFilters | None = None) -> 
     if not 1 <= k <= MOST_HITS:
         raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
     if "apps.searching" not in sys.modules:
+        from apps.worker import client
+        from resources.settings import load_settings
+
+        with contextlib.suppress(client.NoWorker):  # then it is done here
+            return client.search(load_settings().up, question, k, filters or SearchFilters())
         _load_search()
     from apps import searching
 

@@ -21,10 +21,15 @@ from resources.vectors.filters import Filter
 def search(question: str, k: int, filters: SearchFilters) -> SearchResponse:
     """See ``apps.reader.search``."""
     with opened() as house:
-        registry = Registry(tuple(house.registered()))
-        result = find(house, registry, question, k, filters)
-        names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
-        return respond(house, question, result, names)
+        return search_in(house, question, k, filters)
+
+
+def search_in(house: House, question: str, k: int, filters: SearchFilters) -> SearchResponse:
+    """Answer a question from an open house, which may be asked again and again."""
+    registry = Registry(tuple(house.registered()))
+    result = find(house, registry, question, k, filters)
+    names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
+    return respond(house, question, result, names)
 
 
 def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:
