@@ -42,6 +42,13 @@ class Changes:
         self._waiting: dict[str, Change] = {}
         self._heard = threading.Condition()
 
+    def ask(self, corpus: str, now: float) -> None:
+        """Somebody wants a corpus run at once, whatever is known of it."""
+        with self._heard:
+            known = self._waiting.setdefault(corpus, Change(now, now))
+            known.is_open, known.due_at = True, now
+            self._heard.notify()
+
     def note(self, corpus: str, path: str | None, now: float) -> None:
         """Something of a corpus changed: a path, or with None nobody knows what."""
         with self._heard:

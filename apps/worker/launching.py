@@ -77,7 +77,7 @@ def start_process(settings: Settings, corpora: Sequence[str]) -> "subprocess.Pop
     settings.logs.mkdir(parents=True, exist_ok=True)
     with open(settings.logs / "runs.log", "ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "apps.cli", "run", *corpora],
+            [sys.executable, "-m", "apps.cli", "run", "--", *corpora],
             cwd=ROOT,
             env=child_environment(CORTEX_DATA=str(settings.data_dir), DAGSTER_HOME=str(settings.dagster_home)),
             stdin=subprocess.DEVNULL,

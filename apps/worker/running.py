@@ -4,6 +4,7 @@ One thread runs this; ``service`` makes it. Runs take the shard's lease like any
 may all see the same change: one of them does the work.
 """
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -21,7 +22,7 @@ from apps.worker.changes import Change, Changes, wait_after
 from apps.worker.launching import NotLaunched, launch_in_dagster, start_process
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA
-from cortex_assets.engine.dirty import write_dirty
+from cortex_assets.engine.dirty import dirty_file, write_dirty
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.lease import LAKE, holders
 from cortex_assets.engine.live import live_runs
@@ -285,7 +286,8 @@ class Runner:
             corpus = self.registry.by_name(name)
             if corpus is not None:
                 shards |= dict.fromkeys(corpus.shards, f"handed {handed.at:.0f}")
-        write_dirty(self.house.settings.cache / "dirty.json", shards, time.time())
+        with contextlib.suppress(OSError):  # without room on the disk the old word grows stale
+            write_dirty(dirty_file(self.house.settings.cache), shards)
 
 
 def dagster_url(up: Path) -> str | None:

@@ -135,7 +135,7 @@ class Worker:
                 known = ", ".join(listed) or "none yet"
                 raise CommandError("no listed corpus has that name", name, f"listed are: {known}", USAGE)
         for name in names or listed:
-            self.changes.note(name, None, time.monotonic())
+            self.changes.ask(name, time.monotonic())
         return {"corpora": names or listed}
 
     def _look(self, body: Mapping[str, Any]) -> Any:
