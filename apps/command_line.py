@@ -23,6 +23,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.remove,
     upkeep.maintain,
     living.down,
+    living.doctor,
     demo.demo,
     upkeep.version,
 )

@@ -8,6 +8,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
+from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
 
@@ -95,3 +96,11 @@ def models() -> list[ModelLine]:
     from apps import looking
 
     return looking.models()
+
+
+def doctor() -> DoctorReport:
+    """What is wrong with machine, folders, models, leases, tables and what is up, each with a remedy."""
+    from apps.doctor.examine import examine
+    from resources.settings import load_settings
+
+    return examine(load_settings())

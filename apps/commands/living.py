@@ -1,12 +1,13 @@
-"""Commands of every day: up, down. What they do is in ``apps.living``, here is how it is shown."""
+"""Commands of every day: up, down, doctor. What they do is in ``apps.living`` and ``apps.doctor``, here is how it is shown."""
 
 from typing import Annotated
 
 import typer
 
-from apps import actions
+from apps import actions, reader
 from apps.commands.options import Json
-from apps.terminal import console, up
+from apps.errors import FOUND
+from apps.terminal import console, diagnoses, up
 
 
 def start(
@@ -42,3 +43,14 @@ def down(as_json: Json = False) -> None:
         console.notice("nothing is up")
     else:
         console.notice("stopped", "green")
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look at machine, folders, models, leases, tables and what is up, and say what to do.
+
+    Ends with 1 when something is bad.
+    """
+    report = reader.doctor()
+    console.show(report, as_json, diagnoses.doctor_report)
+    if not report.is_well:
+        raise typer.Exit(FOUND)
