@@ -6,6 +6,7 @@ functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. 
 
 import sys
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
@@ -21,6 +22,7 @@ from apps.reports import (
     RunReport,
     VerifyReport,
 )
+from apps.views import DropReport, Resumed, RunRequested
 
 ENGINE = "cortex_assets.house"
 """Where it is imported already, a run takes its usual way: it costs little then, and sees the code that is in memory."""
@@ -101,6 +103,40 @@ def remove(corpus: str, purge: bool = False) -> Removed:
     from apps import registering
 
     return registering.remove(corpus, purge)
+
+
+def resume(corpus: str) -> Resumed:
+    """List a paused corpus again; the next run takes up what changed meanwhile.
+
+    Raises:
+        CommandError: no corpus has that name, or it comes back by itself (from the inbox or sources.yaml).
+    """
+    from apps import registering
+
+    return registering.resume(corpus)
+
+
+def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool = False) -> DropReport:
+    """Write files into the inbox, each whole or not at all; a run takes them from there.
+
+    Args:
+        corpus: a corpus of the inbox, the name of a new folder there, or ``inbox`` for loose files.
+        files: (name, bytes), a name may have folders in it; one that cannot be used is refused and said so.
+        replace: whether a file of that name may be replaced; otherwise it is refused and said so.
+
+    Raises:
+        CommandError: the corpus lies outside of the inbox, or its name cannot be a folder's.
+    """
+    from apps import dropping
+
+    return dropping.drop_files(corpus, files, replace)
+
+
+def request_run(corpora: Sequence[str] | None = None) -> RunRequested:
+    """Have a run started elsewhere, and come back at once; ``reader.live`` tells how it goes."""
+    from apps import requesting
+
+    return requesting.request_run(corpora)
 
 
 def maintain() -> MaintainReport:
