@@ -5,8 +5,8 @@ functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. 
 """
 
 import sys
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
@@ -20,9 +20,13 @@ from apps.reports import (
     Removed,
     Retried,
     RunReport,
+    RunRequested,
     VerifyReport,
 )
-from apps.views import DropReport, Resumed, RunRequested
+from apps.views import DropReport, Resumed
+
+if TYPE_CHECKING:
+    from apps.supervisor.state import UpState
 
 ENGINE = "cortex_assets.house"
 """Where it is imported already, a run takes its usual way: it costs little then, and sees the code that is in memory."""
@@ -132,13 +136,6 @@ def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool
     return dropping.drop_files(corpus, files, replace)
 
 
-def request_run(corpora: Sequence[str] | None = None) -> RunRequested:
-    """Have a run started elsewhere, and come back at once; ``reader.live`` tells how it goes."""
-    from apps import requesting
-
-    return requesting.request_run(corpora)
-
-
 def maintain() -> MaintainReport:
     """Compact, vacuum and sweep under the lake lease; refused while a run holds a shard."""
     from apps import running
@@ -158,6 +155,61 @@ def pull_model(name: str, progress: ProgressSink = silent) -> ModelLine:
     from apps import registering
 
     return registering.pull_model(name, progress)
+
+
+def up(names: frozenset[str], port: int, app_port: int, heard: "Callable[[UpState], None]") -> int:
+    """Start parts (``worker``, ``app``, ``dagster``) and keep them up until Ctrl-C; the exit code.
+
+    Where they are up already, say so to ``heard`` and end well.
+
+    Args:
+        names: which parts.
+        port: of Dagster's page, or the next free one.
+        app_port: of the app, or the next free one.
+        heard: told whenever a part's state changed.
+
+    Raises:
+        CommandError: no part was named.
+        DiskFullError: there is too little room to begin with.
+    """
+    from apps import living
+
+    return living.up(names, port, app_port, heard)
+
+
+def up_detached(names: frozenset[str], port: int, app_port: int) -> "UpState":
+    """``up`` in a process of its own, once all parts are up.
+
+    Raises:
+        CommandError: they did not come up; names the logs.
+    """
+    from apps import living
+
+    return living.up_detached(names, port, app_port)
+
+
+def down() -> "UpState | None":
+    """Stop what ``up`` started; what was up, or None where nothing was.
+
+    Raises:
+        CommandError: it does not end.
+    """
+    from apps import living
+
+    return living.down()
+
+
+def request_run(corpora: Sequence[str] | None = None) -> RunRequested:
+    """Have corpora (None: all listed ones) brought up to date soon, and come back at once.
+
+    The worker does it where one is up; otherwise a process of its own.
+
+    Raises:
+        CommandError: a name is of no listed corpus.
+    """
+    from apps import requesting
+
+    return requesting.request_run(corpora)
 
 
 def checked_source(path_or_url: str) -> str:

@@ -136,7 +136,9 @@ def sample(name: str, columns: Sequence[str], contains: Mapping[str, str], limit
         for column, text in contains.items():
             as_text = pl.col(column).cast(pl.String, strict=False) if _is_plain(table.dtypes[column]) else None
             if as_text is None:
-                raise CommandError("a list or bytes cannot be looked through", f"{name}.{column}", "choose another column")
+                raise CommandError(
+                    "a list or bytes cannot be looked through", f"{name}.{column}", "choose another column"
+                )
             rows = rows.filter(as_text.str.to_lowercase().str.contains(text.lower(), literal=True))
         found = rows.select(_cut(column, table.dtypes[column]) for column in shown).head(limit).collect()
     return Sample(tuple(shown), tuple(found.iter_rows()))
@@ -150,7 +152,9 @@ def _cut(column: str, dtype: pl.DataType) -> pl.Expr:
     """A column as it is shown: long texts cut, bytes by their number, a vector by its first numbers."""
     if dtype == pl.String:
         is_long = pl.col(column).str.len_chars() > LONGEST_VALUE
-        return pl.when(is_long).then(pl.col(column).str.head(LONGEST_VALUE) + "…").otherwise(pl.col(column)).alias(column)
+        return (
+            pl.when(is_long).then(pl.col(column).str.head(LONGEST_VALUE) + "…").otherwise(pl.col(column)).alias(column)
+        )
     if dtype == pl.Binary:
         return (pl.col(column).bin.size().cast(pl.String) + " bytes").alias(column)
     if isinstance(dtype, pl.List) and dtype.inner == pl.Float32:

@@ -91,3 +91,7 @@ def _take_any_letter() -> None:
         if isinstance(stream, TextIOWrapper):
             with contextlib.suppress(ValueError):
                 stream.reconfigure(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

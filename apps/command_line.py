@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, look, upkeep
+from apps.commands import change, demo, living, look, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.add,
@@ -22,6 +22,8 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.retry,
     change.remove,
     upkeep.maintain,
+    living.down,
+    living.doctor,
     demo.demo,
     upkeep.version,
 )
@@ -44,4 +46,5 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the whole 
 
 for _command in _COMMANDS:
     app.command()(_command)
+app.command("up")(living.start)
 app.add_typer(upkeep.models, name="models")

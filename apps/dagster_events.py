@@ -26,30 +26,36 @@ _started: list[subprocess.Popen[bytes]] = []
 
 def report_to_dagster(settings: Settings, reports: Sequence[ShardReport]) -> int:
     """Have a materialization reported for every stage that wrote something; the number of them."""
+    count = spool(settings, reports)
+    if count and "dagster" in sys.modules:
+        drain(settings)
+    elif count:
+        _drain_elsewhere(settings)
+    return count
+
+
+def spool(settings: Settings, reports: Sequence[ShardReport]) -> int:
+    """Note what is to be reported, for whoever drains; the number of materializations, none without a DAGSTER_HOME."""
     if not (settings.dagster_home / "dagster.yaml").is_file():
         return 0
     done = [stage for report in reports for stage in report.stages.values() if stage.did_something]
     if not done:
         return 0
-    spool = _spool(settings)
-    spool.mkdir(parents=True, exist_ok=True)
+    folder = _spool(settings)
+    folder.mkdir(parents=True, exist_ok=True)
     name = f"{time.time_ns():020d}-{os.getpid()}"
-    unfinished = spool / f"{name}.new"
+    unfinished = folder / f"{name}.new"
     unfinished.write_text(json.dumps([stage.to_dict() for stage in done]), encoding="utf-8")
-    unfinished.rename(spool / f"{name}.json")
-    if "dagster" in sys.modules:
-        drain(settings)
-    else:
-        _drain_elsewhere(settings)
+    unfinished.rename(folder / f"{name}.json")
     return len(done)
 
 
 def drain(settings: Settings) -> int:
     """Report everything in the spool, after whoever is at it; the number of materializations."""
-    spool, count = _spool(settings), 0
+    folder, count = _spool(settings), 0
     patience = time.monotonic() + MOST_SECONDS
-    while (files := sorted(spool.glob("*.json"))) and time.monotonic() < patience:
-        with _alone(spool) as is_mine:
+    while (files := sorted(folder.glob("*.json"))) and time.monotonic() < patience:
+        with _alone(folder) as is_mine:
             for file in files if is_mine else []:
                 with contextlib.suppress(FileNotFoundError):
                     count += _tell(settings, [StageReport(**stage) for stage in json.loads(file.read_bytes())])
@@ -85,9 +91,9 @@ def _spool(settings: Settings) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(spool: Path) -> Iterator[bool]:
+def _alone(folder: Path) -> Iterator[bool]:
     """True while no other process drains the spool."""
-    with open(spool / "lock", "wb") as lock:
+    with open(folder / "lock", "wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -121,9 +121,7 @@ def _write(folder: int, name: str, stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _move(
-    incoming: int, temporary: str, target: int, name: str, shown: str, digest: str, replace: bool
-) -> Dropped:
+def _move(incoming: int, temporary: str, target: int, name: str, shown: str, digest: str, replace: bool) -> Dropped:
     """Give the bytes their name, in one step that others see whole."""
     try:
         os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target)
@@ -134,7 +132,9 @@ def _move(
         if there == digest:
             return Dropped(shown, "same", "exactly this file is there already")
         if not replace:
-            return Dropped(shown, "refused", "another file of this name is there; allow replacing, or take another name")
+            return Dropped(
+                shown, "refused", "another file of this name is there; allow replacing, or take another name"
+            )
         os.replace(temporary, name, src_dir_fd=incoming, dst_dir_fd=target)
         os.fsync(target)
         return Dropped(shown, "replaced")

@@ -120,7 +120,9 @@ def counts_of(house: House, corpus: Registered) -> Counts:
     chunks, vectors = remembered(
         house, ("vectors", which, corpus.space_id), (CHUNKS, EMBEDDINGS), partial(_vectors, lake, mine, corpus.space_id)
     )
-    return Counts(files, documents, chunks, vectors, sum(_points(house.store, corpus.space_id, s) for s in corpus.shards))
+    return Counts(
+        files, documents, chunks, vectors, sum(_points(house.store, corpus.space_id, s) for s in corpus.shards)
+    )
 
 
 def _height(lake: Lakehouse, table: TableSpec, mine: pl.Expr) -> int:

@@ -76,7 +76,11 @@ def moments(house: House, corpora: Sequence[Registered], when: datetime) -> list
     last = then.unique("shard", keep="last", maintain_order=True).sort("shard")
     if last.is_empty():
         first = mine.get_column("published_at").min()
-        told = f"the first state is of {first:%Y-%m-%d %H:%M} UTC" if isinstance(first, datetime) else "run cortex run first"
+        told = (
+            f"the first state is of {first:%Y-%m-%d %H:%M} UTC"
+            if isinstance(first, datetime)
+            else "run cortex run first"
+        )
         raise CommandError("nothing was published by then", f"as of {when:%Y-%m-%d %H:%M} UTC", told, USAGE)
     return [_moment(house, by_shard[row["shard"]], row, when) for row in last.iter_rows(named=True)]
 
@@ -171,7 +175,11 @@ def _kept_by(documents: pl.DataFrame, filters: Filter | None) -> pl.Series:
     """Which documents a filter keeps."""
     kept = pl.lit(True)
     if filters is not None:
-        for column, values in (("corpus_id", filters.corpora), ("kind", filters.kinds), ("language", filters.languages)):
+        for column, values in (
+            ("corpus_id", filters.corpora),
+            ("kind", filters.kinds),
+            ("language", filters.languages),
+        ):
             kept &= pl.col(column).is_in(list(values)).fill_null(False) if values else pl.lit(True)
         if filters.path_globs:
             paths = matching_paths(filters.path_globs, documents.get_column("path").unique().to_list())

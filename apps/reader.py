@@ -4,10 +4,12 @@ The command line and the app's pages call these functions and nothing below them
 functions. Writes are in ``apps.actions``.
 """
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
 from apps.views import (
@@ -93,7 +95,12 @@ def search(
         raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
     if not 1 <= k <= MOST_HITS:
         raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
-    if "apps.searching" not in sys.modules:
+    if "apps.searching" not in sys.modules and as_of is None:
+        from apps.worker import client
+        from resources.settings import load_settings
+
+        with contextlib.suppress(client.NoWorker):  # then it is done here
+            return client.search(load_settings().up, question, k, filters or SearchFilters())
         _load_search()
     from apps import searching
 
@@ -273,3 +280,11 @@ def page_picture(corpus: str, document_id: str, page: int, width: int = 1400, as
     from apps import showing
 
     return showing.page_picture(corpus, document_id, page, width, as_of)
+
+
+def doctor() -> DoctorReport:
+    """What is wrong with machine, folders, models, leases, tables and what is up, each with a remedy."""
+    from apps.doctor.examine import examine
+    from resources.settings import load_settings
+
+    return examine(load_settings())

@@ -113,7 +113,9 @@ def resume(name: str) -> Resumed:
             raise CommandError("no corpus has that name", name, "`cortex status` shows their names", USAGE)
         if corpus.origin != corpora_registry.ADDED and not corpus.is_listed:
             place = "data/sources.yaml" if corpus.origin == corpora_registry.DECLARED else corpus.source.uri
-            raise CommandError(f"the corpus is {corpus.origin}, so it comes back with its source", place, "put it back there")
+            raise CommandError(
+                f"the corpus is {corpus.origin}, so it comes back with its source", place, "put it back there"
+            )
         if not corpus.is_listed:
             house.save(replace(corpus, is_listed=True))
     return Resumed(name)

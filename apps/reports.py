@@ -121,6 +121,14 @@ class RunReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRequested:
+    """Corpora that are brought up to date soon, and by whom: ``worker`` or ``process``."""
+
+    corpora: tuple[str, ...]
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
     """A scan whose withheld deletes were accepted."""
 

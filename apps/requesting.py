@@ -1,34 +1,23 @@
-"""What ``apps.actions.request_run`` does: a run in a process of its own, which outlives whoever asked. Imported late."""
+"""What ``apps.actions.request_run`` does: ask the worker, or start a process. Imported late; nothing heavy in here."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from apps.residence import looked_in
-from apps.running import chosen
-from apps.views import RunRequested
-from cortex_assets.house import Registry
-from resources.settings import child_environment, load_settings
-
-_RUN = "import sys; from apps.cli import main; sys.exit(main())"
+from apps.reports import RunRequested
+from apps.worker import client
+from resources.settings import load_settings
 
 
 def request_run(corpora: Sequence[str] | None) -> RunRequested:
     """See ``apps.actions.request_run``."""
-    names = tuple(corpora or ())
-    with looked_in() as house:
-        chosen(Registry(tuple(house.registered())), names)  # a name that nobody has is said here, not in a log
     settings = load_settings()
-    log = settings.cache / "requested-run.log"
-    with log.open("ab") as told:
-        subprocess.Popen(
-            [sys.executable, "-c", _RUN, "run", *(["--"] if names else []), *names],
-            cwd=Path(__file__).resolve().parents[1],
-            env=child_environment(CORTEX_DATA=str(settings.data_dir)),
-            stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=told,
-            start_new_session=True,
-        )
-    return RunRequested(names, "process")
+    try:
+        answer = client.ask(settings.up, "run", {"corpora": list(corpora or ())})
+        return RunRequested(tuple(answer["corpora"]), "worker")
+    except client.NoWorker:
+        from apps.running import chosen, opened
+        from apps.worker.launching import start_process
+
+        with opened() as house:
+            names = tuple(corpus.name for corpus in chosen(house.peek_registry(), corpora))
+        start_process(settings, names if corpora else ())
+        return RunRequested(names, "process")

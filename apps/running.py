@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -70,46 +71,58 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
     begin = time.perf_counter()
     with opened() as house:
         house.lake.keep_columns_in(house.settings.cache / COLUMNS)
-        registry = house.sync_registry()
-        lines: list[StageLine] = []
-        busy: list[str] = []
-        notes: list[str] = []
-        errors: list[str] = []
-        did: list[ShardReport] = []
-        corpora = chosen(registry, names)
-        for corpus in corpora:
-            for report in house.run_corpus(corpus, registry, progress):
-                if report.is_busy:
-                    busy.append(report.shard)
-                    continue
-                if report.error:
-                    errors.append(f"{report.shard}: {report.error}")
-                    continue
-                did.append(report)
-                lines += [_line(corpus.name, report, name) for name in report.stages]
-                notes += report.notes
-                notes += [n for stage in report.stages.values() for n in dict.fromkeys(stage.notes)]
-        withheld = withheld_of(house, corpora)
-        _after(house, did, notes)
-        shown = [note for note in dict.fromkeys(notes) if not any(w.reason == note for w in withheld)]
-        seconds = time.perf_counter() - begin
-        done = RunReport(tuple(lines), tuple(withheld), tuple(busy), tuple(shown), seconds, errors=tuple(errors))
+        done, did = run_in(house, names, progress)
+        notes = [*done.notes, *follow(house)]
+        if any(stage.did_something for report in did for stage in report.stages.values()):
+            from apps.dagster_events import report_to_dagster
+
+            report_to_dagster(house.settings, did)
+        done = replace(done, notes=tuple(dict.fromkeys(notes)), seconds=time.perf_counter() - begin)
         if not names:
             resting.remember(house, Registry(tuple(house.registered())), done)
         house.lake.save_columns()
     return done
 
 
-def _after(house: House, reports: Sequence[ShardReport], notes: list[str]) -> None:
-    """What follows shard runs: aggregates and globals (an earlier run may have died before them), and word to Dagster."""
+def run_in(house: House, names: Sequence[str] | None, progress: ProgressSink) -> tuple[RunReport, list[ShardReport]]:
+    """Run the shards of some corpora in an open house; what follows a run (``follow``) is the caller's.
+
+    Returns:
+        The report for people, and the shards' own.
+    """
+    begin = time.perf_counter()
+    registry = house.sync_registry()
+    lines: list[StageLine] = []
+    busy: list[str] = []
+    notes: list[str] = []
+    errors: list[str] = []
+    did: list[ShardReport] = []
+    corpora = chosen(registry, names)
+    for corpus in corpora:
+        for report in house.run_corpus(corpus, registry, progress):
+            if report.is_busy:
+                busy.append(report.shard)
+                continue
+            if report.error:
+                errors.append(f"{report.shard}: {report.error}")
+                continue
+            did.append(report)
+            lines += [_line(corpus.name, report, name) for name in report.stages]
+            notes += report.notes
+            notes += [n for stage in report.stages.values() for n in dict.fromkeys(stage.notes)]
+    withheld = withheld_of(house, corpora)
+    shown = [note for note in dict.fromkeys(notes) if not any(w.reason == note for w in withheld)]
+    seconds = time.perf_counter() - begin
+    return RunReport(tuple(lines), tuple(withheld), tuple(busy), tuple(shown), seconds, errors=tuple(errors)), did
+
+
+def follow(house: House) -> list[str]:
+    """Aggregates and globals, after shard runs (an earlier run may have died before them); notes about what was left."""
     try:
         house.run_lake(datetime.now(UTC))
     except LeaseBusy as busy:
-        notes.append(f"aggregates are left to another run: {busy}")
-    if any(stage.did_something for report in reports for stage in report.stages.values()):
-        from apps.dagster_events import report_to_dagster
-
-        report_to_dagster(house.settings, reports)
+        return [f"aggregates are left to another run: {busy}"]
+    return []
 
 
 def _line(corpus: str, report: ShardReport, stage: str) -> StageLine:
@@ -233,7 +246,7 @@ def verify(names: Sequence[str] | None, repair: bool) -> VerifyReport:
                 except LeaseBusy as error:
                     busy.append(f"{shard}: {error}")
         if found and repair:
-            _after(house, (), [])
+            follow(house)
         if not names:
             found += _verified(house.lake_check, house.repair_lake if repair else None)
     return VerifyReport(tuple(found), checked, time.perf_counter() - begin, tuple(busy))

@@ -23,12 +23,17 @@ from resources.vectors.filters import Filter
 def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None = None) -> SearchResponse:
     """See ``apps.reader.search``."""
     with looked_in() as house:
-        registry = Registry(tuple(house.registered()))
         if as_of is not None:
-            return _search_at(house, registry, question, k, filters, as_of)
-        result = find(house, registry, question, k, filters)
-        names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
-        return respond(house, question, result, names)
+            return _search_at(house, Registry(tuple(house.registered())), question, k, filters, as_of)
+        return search_in(house, question, k, filters)
+
+
+def search_in(house: House, question: str, k: int, filters: SearchFilters) -> SearchResponse:
+    """Answer a question from an open house, which may be asked again and again."""
+    registry = Registry(tuple(house.registered()))
+    result = find(house, registry, question, k, filters)
+    names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
+    return respond(house, question, result, names)
 
 
 def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:
@@ -65,7 +70,9 @@ def _search_at(
     result = search_at(house, then, question, k, _filter(registry, filters), embed)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     latest = max(moment.published_at for moment in then)
-    note = f"as of {as_of:%Y-%m-%d %H:%M} UTC: what was published by {latest:%Y-%m-%d %H:%M} UTC, scanned without an index"
+    note = (
+        f"as of {as_of:%Y-%m-%d %H:%M} UTC: what was published by {latest:%Y-%m-%d %H:%M} UTC, scanned without an index"
+    )
     lakes = {moment.shard: moment.lake for moment in then}
     return respond(house, question, replace(result, notes=(note, *result.notes)), names, lakes)
 

@@ -70,9 +70,7 @@ def _lakes(house: House, corpus: Registered, as_of: datetime | None) -> dict[str
     return dict.fromkeys(corpus.shards, house.lake) if as_of is None else lake_at(house, corpus, as_of)
 
 
-def _document(
-    lakes: Mapping[str, Lakehouse], corpus: Registered, document_id: str
-) -> tuple[Lakehouse, dict[str, Any]]:
+def _document(lakes: Mapping[str, Lakehouse], corpus: Registered, document_id: str) -> tuple[Lakehouse, dict[str, Any]]:
     """The row of a document with its shard, and the lake that it is in.
 
     Raises:
@@ -187,9 +185,7 @@ def _start_of_line(text: str, at: int, back: int) -> int:
     return start
 
 
-def _line(
-    text: str, number: int, start: int, stop: int, chunk: tuple[int, int], quote: tuple[int, int]
-) -> SourceLine:
+def _line(text: str, number: int, start: int, stop: int, chunk: tuple[int, int], quote: tuple[int, int]) -> SourceLine:
     if stop - start > LONGEST_LINE:  # of a long line only what is near the quote
         near = min(max(start, quote[0] - LONGEST_LINE // 3), max(start, stop - LONGEST_LINE))
         start, stop = near, min(stop, near + LONGEST_LINE)

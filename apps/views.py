@@ -308,11 +308,3 @@ class Resumed:
     """A corpus that is listed again."""
 
     corpus: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequested:
-    """A run that was asked for, of some corpora (none = all), and who does it: ``worker``, ``dagster`` or ``process``."""
-
-    corpora: tuple[str, ...]
-    how: str

@@ -1,6 +1,5 @@
 """What ``apps.reader`` tells of runs: what goes on now, what past ones did and cost, what checks found. Imported late."""
 
-import json
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from apps.residence import looked_in, remembered
+from apps.supervisor.state import url_of
 from apps.views import (
     FAILED_NEXT,
     INTERRUPTED_NEXT,
@@ -33,6 +33,7 @@ from cortex_assets.engine.live import FAILED, INTERRUPTED, RUNNING, SILENT, Live
 from cortex_assets.house import House
 from cortex_assets.ops.schema import CHECKS, RUNS
 from cortex_assets.tables import TableSpec
+from resources.settings import load_settings
 
 GROWING = (FILES, DOCUMENTS, CHUNKS, EMBEDDINGS)
 DAY = timedelta(days=1)
@@ -230,15 +231,4 @@ def _run(rows: Sequence[dict[str, Any]], status: str, names: dict[str, str]) -> 
 
 def dagster() -> Service:
     """See ``apps.reader.dagster``."""
-    with looked_in() as house:
-        return Service("dagster", _url(house.settings.data_dir / "up.json", "dagster"), "make up-dagster")
-
-
-def _url(file: Path, part: str) -> str:
-    """Where the supervisor says that a part answers; empty where it says nothing, or another address than this machine's."""
-    try:
-        url = json.loads(file.read_text(encoding="utf-8"))["parts"][part]["url"]
-    except (OSError, ValueError, KeyError, TypeError):  # not up, or being written
-        return ""
-    is_local = isinstance(url, str) and url.startswith(("http://127.0.0.1:", "http://localhost:"))
-    return url if is_local else ""
+    return Service("dagster", url_of(load_settings().up, "dagster") or "", "cortex up")

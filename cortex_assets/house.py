@@ -87,6 +87,8 @@ PARSE_SECONDS = 120.0
 PARSE_MEGABYTES = 2_048
 LONG_TOKENS = 300_000
 """A shard that lacks vectors for more tokens than this is published by keywords first."""
+FEW_TOKENS = 16_000
+"""Torch takes two seconds to start, and then half as long for a token as what starts at once."""
 RUN_ERRORS = (
     GitError,
     DerivationStopped,
@@ -328,7 +330,7 @@ class House:
         index = IndexStage(space, self.store, self.lake, self.state, self.crew, fresh, self._before_publish)
         embed = EmbedStage(
             space,
-            lambda: self.embedders.get(config, bulk=True),
+            lambda tokens: self.embedders.get(config, bulk=tokens > FEW_TOKENS),
             self.lake,
             self.state,
             fresh,
@@ -365,9 +367,7 @@ class House:
 
         return path
 
-    def original(
-        self, corpus: Registered, registry: Registry, row: Mapping[str, Any]
-    ) -> AbstractContextManager[Path]:
+    def original(self, corpus: Registered, registry: Registry, row: Mapping[str, Any]) -> AbstractContextManager[Path]:
         """Where the bytes of a row of ``bronze/files`` are to be read: the raw store, or the file itself while it has its hash.
 
         Raises (on entering):
@@ -453,13 +453,13 @@ class House:
         """A shard's run under its lease, told to whoever watches; what it did goes to ``ops/runs``."""
         before = left(self.board.folder, shard)
         with self.board.run(shard, corpus.corpus_id) as live:
+            record_endings(self.lake, [before] if before else [])
             self.raw.remove_abandoned()
             chain = self.chain(corpus, registry)
             with beforehand(self._readings(corpus, registry)):
                 report = chain.run_shard(shard, lambda: datetime.now(UTC), live.heard(progress), only)
             self._after_findings(corpus, registry, report)
             self._follow_space(corpus, registry)
-            record_endings(self.lake, [before] if before else [])
             record_run(self.lake, live.run_id, corpus.corpus_id, self.board.trigger, live.started_at, report)
         if corpus.corpus_id in self._not_fetched:
             report.notes.append(self._not_fetched[corpus.corpus_id])

@@ -94,6 +94,16 @@ class Settings:
         return self.data_dir / "locks"
 
     @property
+    def up(self) -> Path:
+        """What ``cortex up`` says of its parts: ports, process ids, the worker's token."""
+        return self.data_dir / "up"
+
+    @property
+    def logs(self) -> Path:
+        """What the parts of ``cortex up`` write."""
+        return self.data_dir / "logs"
+
+    @property
     def passwords(self) -> Path:
         """Password files of corpora with encrypted documents, written by people only."""
         return self.data_dir / "passwords"

@@ -34,7 +34,9 @@ def drop_area(corpora: list[CorpusStatus], chosen: str | None = None) -> None:
             help="A folder of data/inbox. Cortex writes nothing into folders that lie elsewhere.",
         )
         new = right.text_input("Name of the new corpus", placeholder="notes", help="Only where a new corpus is chosen.")
-        files = st.file_uploader("Files", accept_multiple_files=True, help="Notes, PDF, office files, mail, code, archives…")
+        files = st.file_uploader(
+            "Files", accept_multiple_files=True, help="Notes, PDF, office files, mail, code, archives…"
+        )
         replace = st.checkbox("Replace files of the same name")
         is_sent = st.form_submit_button("Add and run", icon=":material/upload_file:", type="primary")
     if is_sent:

@@ -89,7 +89,9 @@ def _withheld(withheld: Withheld) -> None:
                 st.session_state[_ASKED] = withheld.scan_id
                 st.rerun()
             return
-        st.text(f"Rows, passages and points of {count(withheld.files)} files will be deleted. Are they meant to be gone?")
+        st.text(
+            f"Rows, passages and points of {count(withheld.files)} files will be deleted. Are they meant to be gone?"
+        )
         with st.container(horizontal=True):
             if st.button("Yes, delete them", icon=":material/delete_forever:", type="primary"):
                 with told():

@@ -16,7 +16,11 @@ def file_list(corpus: CorpusStatus) -> None:
     """Draw files with their status and why, a filter by status and path, and one file explained."""
     st.subheader("Files", anchor=False)
     text = st.text_input(
-        "Path contains", key=f"path-{corpus.name}", type="search", icon=":material/filter_alt:", placeholder="part of a path"
+        "Path contains",
+        key=f"path-{corpus.name}",
+        type="search",
+        icon=":material/filter_alt:",
+        placeholder="part of a path",
     )
     found = reader.files(corpus.name, None, text, 1, 0)
     statuses = {EVERY: sum(found.by_status.values()), **found.by_status}
@@ -33,7 +37,9 @@ def file_list(corpus: CorpusStatus) -> None:
     pages = max(1, -(-total // ON_A_PAGE))
     number = 1
     if pages > 1:
-        number = int(st.number_input(f"Page of {pages}", 1, pages, 1, key=f"page-{corpus.name}-{chosen}-{text}", width=160))
+        number = int(
+            st.number_input(f"Page of {pages}", 1, pages, 1, key=f"page-{corpus.name}-{chosen}-{text}", width=160)
+        )
     shown = reader.files(corpus.name, chosen, text, ON_A_PAGE, (number - 1) * ON_A_PAGE)
     columns = [
         Column("path", "code"),
@@ -96,9 +102,17 @@ def _document(document: DocumentExplained) -> None:
         st.html(f'<div class="cx-hit-head">{badge(document.status)}</div>')
         if document.reason:
             st.text(document.reason)
-        st.html(table([Column("fact"), Column("value", "code")], [("parser", document.parser), *document.facts.items()]))
+        st.html(
+            table([Column("fact"), Column("value", "code")], [("parser", document.parser), *document.facts.items()])
+        )
         if document.chunks:
-            columns = [Column("chunk", "number"), Column("place"), Column("kind"), Column("tokens", "number"), Column("vector")]
+            columns = [
+                Column("chunk", "number"),
+                Column("place"),
+                Column("kind"),
+                Column("tokens", "number"),
+                Column("vector"),
+            ]
             rows = [
                 (str(c.ordinal), c.place, c.kind, c.tokens, "yes" if c.has_vector else "not yet", c.begins)
                 for c in document.chunks

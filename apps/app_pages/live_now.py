@@ -52,7 +52,9 @@ def _run(line: LiveLine) -> None:
             if len(line.documents) > MOST_DOCUMENTS:
                 st.caption(f"and {len(line.documents) - MOST_DOCUMENTS} more")
         return
-    st.text(line.reason or f"stopped in stage {line.stage or 'none'}, {count(line.done)} of {count(line.total)} {line.unit}")
+    st.text(
+        line.reason or f"stopped in stage {line.stage or 'none'}, {count(line.done)} of {count(line.total)} {line.unit}"
+    )
     st.caption(line.next_step)
 
 
@@ -61,7 +63,3 @@ def _pace(line: LiveLine) -> str:
         return "beginning"
     left = "" if line.seconds_left is None else f", about {lasting(line.seconds_left)} left"
     return f"{line.stage}: {count(line.done)} of {count(line.total)} {line.unit}{left}"
-
-
-
-

@@ -81,7 +81,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], caption: 
     """A small table; a cell is any value, or (value, what it is said to be when pointed at)."""
     head = "".join(_head(column) for column in columns)
     body = "".join(
-        "<tr>" + "".join(_cell(column, cell) for column, cell in zip(columns, row, strict=True)) + "</tr>" for row in rows
+        "<tr>" + "".join(_cell(column, cell) for column, cell in zip(columns, row, strict=True)) + "</tr>"
+        for row in rows
     )
     told = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f'<div class="cx-scroll"><table class="cx-table">{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -152,7 +153,9 @@ def source_lines(lines: Sequence[SourceLine], is_cut_above: bool, is_cut_below: 
     above = '<div class="cx-gap">…</div>' if is_cut_above else ""
     below = '<div class="cx-gap">…</div>' if is_cut_below else ""
     body = "".join(_line(line) for line in lines)
-    return f'<div class="cx-lines" role="region" aria-label="text of the document" tabindex="0">{above}{body}{below}</div>'
+    return (
+        f'<div class="cx-lines" role="region" aria-label="text of the document" tabindex="0">{above}{body}{below}</div>'
+    )
 
 
 def _line(line: SourceLine) -> str:

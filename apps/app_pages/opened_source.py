@@ -16,7 +16,7 @@ from apps.views import SourceShown
 AROUND = {"Near": 8, "More": 60, "All of it": 1_000_000}
 
 
-def opened_source(hit: Hit, as_of: datetime | None, on_close: Callable[[], object]) -> None:
+def opened_source(hit: Hit, as_of: datetime | None, on_close: Callable[[], None]) -> None:
     """Show it over the page."""
 
     @st.dialog(plain(hit.title[:120]) or "Source", width="large", on_dismiss=on_close)
@@ -33,7 +33,9 @@ def _drawn(hit: Hit, as_of: datetime | None) -> None:
         source = reader.source(
             hit.corpus, hit.document_id, hit.chunk_id, hit.start_char, hit.end_char, AROUND[around or "Near"], as_of
         )
-    st.html(f'<div class="cx-hit-head"><span class="cx-hit-place">{escape(place_of(hit))}</span>{badge(hit.citation)}</div>')
+    st.html(
+        f'<div class="cx-hit-head"><span class="cx-hit-place">{escape(place_of(hit))}</span>{badge(hit.citation)}</div>'
+    )
     facts = [source.kind, source.language, source.place, source.parser]
     st.caption(" · ".join(plain(fact) for fact in facts if fact))
     if source.status != "ok":

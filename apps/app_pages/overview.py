@@ -12,7 +12,12 @@ from apps.reports import CorpusStatus
 
 CHECKS_SHOWN = 12
 RUNS_SHOWN = 6
-_PLACES = {"bronze/files": "Files", "bronze/documents": "Documents", "silver/chunks": "Chunks", "silver/embeddings": "Vectors"}
+_PLACES = {
+    "bronze/files": "Files",
+    "bronze/documents": "Documents",
+    "silver/chunks": "Chunks",
+    "silver/embeddings": "Vectors",
+}
 
 
 def page() -> None:
@@ -107,7 +112,9 @@ def _checks() -> None:
     with told():
         lines = reader.checks()
         if not lines:
-            st.caption("No check has left a result yet. `cortex verify` compares every table and index with its source.")
+            st.caption(
+                "No check has left a result yet. `cortex verify` compares every table and index with its source."
+            )
             return
         bad = [line for line in lines if not line.is_passed]
         latest = max(line.checked_at for line in lines)
@@ -118,7 +125,13 @@ def _checks() -> None:
         )
         if not bad:
             st.markdown(":green[:material/verified:] Tables and index agree with their sources.")
-        columns = [Column("shard"), Column("check"), Column("result", "badge"), Column("findings", "number"), Column("what")]
+        columns = [
+            Column("shard"),
+            Column("check"),
+            Column("result", "badge"),
+            Column("findings", "number"),
+            Column("what"),
+        ]
         rows = [
             (
                 line.shard,

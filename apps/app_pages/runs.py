@@ -68,10 +68,16 @@ def _history() -> None:
         pages = max(1, -(-first.total // ON_A_PAGE))
         number = 1
         if pages > 1:
-            number = int(st.number_input(f"Page of {pages}", 1, pages, 1, key=f"runs-page-{corpus}-{status}", width=160))
+            number = int(
+                st.number_input(f"Page of {pages}", 1, pages, 1, key=f"runs-page-{corpus}-{status}", width=160)
+            )
         found = first if number == 1 else reader.runs(corpus, status, ON_A_PAGE, (number - 1) * ON_A_PAGE)
         if not found.runs:
-            st.caption("No run fits." if corpus or status else "No run has done anything yet; one that finds nothing to do leaves no row.")
+            st.caption(
+                "No run fits."
+                if corpus or status
+                else "No run has done anything yet; one that finds nothing to do leaves no row."
+            )
         for run in found.runs:
             _run(run)
 
@@ -87,7 +93,10 @@ def _run(run: RunLine) -> None:
         columns = [
             Column("stage"),
             Column("result", "badge"),
-            *(Column(title, "number") for title in ("took", "new", "changed", "deleted", "failed", "left", "rows", "tokens", "calls")),
+            *(
+                Column(title, "number")
+                for title in ("took", "new", "changed", "deleted", "failed", "left", "rows", "tokens", "calls")
+            ),
         ]
         rows = [
             (

@@ -62,10 +62,14 @@ def _filters(choices: Choices) -> tuple[SearchFilters, int, datetime | None]:
             "Corpus", choices.corpora, key="in", bind="query-params", placeholder="every corpus", width=260
         )
         kinds = st.multiselect("Kind", choices.kinds, key="kind", placeholder="every kind", width=220)
-        path = st.text_input("Path", key="path", placeholder="docs/**, *.md", width=180, help="One or more globs, with commas")
+        path = st.text_input(
+            "Path", key="path", placeholder="docs/**, *.md", width=180, help="One or more globs, with commas"
+        )
         k = int(st.number_input("Results", 1, reader.MOST_HITS, 10, key="k", width=120))
         with st.popover("More filters", icon=":material/tune:"):
-            languages = st.multiselect("Language of code", choices.languages, key="language", placeholder="every language")
+            languages = st.multiselect(
+                "Language of code", choices.languages, key="language", placeholder="every language"
+            )
             after = st.date_input("Changed on or after", None, key="after")
             before = st.date_input("Changed before", None, key="before")
             earlier = st.date_input(
@@ -78,9 +82,7 @@ def _filters(choices: Choices) -> tuple[SearchFilters, int, datetime | None]:
                 help="An earlier state is searched without an index: exact, and it takes seconds.",
             )
     globs = tuple(glob.strip() for glob in path.split(",") if glob.strip())
-    filters = SearchFilters(
-        tuple(corpora), tuple(kinds), tuple(languages), globs, _one_day(after), _one_day(before)
-    )
+    filters = SearchFilters(tuple(corpora), tuple(kinds), tuple(languages), globs, _one_day(after), _one_day(before))
     return filters, k, _end_of(_one_day(earlier))
 
 
@@ -119,7 +121,11 @@ def _open(hits: tuple[Hit, ...], as_of: datetime | None) -> None:
     if hit is None:
         st.query_params.pop(_OPEN, None)
         raise CommandError("the passage that this address opens is not among the results", "", "search again")
-    opened_source(hit, as_of, on_close=lambda: st.query_params.pop(_OPEN, None))
+    opened_source(hit, as_of, _closed)
+
+
+def _closed() -> None:
+    st.query_params.pop(_OPEN, None)
 
 
 def _ideas(choices: Choices) -> None:

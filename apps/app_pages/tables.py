@@ -82,7 +82,13 @@ def _is_scalar(value: object) -> bool:
 
 
 def _columns(described: TableDescribed) -> None:
-    columns = [Column("column", "code"), Column("type", "code"), Column("role"), Column("may be null"), Column("what it is")]
+    columns = [
+        Column("column", "code"),
+        Column("type", "code"),
+        Column("role"),
+        Column("may be null"),
+        Column("what it is"),
+    ]
     rows = [
         (
             one.name,
@@ -97,7 +103,13 @@ def _columns(described: TableDescribed) -> None:
 
 
 def _versions(described: TableDescribed) -> None:
-    columns = [Column("version", "number"), Column("committed"), Column("by"), Column("rows", "number"), Column("when", "code")]
+    columns = [
+        Column("version", "number"),
+        Column("committed"),
+        Column("by"),
+        Column("rows", "number"),
+        Column("when", "code"),
+    ]
     rows = [
         (str(one.version), ago(one.at), one.operation, "" if one.rows is None else count(one.rows), at(one.at))
         for one in described.history

@@ -65,7 +65,7 @@ class EmbedStage:
     def __init__(
         self,
         space: Space,
-        embedder: Callable[[], Embedder],
+        embedder: Callable[[int], Embedder],
         lake: Lakehouse,
         state: State,
         fresh: FreshVectors,
@@ -76,7 +76,7 @@ class EmbedStage:
 
         Args:
             space: what the vectors belong to.
-            embedder: loads the engine.
+            embedder: loads the engine for so many tokens: for a few, one that starts at once is done first.
             lake: where chunks and vectors are.
             state: the cache of complete runs.
             fresh: takes a copy of what was written, for the index stage.
@@ -179,7 +179,7 @@ class EmbedStage:
                     break
                 heard = _Heard(partial(_tell, progress, shard, report.tokens, total))
                 try:
-                    done = self._embed(texts, budget, heard)
+                    done = self._embed(texts, total, budget, heard)
                 finally:
                     if written is not None:
                         written.result()  # what a commit raised comes first
@@ -217,11 +217,11 @@ class EmbedStage:
         rows = rows.select("embed_hash", "token_count", text=pl.col("context") + pl.col("text"))
         return rows.sort("token_count", "embed_hash", descending=[True, False])
 
-    def _embed(self, rows: pl.DataFrame, budget: Budget, progress: Progress) -> _Group:
-        """Embed one group whole; where that fails, halve it until the texts that the engine cannot do stand alone."""
+    def _embed(self, rows: pl.DataFrame, tokens: int, budget: Budget, progress: Progress) -> _Group:
+        """Embed one group of the ``tokens`` that are due; where that fails, halve it until what the engine cannot do stands alone."""
         done = _Group()
         try:
-            embedder = self._embedder()
+            embedder = self._embedder(tokens)
         except InferenceError as error:
             done.down = error
             return done

@@ -53,6 +53,8 @@ HOLDERS = (
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
     Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),
     Holder("models", "weights; no content", "whoever pulled them"),
+    Holder("up", "ports and process ids, the worker's token; no content", "the end of cortex up"),
+    Holder("logs", "names of corpora, counts, reasons", "cortex up, above ten megabytes each"),
     Holder("locks", "names of shards and processes", "may be deleted while nothing runs"),
     Holder(".dagster", "counts, paths and reasons in events and logs", "Dagster's own retention"),
 )

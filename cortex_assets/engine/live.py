@@ -202,9 +202,11 @@ class Live:
 
 
 def left(folder: Path, shard: str) -> LiveRun | None:
-    """The run that held a shard before and did not end, for whoever holds the lease now."""
+    """The run that held a shard before and did not end well, for whoever holds the lease now."""
     run = _read(_file(folder, shard))
-    return replace(run, state=INTERRUPTED) if run is not None and run.state in (RUNNING, INTERRUPTED) else None
+    if run is None or run.state == ENDED:
+        return None
+    return replace(run, state=INTERRUPTED) if run.state == RUNNING else run
 
 
 def live_runs(folder: Path, locks: Path, now: float) -> list[LiveRun]:

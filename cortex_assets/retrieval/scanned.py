@@ -112,7 +112,9 @@ class ScannedStore:
         for block in self._of(shards):
             mine = [place for place, chunk_id in enumerate(block.chunk_ids) if chunk_id in wanted]
             found = block.weights[mine] @ query
-            scores |= {block.chunk_ids[place]: round(float(score), DIGITS) for place, score in zip(mine, found, strict=True)}
+            scores |= {
+                block.chunk_ids[place]: round(float(score), DIGITS) for place, score in zip(mine, found, strict=True)
+            }
         return scores
 
     def document_frequencies(

@@ -1,0 +1,110 @@
+"""Sources, tables, indexes and models: whether they are there and can be read. ``cortex verify`` compares what is in them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
+from apps.running import opened
+from cortex_assets.corpora.registry import Registered
+from cortex_assets.engine.care import TABLES
+from cortex_assets.house import House
+from inference.errors import InferenceError
+from inference.models import packaged_model, pulled_models, verify
+from resources.git_source import redact
+from resources.lakehouse import LakeError
+from resources.settings import Settings
+from resources.vectors.protocol import VectorStoreError
+
+MANY_SHARDS = 40
+
+
+def examine(settings: Settings) -> Iterator[Diagnosis]:
+    """Look at what the house holds."""
+    yield from _models(settings)
+    with opened() as house:
+        try:
+            corpora = house.peek_registry().corpora
+        except (OSError, ValueError, LakeError, InferenceError) as error:
+            yield Diagnosis(
+                "sources", "registry", BAD, str(error)[:500], "repair what it names; nothing is run until then"
+            )
+            return
+        yield from _sources(corpora)
+        yield from _tables(house)
+        yield from _indexes(house, corpora)
+
+
+def _models(settings: Settings) -> Iterator[Diagnosis]:
+    try:
+        found = [packaged_model(), *pulled_models(settings.models)]
+    except InferenceError as error:
+        yield Diagnosis("models", "packaged", BAD, str(error), "make setup")
+        return
+    for files in found:
+        try:
+            verify(files, settings.cache)
+        except InferenceError as error:
+            yield Diagnosis("models", files.name, BAD, str(error)[:500], "the message names the remedy")
+        else:
+            yield Diagnosis(
+                "models", files.name, GOOD, "its files are what they were when they were packaged or pulled"
+            )
+
+
+def _sources(corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:
+    if not corpora:
+        yield Diagnosis("sources", "corpora", GOOD, "none yet: cortex add FOLDER, or copy one into data/inbox")
+    for corpus in corpora:
+        place = redact(corpus.source.uri)
+        if not corpus.is_listed:
+            yield Diagnosis("sources", corpus.name, GOOD, f"paused: {place}; kept and still found")
+        elif corpus.source.kind == "git":
+            yield Diagnosis("sources", corpus.name, GOOD, place)
+        elif not Path(corpus.source.uri).is_dir():
+            remedy = "mount it, or `cortex remove`; its rows stay until then"
+            yield Diagnosis("sources", corpus.name, WARNING, f"{place} is not there", remedy)
+        else:
+            yield _readable(corpus, place)
+
+
+def _readable(corpus: Registered, place: str) -> Diagnosis:
+    try:
+        next(Path(corpus.source.uri).iterdir(), None)
+    except OSError as error:
+        return Diagnosis("sources", corpus.name, BAD, f"{place}: {error.strerror}", "give this user read access")
+    return Diagnosis("sources", corpus.name, GOOD, place)
+
+
+def _tables(house: House) -> Iterator[Diagnosis]:
+    there, bad = 0, []
+    for table in TABLES:
+        try:
+            if house.lake.version(table) >= 0:
+                house.lake.rows(table)
+                there += 1
+        except (LakeError, OSError) as error:
+            bad.append(
+                Diagnosis("lake", table.name, BAD, str(error)[:500], "cortex verify --repair, or restore a backup")
+            )
+    yield from bad
+    yield Diagnosis("lake", "tables", GOOD, f"{there} of {len(TABLES)} are there and can be opened")
+
+
+def _indexes(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:
+    points = shards = 0
+    for corpus in corpora:
+        for shard in corpus.shards:
+            try:
+                generation = house.store.generation(corpus.space_id, shard)
+            except (VectorStoreError, OSError) as error:
+                yield Diagnosis("lake", f"index {shard}", BAD, str(error)[:500], "cortex verify --repair")
+                continue
+            shards += generation is not None
+            points += generation.points if generation is not None else 0
+    detail = f"{shards} shards, {points:,} points"
+    if shards > MANY_SHARDS and not house.settings.qdrant_url:
+        yield Diagnosis(
+            "lake", "index", WARNING, detail, "above 40 shards a Qdrant server is faster: CORTEX_QDRANT_URL"
+        )
+    else:
+        yield Diagnosis("lake", "index", GOOD, detail)

@@ -1,0 +1,152 @@
+"""The machine: interpreter, processor, memory, compiled parts, graphics cards. Nothing heavy is imported into this process."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
+from resources.settings import Settings, child_environment
+
+AREA = "machine"
+ROOT = Path(__file__).resolve().parents[2]
+FITTING = ((3, 11), (3, 14))
+LEAST_MEMORY = 4 * 10**9
+ENGINES = ("dagster", "deltalake", "polars", "pyarrow", "qdrant-edge-py", "streamlit", "torch", "duckdb")
+COMPILED = (
+    "inference/_wordpiece",
+    "inference/_encoder",
+    "cortex_assets/retrieval/_terms",
+    "cortex_assets/chunks/_cut",
+    "cortex_assets/documents/_keywords",
+    "cortex_assets/documents/parsers/_pdf_read",
+)
+PROBE_SECONDS = 120
+_PROBE = """
+from inference.lanes import load_embedder, parse_engine
+from inference.models import ModelPlaces
+from resources.settings import load_settings
+s = load_settings()
+engine = load_embedder(parse_engine(s.embed, "CORTEX_EMBED"), ModelPlaces(s.models, s.cache), bulk=BULK)
+v = engine.embed_batch(["Is the engine there?"])
+print(v.shape[1], engine.precision, round(float((v[0] ** 2).sum()), 3))
+"""
+
+
+def examine(settings: Settings) -> Iterator[Diagnosis]:
+    """Look at the machine."""
+    yield _interpreter()
+    yield _processor()
+    yield _memory()
+    yield _versions()
+    yield _compiled()
+    yield _cards()
+    yield probe_embedder(settings, bulk=False)
+    yield probe_embedder(settings, bulk=True)
+
+
+def _interpreter() -> Diagnosis:
+    found = sys.version_info[:2]
+    detail = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    if FITTING[0] <= found < FITTING[1]:
+        return Diagnosis(AREA, "interpreter", GOOD, detail)
+    return Diagnosis(
+        AREA, "interpreter", BAD, detail, "use Python 3.11, 3.12 or 3.13: make clean; make setup PYTHON=..."
+    )
+
+
+def _processor() -> Diagnosis:
+    try:
+        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        words = set()
+    found = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in words]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Diagnosis(AREA, "processor", GOOD, f"{cores} cores; {', '.join(found) or 'no vector units that count'}")
+
+
+def _memory() -> Diagnosis:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    detail = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB available"
+    if memory.available < LEAST_MEMORY / 2:
+        return Diagnosis(AREA, "memory", WARNING, detail, "close something, or set CORTEX_WORKERS=1")
+    return Diagnosis(AREA, "memory", GOOD, detail)
+
+
+def _versions() -> Diagnosis:
+    """Installed releases against the lock file."""
+    pins = dict(
+        line.split(";")[0].strip().split("==")
+        for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    missing, other = [], []
+    for name, pinned in pins.items():
+        try:
+            found = version(name.partition("[")[0])
+        except PackageNotFoundError:
+            missing.append(name)
+            continue
+        if found.partition("+")[0] != pinned:
+            other.append(f"{name} {found} instead of {pinned}")
+    shown = ", ".join(f"{name} {version(name)}" for name in ENGINES if name not in missing)
+    if missing or other:
+        return Diagnosis(
+            AREA, "versions", BAD, "; ".join([*(f"{n} is missing" for n in missing), *other])[:500], "make setup"
+        )
+    return Diagnosis(AREA, "versions", GOOD, shown)
+
+
+def _compiled() -> Diagnosis:
+    lacking = [name for name in COMPILED if not list((ROOT / name).parent.glob(f"{Path(name).name}*.so"))]
+    if lacking:
+        return Diagnosis(
+            AREA, "compiled parts", BAD, f"not built: {', '.join(lacking)}", "make setup (a C++ compiler is needed)"
+        )
+    return Diagnosis(AREA, "compiled parts", GOOD, f"{len(COMPILED)} built")
+
+
+def _cards() -> Diagnosis:
+    """Graphics cards by the tools of their makers; torch is asked by the probe of the bulk engine."""
+    found = []
+    for tool, arguments in (("nvidia-smi", ["-L"]), ("rocm-smi", ["--showproductname"])):
+        if shutil.which(tool) is None:
+            continue
+        try:
+            answer = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=20, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        lines = [line.strip() for line in answer.stdout.splitlines() if "GPU" in line]
+        found += lines[:4]
+    return Diagnosis(AREA, "graphics cards", GOOD, "; ".join(found)[:300] or "none: models run on the processor")
+
+
+def probe_embedder(settings: Settings, bulk: bool) -> Diagnosis:
+    """Embed one sentence in a process of its own: an engine that crashes takes only that down."""
+    name = "embedder for imports" if bulk else "embedder for questions"
+    environment = child_environment(CORTEX_DATA=str(settings.data_dir), OPENBLAS_NUM_THREADS="2")
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-c", _PROBE.replace("BULK", str(bulk))],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        remedy = "see whether the machine is overloaded, or choose another engine: CORTEX_EMBED"
+        return Diagnosis(AREA, name, BAD, f"no answer within {PROBE_SECONDS} s", remedy)
+    if answer.returncode:
+        last = answer.stderr.strip().rpartition("\n")[2]
+        detail = last if answer.returncode > 0 else f"it crashed (signal {-answer.returncode})"
+        return Diagnosis(AREA, name, BAD, f"{settings.embed}: {detail}"[:500], "make setup, or another CORTEX_EMBED")
+    dimensions, precision, _ = answer.stdout.split()
+    return Diagnosis(AREA, name, GOOD, f"{settings.embed}: {dimensions} dimensions, {precision}")

@@ -1,0 +1,308 @@
+"""Runs what changed: small changes at once in this process, large ones elsewhere; looks around for what no watch told.
+
+One thread runs this; ``service`` makes it. Runs take the shard's lease like any other, so a command, Dagster and the worker
+may all see the same change: one of them does the work.
+"""
+
+import contextlib
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from apps import dagster_events
+from apps.progress import silent
+from apps.reports import RunReport
+from apps.running import COLUMNS, follow, run_in
+from apps.worker.changes import Change, Changes, wait_after
+from apps.worker.launching import NotLaunched, launch_in_dagster, start_process
+from cortex_assets.corpora.registry import Registered
+from cortex_assets.corpora.schema import CORPORA
+from cortex_assets.engine.dirty import dirty_file, write_dirty
+from cortex_assets.engine.files import FilesStage
+from cortex_assets.engine.lease import LAKE, holders
+from cortex_assets.engine.live import live_runs
+from cortex_assets.house import RUN_ERRORS, House, Registry
+from resources.memory import give_back
+
+log = logging.getLogger(__name__)
+
+SMALL_FILES, SMALL_BYTES = 50, 2 * 10**6
+"""A change of more than this is run elsewhere."""
+LOOK_SECONDS = 300.0
+"""How often all corpora are compared with their sources, whatever the watches tell."""
+BUSY_SECONDS = 3.0
+QUEUE_SECONDS = 900.0
+"""A run that Dagster took and did not begin within this time is started as a process."""
+QUIET_SECONDS, LONGEST_SECONDS = 60.0, 900.0
+"""Aggregates follow after so much quiet, or after the longest time without."""
+SAID_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Handed:
+    """Work that was handed on: the change, to whom, when (monotonic), and the process where it is one."""
+
+    change: Change
+    how: str
+    at: float
+    process: "subprocess.Popen[bytes] | None" = None
+
+
+@dataclass(slots=True)
+class Told:
+    """What the worker tells of itself."""
+
+    last_look: datetime | None = None
+    last_run: RunReport | None = None
+    runs: int = 0
+    failed: int = 0
+    at_work: str = ""
+    handed: dict[str, Handed] = field(default_factory=dict)
+
+
+class Runner:
+    """Takes changes and runs them, one after the other."""
+
+    def __init__(self, house: House, changes: Changes) -> None:
+        """Bind; ``house`` is this thread's alone."""
+        self.house, self.changes, self.told = house, changes, Told()
+        self.registry = house.sync_registry()
+        house.lake.keep_columns_in(house.settings.cache / COLUMNS)
+        self._look_at = time.monotonic() + 1.0
+        self._lake_since: float | None = None
+        self._worked_at = 0.0
+        self._said_at = 0.0
+        self._seen = self._signature()
+        self._tokens: dict[str, str] = {}
+
+    # -- the registry --------------------------------------------------------------------------------------------------
+
+    def _signature(self) -> tuple[object, ...]:
+        """What moves when corpora come or go; costs microseconds."""
+        settings = self.house.settings
+        stats: list[object] = []
+        for path in (settings.inbox, settings.sources_file):
+            try:
+                seen = path.stat()
+                stats.append((seen.st_mtime_ns, seen.st_ino))
+            except OSError:
+                stats.append(None)
+        return (self.house.lake.version(CORPORA), *stats)
+
+    def follow_registry(self) -> bool:
+        """Read the registry again where something moved; whether it did. New corpora are changes."""
+        signature = self._signature()
+        if signature == self._seen:
+            return False
+        known = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_listed}
+        self.registry = self.house.sync_registry()
+        self._seen = self._signature()
+        for corpus in self.registry.corpora:
+            if corpus.is_listed and corpus.corpus_id not in known:
+                self.changes.note(corpus.name, None, time.monotonic())
+        return True
+
+    def folders(self) -> list[Path]:
+        """What is to be watched: the inbox, and the folders of listed corpora that are there."""
+        roots = [Path(c.source.uri) for c in self.registry.corpora if c.is_listed and c.source.kind == "folder"]
+        inbox = self.house.settings.inbox
+        return [inbox, *(root for root in roots if not root.is_relative_to(inbox) and root.is_dir())]
+
+    # -- one step ------------------------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Do what is due, if anything is; whether something was done."""
+        now = time.monotonic()
+        self._follow_handed(now)
+        if now >= self._look_at:
+            self.look()
+            self._look_at = time.monotonic() + LOOK_SECONDS
+        taken = self.changes.take(now)
+        if taken is not None:
+            self._run(*taken)
+            self._worked_at = time.monotonic()
+            return True
+        self._follow_runs(now)
+        if now - self._said_at > SAID_SECONDS:
+            self.say()
+        return False
+
+    def look_soon(self) -> None:
+        """Compare all corpora with their sources at the next step."""
+        self._look_at = 0.0
+        self.changes.wake()
+
+    def look(self) -> None:
+        """Compare all corpora with their sources; what differs is a change, one that a run left as it was waits longer."""
+        differing = self.house.differing(LOOK_SECONDS)
+        now = time.monotonic()
+        for corpus in self.registry.corpora:
+            tokens = {shard: differing.get(shard, "") for shard in corpus.shards}
+            is_news = any(token and self._tokens.get(shard) != token for shard, token in tokens.items())
+            if is_news and corpus.name not in self.told.handed:
+                self.changes.note(corpus.name, None, now)
+            self._tokens |= tokens
+        self.told.last_look = datetime.now(UTC)
+        self.say()
+
+    def _run(self, name: str, change: Change) -> None:
+        corpus = self.registry.by_name(name)
+        if corpus is None or not corpus.is_listed:
+            return
+        if name in self.told.handed or self._is_held(corpus):
+            self.changes.put_back(name, change, BUSY_SECONDS, time.monotonic(), "another run has it")
+            return
+        try:
+            if self._is_small(corpus, change):
+                self._run_here(corpus, change)
+            else:
+                self._hand_on(corpus, change)
+        except RUN_ERRORS as error:
+            self._failed(name, change, str(error))
+
+    def _run_here(self, corpus: Registered, change: Change) -> None:
+        self.told.at_work = corpus.name
+        try:
+            report, did = run_in(self.house, [corpus.name], silent)
+        finally:
+            self.told.at_work = ""
+        self.told.runs += 1
+        self.told.last_run = report
+        self.registry = Registry(tuple(self.house.registered()))
+        self._seen = self._signature()
+        if any(stage.did_something for one in did for stage in one.stages.values()):
+            self._lake_since = self._lake_since or time.monotonic()
+            dagster_events.spool(self.house.settings, did)
+        if report.errors:
+            self._failed(corpus.name, change, "; ".join(report.errors))
+        elif report.busy:
+            self.changes.put_back(corpus.name, change, BUSY_SECONDS, time.monotonic(), "another run has it")
+
+    def _failed(self, name: str, change: Change, reason: str) -> None:
+        self.told.failed += 1
+        change.attempts += 1
+        wait = wait_after(change.attempts)
+        log.warning("%s: %s; tried again in %.0f s, or when it changes", name, reason, wait)
+        self.changes.put_back(name, change, wait, time.monotonic(), reason)
+
+    # -- large or small ------------------------------------------------------------------------------------------------
+
+    def _is_small(self, corpus: Registered, change: Change) -> bool:
+        """Whether a change is done sooner than another process has started."""
+        if not change.is_open and corpus.shard_count and _bytes(change.paths) <= SMALL_BYTES:
+            return True
+        files = self.house.chain(corpus, self.registry).stages[0]
+        if corpus.source.kind != "folder" or not isinstance(files, FilesStage):
+            return False
+        if files.is_settled():  # the tables moved, or the code that makes them
+            return not any(self._tokens.get(shard) for shard in corpus.shards)
+        counts = files.listing(datetime.now(UTC)).counts
+        return counts.new + counts.changed + counts.vanished <= SMALL_FILES and counts.bytes_to_read <= SMALL_BYTES
+
+    def _is_held(self, corpus: Registered) -> bool:
+        names = {holder.name for holder in holders(self.house.settings.locks)}
+        return LAKE in names or bool(names.intersection(corpus.shards))
+
+    # -- elsewhere -----------------------------------------------------------------------------------------------------
+
+    def _hand_on(self, corpus: Registered, change: Change) -> None:
+        prepared = self.house.prepare(corpus, self.registry)
+        self.registry = self.registry.with_corpus(prepared)
+        self._seen = self._signature()
+        url = dagster_url(self.house.settings.up)
+        if url is not None:
+            try:
+                launch_in_dagster(url, prepared.shards)
+            except NotLaunched as error:
+                log.warning("%s: %s; a process of its own runs it", corpus.name, error)
+            else:
+                self._handed(corpus.name, Handed(change, "dagster", time.monotonic()))
+                return
+        self._handed(corpus.name, Handed(change, "process", time.monotonic()))
+        self._start_next()
+
+    def _start_next(self) -> None:
+        """Start the process of the work that waits for one for longest; one at a time, for each takes much memory."""
+        waiting = [one for one in self.told.handed.items() if one[1].how == "process"]
+        if waiting and all(handed.process is None for _, handed in waiting):
+            name, handed = waiting[0]
+            handed.process = start_process(self.house.settings, [name])
+
+    def _handed(self, name: str, handed: Handed) -> None:
+        self.told.handed[name] = handed
+        log.info("%s: a large change, handed to %s", name, handed.how)
+        self.say()
+
+    def _follow_handed(self, now: float) -> None:
+        """Take back what was handed on and is done, or did not begin."""
+        for name, handed in list(self.told.handed.items()):
+            corpus = self.registry.by_name(name)
+            if corpus is None or self._is_over(corpus, handed):
+                del self.told.handed[name]
+                self._lake_since = self._lake_since or now
+                self._look_at = 0.0  # what is left of it is seen by looking
+            elif handed.how == "dagster" and not self._has_begun(corpus, handed):
+                is_there = dagster_url(self.house.settings.up) is not None
+                if now - handed.at > (QUEUE_SECONDS if is_there else BUSY_SECONDS):
+                    log.warning("%s: Dagster did not begin; a process runs it", name)
+                    handed.how = "process"
+        self._start_next()
+
+    def _is_over(self, corpus: Registered, handed: Handed) -> bool:
+        if handed.how == "process":
+            return handed.process is not None and handed.process.poll() is not None
+        return self._has_begun(corpus, handed) and not self._is_held(corpus)
+
+    def _has_begun(self, corpus: Registered, handed: Handed) -> bool:
+        """Whether a run of each of the corpus's shards began after it was handed on."""
+        since = time.time() - (time.monotonic() - handed.at)
+        runs = {run.shard: run for run in live_runs(self.house.board.folder, self.house.settings.locks, time.time())}
+        return all(shard in runs and runs[shard].started_at >= since for shard in corpus.shards)
+
+    # -- what follows --------------------------------------------------------------------------------------------------
+
+    def _follow_runs(self, now: float) -> None:
+        """Aggregates after a minute of quiet, or after the longest time without; memory and caches, too."""
+        if self._lake_since is None:
+            return
+        if now - self._worked_at < QUIET_SECONDS and now - self._lake_since < LONGEST_SECONDS:
+            return
+        self._lake_since = None
+        for note in follow(self.house):
+            log.info("%s", note)
+        self.house.lake.save_columns()
+        give_back()
+
+    def say(self) -> None:
+        """Tell sensors what is left to them."""
+        self._said_at = time.monotonic()
+        shards: dict[str, str] = {}
+        for name, handed in self.told.handed.items():
+            corpus = self.registry.by_name(name)
+            if corpus is not None:
+                shards |= dict.fromkeys(corpus.shards, f"handed {handed.at:.0f}")
+        with contextlib.suppress(OSError):  # without room on the disk the old word grows stale
+            write_dirty(dirty_file(self.house.settings.cache), shards)
+
+
+def dagster_url(up: Path) -> str | None:
+    """Where Dagster's webserver is up, as the supervisor says; None where it is not."""
+    from apps.supervisor.state import url_of
+
+    return url_of(up, "dagster")
+
+
+def _bytes(paths: Sequence[str] | set[str]) -> int:
+    """Sizes of files together; a folder counts as too many."""
+    total = 0
+    for path in paths:
+        try:
+            total += SMALL_BYTES + 1 if os.path.isdir(path) else os.lstat(path).st_size  # noqa: PTH112
+        except OSError:  # it is gone: a delete weighs nothing
+            continue
+    return total
