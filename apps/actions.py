@@ -6,7 +6,7 @@ functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. 
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
@@ -23,6 +23,7 @@ from apps.reports import (
     RunRequested,
     VerifyReport,
 )
+from apps.views import DropReport, Resumed
 
 if TYPE_CHECKING:
     from apps.supervisor.state import UpState
@@ -106,6 +107,33 @@ def remove(corpus: str, purge: bool = False) -> Removed:
     from apps import registering
 
     return registering.remove(corpus, purge)
+
+
+def resume(corpus: str) -> Resumed:
+    """List a paused corpus again; the next run takes up what changed meanwhile.
+
+    Raises:
+        CommandError: no corpus has that name, or it comes back by itself (from the inbox or sources.yaml).
+    """
+    from apps import registering
+
+    return registering.resume(corpus)
+
+
+def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool = False) -> DropReport:
+    """Write files into the inbox, each whole or not at all; a run takes them from there.
+
+    Args:
+        corpus: a corpus of the inbox, the name of a new folder there, or ``inbox`` for loose files.
+        files: (name, bytes), a name may have folders in it; one that cannot be used is refused and said so.
+        replace: whether a file of that name may be replaced; otherwise it is refused and said so.
+
+    Raises:
+        CommandError: the corpus lies outside of the inbox, or its name cannot be a folder's.
+    """
+    from apps import dropping
+
+    return dropping.drop_files(corpus, files, replace)
 
 
 def maintain() -> MaintainReport:

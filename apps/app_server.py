@@ -1,26 +1,74 @@
-"""How the Streamlit app is started: on the loopback interface, without telemetry, file watching or a browser of its own."""
+"""Serve the app on the loopback interface: ``python -m apps.app_server --port 8501``; the supervisor starts ``command``.
 
+Streamlit's server has no authentication: it is never bound to another address here, takes requests that name this machine
+only (another site's name that resolves to it is refused), sends no telemetry, and watches no files, which would cost a
+process at rest. What pages read with is imported while the server starts, so that the first page does not wait for it.
+"""
+
+import argparse
 import sys
+import threading
 from pathlib import Path
 
-APP = Path(__file__).with_name("streamlit_app.py")
 HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "apps" / "streamlit_app.py"
+UPLOAD_MEGABYTES = 256
+"""A dropped file is in memory until it is written; larger ones are copied to data/inbox by other means."""
+OPTIONS = (
+    ("server.address", HOST),
+    ("server.headless", "true"),
+    ("server.allowedHosts", HOST),
+    ("server.allowedHosts", "localhost"),
+    ("server.enableXsrfProtection", "true"),
+    ("server.enableCORS", "true"),
+    ("server.maxUploadSize", str(UPLOAD_MEGABYTES)),
+    ("server.fileWatcherType", "none"),
+    ("server.runOnSave", "false"),
+    ("server.showEmailPrompt", "false"),
+    ("browser.gatherUsageStats", "false"),
+    ("browser.serverAddress", HOST),
+    ("client.toolbarMode", "minimal"),
+    ("client.showErrorDetails", "none"),
+    ("client.showErrorLinks", "false"),
+    ("runner.magicEnabled", "false"),
+)
 
 
 def command(port: int) -> list[str]:
-    """The command line of the app's server."""
-    options = {
-        "server.address": HOST,
-        "server.port": str(port),
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-    }
-    return [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(APP),
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
+    """The command line of the app's server; start it in the project's folder, where its theme lies."""
+    return [sys.executable, "-m", "apps.app_server", "--port", str(port)]
+
+
+def streamlit_arguments(port: int) -> list[str]:
+    """What ``streamlit`` is told."""
+    return ["run", str(SCRIPT), *(f"--{name}={value}" for name, value in OPTIONS), f"--server.port={port}"]
+
+
+def warm_up() -> None:
+    """Import what pages read with, and open the lake; what cannot be opened now is said by the page that asks."""
+    from apps import reader
+    from apps.errors import is_expected
+
+    reader.stay_open()
+    try:
+        reader.status()
+        reader.growth()
+    except Exception as error:
+        if not is_expected(error):
+            raise
+
+
+def main() -> None:
+    """Entry point of ``python -m apps.app_server``; ends with the server."""
+    parser = argparse.ArgumentParser(prog="python -m apps.app_server", description="Serve the app on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=8501)
+    port = parser.parse_args().port
+    threading.Thread(target=warm_up, name="warm up", daemon=True).start()
+    from streamlit.web import cli
+
+    cli.main(args=streamlit_arguments(port), prog_name="streamlit")
+
+
+if __name__ == "__main__":
+    main()

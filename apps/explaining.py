@@ -11,7 +11,7 @@ import polars as pl
 
 from apps.errors import USAGE, CommandError
 from apps.reports import ChunkExplained, DocumentExplained, FileExplained
-from apps.running import opened
+from apps.residence import looked_in
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.ignore import corpus_scope
 from cortex_assets.corpora.registry import Registered
@@ -28,7 +28,7 @@ _SHOWN = ("title", "kind", "language", "encoding", "page_count", "failed_pages",
 
 def explain(file: str, member: str | None, most: int) -> FileExplained:
     """See ``apps.reader.explain``."""
-    with opened() as house:
+    with looked_in() as house:
         registry = house.peek_registry()
         if not Path(file).exists():
             file, _, named = file.partition("!/")

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,6 +17,7 @@ from apps.reports import (
     StatusReport,
     TableLine,
 )
+from apps.residence import looked_in, remembered
 from apps.running import chosen, opened, withheld_of
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
@@ -27,6 +30,7 @@ from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.planning import plan_shard
 from cortex_assets.house import House, Registry
 from cortex_assets.ops.schema import SNAPSHOTS
+from cortex_assets.tables import TableSpec
 from resources.git_source import redact
 from resources.lakehouse import Lakehouse
 from resources.vectors.protocol import DamagedIndexError, VectorStore
@@ -60,7 +64,7 @@ def plan(names: Sequence[str] | None) -> PlanReport:
 
 def status(name: str | None, failed: bool) -> StatusReport:
     """See ``apps.reader.status``."""
-    with opened() as house:
+    with looked_in() as house:
         registry = Registry(tuple(house.registered()))
         corpora = chosen(registry, [name]) if name else list(registry.corpora)
         lines = tuple(_corpus(house, corpus) for corpus in corpora)
@@ -69,16 +73,9 @@ def status(name: str | None, failed: bool) -> StatusReport:
 
 
 def _corpus(house: House, corpus: Registered) -> CorpusStatus:
-    lake = house.lake
-    mine = pl.col("corpus_id") == corpus.corpus_id
-    files = _file_statuses(lake, mine)
-    documents = lake.scan(DOCUMENTS).filter(mine).select(pl.len()).collect().item()
-    chunks = lake.scan(CHUNKS).filter(mine).select("embed_hash").collect()
-    have = lake.scan(EMBEDDINGS, where={"space_id": corpus.space_id}).select("embed_hash").unique().collect()
-    vectors = chunks.unique().join(have, on="embed_hash", how="semi").height
-    points = sum(_points(house.store, corpus.space_id, shard) for shard in corpus.shards)
+    counts = counts_of(house, corpus)
     looked_at = house.looked_at(corpus)
-    published = lake.scan(SNAPSHOTS).filter(pl.col("shard").is_in(corpus.shards)).select(pl.col("published_at").max())
+    published = remembered(house, ("published", *corpus.shards), (SNAPSHOTS,), partial(_published, house, corpus))
     withheld = withheld_of(house, [corpus])
     freshness = "never run" if looked_at is None else "behind" if datetime.now(UTC) - looked_at > BEHIND else "current"
     return CorpusStatus(
@@ -86,16 +83,57 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
         corpus.source.kind,
         redact(corpus.source.uri),
         corpus.is_listed,
-        files,
-        documents,
-        chunks.height,
-        vectors,
-        points,
+        counts.files,
+        counts.documents,
+        counts.chunks,
+        counts.vectors,
+        counts.points,
         looked_at,
-        published.collect().item(),
+        published,
         withheld[0] if withheld else None,
         freshness,
     )
+
+
+def _published(house: House, corpus: Registered) -> datetime | None:
+    mine = house.lake.scan(SNAPSHOTS).filter(pl.col("shard").is_in(corpus.shards))
+    last: datetime | None = mine.select(pl.col("published_at").max()).collect().item()
+    return last
+
+
+class Counts(NamedTuple):
+    """What the lake holds of a corpus: files by status, rows, and points of its index."""
+
+    files: Mapping[str, int]
+    documents: int
+    chunks: int
+    vectors: int
+    points: int
+
+
+def counts_of(house: House, corpus: Registered) -> Counts:
+    """Counts of a corpus; what did not move since they were last asked for in this process is not read again."""
+    mine = pl.col("corpus_id") == corpus.corpus_id
+    lake, which = house.lake, corpus.corpus_id
+    files = remembered(house, ("files", which), (FILES, DOCUMENTS), partial(_file_statuses, lake, corpus))
+    documents = remembered(house, ("documents", which), (DOCUMENTS,), partial(_height, lake, DOCUMENTS, mine))
+    chunks, vectors = remembered(
+        house, ("vectors", which, corpus.space_id), (CHUNKS, EMBEDDINGS), partial(_vectors, lake, mine, corpus.space_id)
+    )
+    return Counts(
+        files, documents, chunks, vectors, sum(_points(house.store, corpus.space_id, s) for s in corpus.shards)
+    )
+
+
+def _height(lake: Lakehouse, table: TableSpec, mine: pl.Expr) -> int:
+    return int(lake.scan(table).filter(mine).select(pl.len()).collect().item())
+
+
+def _vectors(lake: Lakehouse, mine: pl.Expr, space_id: str) -> tuple[int, int]:
+    """How many chunks, and how many distinct texts of them have a vector."""
+    chunks = lake.scan(CHUNKS).filter(mine).select("embed_hash").collect()
+    have = lake.scan(EMBEDDINGS, where={"space_id": space_id}).select("embed_hash").collect()
+    return chunks.height, chunks.unique().join(have, on="embed_hash", how="semi").height
 
 
 def _points(store: VectorStore, space_id: str, shard: str) -> int:
@@ -107,16 +145,30 @@ def _points(store: VectorStore, space_id: str, shard: str) -> int:
     return 0 if generation is None else generation.points
 
 
-def _file_statuses(lake: Lakehouse, mine: pl.Expr) -> Mapping[str, int]:
-    """Files by status; a file that was taken has the status of its first document that is not ok.
+def file_standing(lake: Lakehouse, corpus: Registered) -> pl.DataFrame:
+    """Every file of a corpus by path; one that was taken has the status of its first document that is not ok.
 
     A file without bytes, such as an ``__init__.py``, counts as ok: nothing of it is missing.
     """
-    bad = lake.scan(DOCUMENTS).filter(mine & _IS_BAD).sort("inner")
-    worst = bad.group_by("file_id", maintain_order=True).agg(pl.col("status").first().alias("parsed"))
-    files = lake.scan(FILES).filter(mine).select("file_id", "status").join(worst, on="file_id", how="left")
-    status = pl.when(pl.col("status") == "ok").then(pl.col("parsed").fill_null("ok")).otherwise(pl.col("status"))
-    return dict(files.group_by(status.alias("status")).len().sort("status").collect().iter_rows())
+    mine = pl.col("corpus_id") == corpus.corpus_id
+    bad = lake.scan(DOCUMENTS).filter(mine & _IS_BAD).sort("inner").select("file_id", parsed="status", why="reason")
+    worst = bad.unique("file_id", keep="first", maintain_order=True)
+    columns = ("path", "status", "reason", "media_type", "size", "modified_at")
+    files = lake.scan(FILES).filter(mine).select("file_id", *columns).join(worst, on="file_id", how="left")
+    is_taken = pl.col("status") == "ok"
+    return (
+        files.with_columns(
+            status=pl.when(is_taken).then(pl.col("parsed").fill_null("ok")).otherwise(pl.col("status")),
+            reason=pl.when(is_taken).then(pl.col("why")).otherwise(pl.col("reason")).fill_null(""),
+        )
+        .select(columns)
+        .sort("path")
+        .collect()
+    )
+
+
+def _file_statuses(lake: Lakehouse, corpus: Registered) -> Mapping[str, int]:
+    return dict(file_standing(lake, corpus).group_by("status").len().sort("status").iter_rows())
 
 
 def _failures(house: House, corpus: Registered) -> list[FailureGroup]:
@@ -142,14 +194,13 @@ def _failures(house: House, corpus: Registered) -> list[FailureGroup]:
 
 def tables() -> list[TableLine]:
     """See ``apps.reader.tables``."""
-    with opened() as house:
-        lines = []
-        for table in TABLES:
-            version = house.lake.version(table)
-            if version >= 0:
-                rows = house.lake.scan(table).select(pl.len()).collect().item()
-                lines.append(TableLine(table.name, table.kind.value, rows, version))
-        return lines
+    with looked_in() as house:
+        versions = [(table, house.lake.version(table)) for table in TABLES]
+        return [
+            TableLine(table.name, table.kind.value, house.lake.rows(table), version)
+            for table, version in versions
+            if version >= 0
+        ]
 
 
 def models() -> list[ModelLine]:

@@ -6,13 +6,34 @@ functions. Writes are in ``apps.actions``.
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
+from apps.views import (
+    CheckLine,
+    Choices,
+    FilesPage,
+    Lineage,
+    LiveLine,
+    RunsPage,
+    Sample,
+    Service,
+    SourceShown,
+    TableDescribed,
+    TableGrowth,
+)
 
 MOST_HITS = 100
+
+
+def stay_open() -> None:
+    """Say that this process lives long (the app): from now on reads share open tables, indexes and models."""
+    from apps import residence
+
+    residence.stay_open()
 
 
 def plan(corpora: Sequence[str] | None = None) -> PlanReport:
@@ -56,17 +77,25 @@ def tables() -> list[TableLine]:
     return looking.tables()
 
 
-def search(question: str, k: int = 10, filters: SearchFilters | None = None) -> SearchResponse:
+def search(
+    question: str, k: int = 10, filters: SearchFilters | None = None, as_of: datetime | None = None
+) -> SearchResponse:
     """Answer a question with at most ``k`` ranked hits, each with a verified citation.
 
+    Args:
+        question: words or a whole question.
+        k: most hits.
+        filters: what the search is limited to.
+        as_of: search what was published by then (an aware time) instead of what is now: exact, without an index, slower.
+
     Raises:
-        CommandError: the question is empty or ``k`` is not between 1 and 100.
+        CommandError: the question is empty, ``k`` is not between 1 and 100, or the lake is not kept as it was then.
     """
     if not question.strip():
         raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
     if not 1 <= k <= MOST_HITS:
         raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
-    if "apps.searching" not in sys.modules:
+    if "apps.searching" not in sys.modules and as_of is None:
         from apps.worker import client
         from resources.settings import load_settings
 
@@ -75,7 +104,7 @@ def search(question: str, k: int = 10, filters: SearchFilters | None = None) -> 
         _load_search()
     from apps import searching
 
-    return searching.search(question, k, filters or SearchFilters())
+    return searching.search(question, k, filters or SearchFilters(), as_of)
 
 
 def _load_search() -> None:
@@ -96,6 +125,161 @@ def models() -> list[ModelLine]:
     from apps import looking
 
     return looking.models()
+
+
+def live() -> tuple[LiveLine, ...]:
+    """The latest run of every shard: stage, how far, documents at work, and whether it lives. Cheap while nothing runs."""
+    from apps import watching
+
+    return watching.live()
+
+
+def checks() -> tuple[CheckLine, ...]:
+    """The latest result of every check of every shard, failing ones first."""
+    from apps import watching
+
+    return watching.checks()
+
+
+def growth() -> tuple[TableGrowth, ...]:
+    """Rows of the tables that grow with the sources, and how many more than a day before."""
+    from apps import watching
+
+    return watching.growth()
+
+
+def runs(corpus: str | None = None, status: str | None = None, limit: int = 20, offset: int = 0) -> RunsPage:
+    """Past runs that did something, newest first, with what they cost.
+
+    Args:
+        corpus: only of this one.
+        status: only ``ok``, ``partial``, ``failed`` or ``interrupted`` ones.
+        limit: how many.
+        offset: how many newer ones are passed over.
+    """
+    from apps import watching
+
+    return watching.runs(corpus, status, limit, offset)
+
+
+def dagster() -> Service:
+    """Where the Dagster UI answers, or how to start it."""
+    from apps import watching
+
+    return watching.dagster()
+
+
+def lineage() -> tuple[Lineage, ...]:
+    """Of every corpus what each stage holds, and what its shards are at."""
+    from apps import browsing
+
+    return browsing.lineage()
+
+
+def files(corpus: str, status: str | None = None, text: str = "", limit: int = 50, offset: int = 0) -> FilesPage:
+    """Files of a corpus by path, with their status and why.
+
+    Args:
+        corpus: its name.
+        status: only files of this status.
+        text: only paths that contain it, upper and lower case alike.
+        limit: how many.
+        offset: how many are passed over.
+
+    Raises:
+        CommandError: no corpus has that name.
+    """
+    from apps import browsing
+
+    return browsing.files(corpus, status, text, limit, offset)
+
+
+def choices() -> Choices:
+    """What a search can be limited to: corpora, kinds, languages, and from which day on there are earlier states."""
+    from apps import browsing
+
+    return browsing.choices()
+
+
+def table(name: str) -> TableDescribed:
+    """What a table is for, its columns and its latest versions.
+
+    Raises:
+        CommandError: there is no such table.
+    """
+    from apps import browsing
+
+    return browsing.described(name)
+
+
+def sample(
+    name: str,
+    columns: Sequence[str] = (),
+    contains: Mapping[str, str] | None = None,
+    limit: int = 50,
+    version: int | None = None,
+) -> Sample:
+    """Some rows of a table, long values cut.
+
+    Args:
+        name: of the table.
+        columns: to be shown; none = all.
+        contains: column to a text that its value contains, upper and lower case alike.
+        limit: how many rows.
+        version: of the table; None = the latest.
+
+    Raises:
+        CommandError: there is no such table or column, or the column holds lists or bytes.
+    """
+    from apps import browsing
+
+    return browsing.sample(name, columns, contains or {}, limit, version)
+
+
+def source(
+    corpus: str,
+    document_id: str,
+    chunk_id: str,
+    start_char: int = 0,
+    end_char: int = 0,
+    around: int = 12,
+    as_of: datetime | None = None,
+) -> SourceShown:
+    """The text around a chunk, with the chunk and what was cited of it marked.
+
+    Args:
+        corpus: its name.
+        document_id: which document.
+        chunk_id: which chunk of it.
+        start_char: first character of what was cited; an empty span marks nothing.
+        end_char: one past the last.
+        around: lines above and below.
+        as_of: as it was published by then.
+
+    Raises:
+        CommandError: there is no such document or chunk any more.
+    """
+    from apps import showing
+
+    return showing.source(corpus, showing.Asked(document_id, chunk_id, start_char, end_char, around), as_of)
+
+
+def page_picture(corpus: str, document_id: str, page: int, width: int = 1400, as_of: datetime | None = None) -> bytes:
+    """A page of a PDF as a PNG, drawn in a process of its own from the bytes that the document was made of.
+
+    Args:
+        corpus: its name.
+        document_id: which document.
+        page: from 1.
+        width: in pixels.
+        as_of: as it was published by then.
+
+    Raises:
+        CommandError: it is no PDF, secrets were found in it, or its bytes cannot be read.
+    """
+    from apps import showing
+
+    return showing.page_picture(corpus, document_id, page, width, as_of)
 
 
 def doctor() -> DoctorReport:

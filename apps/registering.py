@@ -12,6 +12,7 @@ from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink
 from apps.reports import AddOptions, AddPreview, Ignored, ModelLine, Registered, Removed
 from apps.running import opened
+from apps.views import Resumed
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora import registry as corpora_registry
 from cortex_assets.corpora.ignore import corpus_scope
@@ -102,6 +103,22 @@ def remove(name: str, purge: bool) -> Removed:
         house.state.clear_complete(corpus.corpus_id)
         house.run_lake(datetime.now(UTC))
     return Removed(name, True, rows, points)
+
+
+def resume(name: str) -> Resumed:
+    """See ``apps.actions.resume``."""
+    with opened() as house:
+        corpus = next((c for c in house.registered() if c.name == name), None)
+        if corpus is None:
+            raise CommandError("no corpus has that name", name, "`cortex status` shows their names", USAGE)
+        if corpus.origin != corpora_registry.ADDED and not corpus.is_listed:
+            place = "data/sources.yaml" if corpus.origin == corpora_registry.DECLARED else corpus.source.uri
+            raise CommandError(
+                f"the corpus is {corpus.origin}, so it comes back with its source", place, "put it back there"
+            )
+        if not corpus.is_listed:
+            house.save(replace(corpus, is_listed=True))
+    return Resumed(name)
 
 
 def _purge_shard(house: House, space_id: str, shard: str) -> tuple[int, int]:

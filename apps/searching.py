@@ -3,11 +3,12 @@
 Reads generations and, to verify citations, the documents they came from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time
 
 from apps.reports import Hit, SearchFilters, SearchResponse
-from apps.running import opened
+from apps.residence import looked_in
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House, Registry
 from cortex_assets.retrieval.cite import verify_citation
@@ -15,12 +16,15 @@ from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, Place, SearchR
 from cortex_assets.retrieval.search import Hit as FoundHit
 from inference.lanes import EngineConfig
 from inference.protocols import begin
+from resources.lakehouse import Lakehouse
 from resources.vectors.filters import Filter
 
 
-def search(question: str, k: int, filters: SearchFilters) -> SearchResponse:
+def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None = None) -> SearchResponse:
     """See ``apps.reader.search``."""
-    with opened() as house:
+    with looked_in() as house:
+        if as_of is not None:
+            return _search_at(house, Registry(tuple(house.registered())), question, k, filters, as_of)
         return search_in(house, question, k, filters)
 
 
@@ -50,6 +54,29 @@ def find(house: House, registry: Registry, question: str, k: int, filters: Searc
     return search_spaces(question, store=house.store, spaces=live, filter=_filter(registry, filters), limit=k)
 
 
+def _search_at(
+    house: House, registry: Registry, question: str, k: int, filters: SearchFilters, as_of: datetime
+) -> SearchResponse:
+    """Search what was published last at a time."""
+    from apps.past import moments, search_at
+
+    corpora = [corpus for corpus in registry.corpora if not filters.corpora or corpus.name in filters.corpora]
+    then = moments(house, corpora, as_of)
+    embed: dict[str, EmbedQuery | None] = {}
+    for moment in then:
+        config = house.config(moment.corpus)
+        is_same = house.space_of(config).space_id == moment.space_id
+        embed.setdefault(moment.space_id, _embedder(house, config) if is_same else None)
+    result = search_at(house, then, question, k, _filter(registry, filters), embed)
+    names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
+    latest = max(moment.published_at for moment in then)
+    note = (
+        f"as of {as_of:%Y-%m-%d %H:%M} UTC: what was published by {latest:%Y-%m-%d %H:%M} UTC, scanned without an index"
+    )
+    lakes = {moment.shard: moment.lake for moment in then}
+    return respond(house, question, replace(result, notes=(note, *result.notes)), names, lakes)
+
+
 def _embedder(house: House, config: EngineConfig) -> EmbedQuery:
     def embed(text: str) -> Callable[[], Sequence[float]]:
         begun = begin(house.embedders.get(config, bulk=False), text)
@@ -72,19 +99,36 @@ def _filter(registry: Registry, filters: SearchFilters) -> Filter | None:
     )
 
 
-def respond(house: House, question: str, result: SearchResult, names: dict[str, str]) -> SearchResponse:
-    """The hits with verified citations, and what took how long."""
-    texts = _texts(house, [hit.citation.document_id for hit in result.hits], [hit.shard for hit in result.hits])
+def respond(
+    house: House,
+    question: str,
+    result: SearchResult,
+    names: dict[str, str],
+    lakes: Mapping[str, Lakehouse] | None = None,
+) -> SearchResponse:
+    """The hits with verified citations, and what took how long; ``lakes``: where the documents of a shard are, if not as now."""
+    texts: dict[str, str] = {}
+    for lake, shards in _by_lake(house.lake, {hit.shard for hit in result.hits}, lakes or {}):
+        texts |= _texts(lake, [hit.citation.document_id for hit in result.hits if hit.shard in shards], shards)
     hits = tuple(_hit(number, hit, texts, names) for number, hit in enumerate(result.hits, start=1))
     milliseconds = {name: round(1000 * seconds, 2) for name, seconds in result.timings.items()}
     return SearchResponse(question, hits, milliseconds, result.notes)
 
 
-def _texts(house: House, document_ids: Sequence[str], shards: Sequence[str]) -> dict[str, str]:
+def _by_lake(
+    now: Lakehouse, shards: Collection[str], lakes: Mapping[str, Lakehouse]
+) -> list[tuple[Lakehouse, list[str]]]:
+    """Which shards are read from which lake."""
+    if not lakes:
+        return [(now, sorted(shards))]
+    return [(lakes[shard], [shard]) for shard in sorted(shards)]
+
+
+def _texts(lake: Lakehouse, document_ids: Sequence[str], shards: Sequence[str]) -> dict[str, str]:
     """The stored texts of the documents that are cited."""
     if not document_ids:
         return {}
-    scan = house.lake.scan(DOCUMENTS, keys={"shard": sorted(set(shards)), "document_id": sorted(set(document_ids))})
+    scan = lake.scan(DOCUMENTS, keys={"shard": sorted(set(shards)), "document_id": sorted(set(document_ids))})
     return dict(scan.select("document_id", "text").collect().iter_rows())
 
 

@@ -367,6 +367,14 @@ class House:
 
         return path
 
+    def original(self, corpus: Registered, registry: Registry, row: Mapping[str, Any]) -> AbstractContextManager[Path]:
+        """Where the bytes of a row of ``bronze/files`` are to be read: the raw store, or the file itself while it has its hash.
+
+        Raises (on entering):
+            OSError: they are not there any more, or lead out of the corpus.
+        """
+        return self._raw_path(self.corpus_to_list(corpus, registry))(row)
+
     def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
         """The stages that plans and verification look at."""
         files, documents, chunks, embed, index = self.chain(corpus, registry).stages

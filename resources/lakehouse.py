@@ -26,7 +26,7 @@ from resources.delta_reads import rows_near, rows_of, rows_picked
 from resources.delta_scan import scan_files, with_columns_of
 from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.replacing import Change, change
-from resources.snapshots import Snapshots, latest_version
+from resources.snapshots import Snapshots, latest_stamp, latest_version
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,12 @@ class Lakehouse:
         handle = self.open(table)
         return -1 if handle is None else int(handle.version())
 
+    def stamp(self, table: Table) -> tuple[object, ...]:
+        """What changes with every commit to a table, also where it was deleted and made anew; cheap for local tables."""
+        if "://" in self.root:
+            return (self.version(table),)
+        return latest_stamp(Path(self.uri(table))) or ()
+
     def _snapshot(self, table: Table) -> Any | None:
         """A handle for reading only, shared between callers while the table stays as it is; see ``open``."""
         if table.name in self._at:
@@ -186,6 +192,18 @@ class Lakehouse:
         """How many rows a table has, by its log."""
         handle = self._snapshot(table)
         return 0 if handle is None else int(handle.count())
+
+    def rows_at(self, table: Table, version: int) -> int | None:
+        """How many rows a version had, by the log; None where that version is not kept any more."""
+        if version < 0:
+            return 0
+        from deltalake.exceptions import DeltaError
+
+        try:
+            handle = self.open(table, version)
+        except DeltaError:
+            return None
+        return None if handle is None else int(handle.count())
 
     def files(self, table: Table, where: Mapping[str, str]) -> frozenset[str]:
         """URIs of a partition's data files, none of which ever changes; see ``scan_data``."""

@@ -1,0 +1,65 @@
+"""What runs now, redrawn by itself: often while something works, seldom while nothing does. Used by several pages."""
+
+from html import escape
+
+import streamlit as st
+
+from apps import reader
+from apps.app_pages.frame import told
+from apps.app_pages.marking import Column, badge, table
+from apps.app_pages.wording import ago, at, count, lasting
+from apps.views import LiveLine
+
+WORKING_SECONDS, RESTING_SECONDS = 1.0, 4.0
+MOST_DOCUMENTS = 10
+_WAS_WORKING = "was working"
+
+
+def live_now() -> None:
+    """Runs that work, and those that did not end by themselves; the page is redrawn when work begins or ends."""
+    with told():
+        is_working = any(line.is_working for line in reader.live())
+        st.session_state[_WAS_WORKING] = is_working
+        st.fragment(_drawn, run_every=WORKING_SECONDS if is_working else RESTING_SECONDS)()
+
+
+def _drawn() -> None:
+    with told():
+        lines = reader.live()
+        if any(line.is_working for line in lines) != st.session_state.get(_WAS_WORKING):
+            st.rerun()  # the whole page: what a run changed is on it, and the rhythm is another
+        shown = [line for line in lines if line.is_working or line.next_step]
+        if not shown:
+            ended = max((line.heartbeat_at for line in lines), default=None)
+            told_last = f"The last run ended {ago(ended)}." if ended else "Nothing has run yet."
+            st.caption(f":material/pause_circle: Nothing runs now. {told_last}")
+        for line in shown:
+            with st.container(border=True):
+                _run(line)
+
+
+def _run(line: LiveLine) -> None:
+    st.html(
+        f'<div class="cx-hit-head"><span class="cx-hit-title">{escape(line.shard)}</span>{badge(line.state)}'
+        f'<span class="cx-quiet" title="{at(line.started_at)}">started {ago(line.started_at)} by {escape(line.trigger)}</span>'
+        f'<span class="cx-quiet" title="{at(line.heartbeat_at)}">last sign of life {ago(line.heartbeat_at)}</span></div>'
+    )
+    if line.is_working:
+        st.progress(line.share, text=_pace(line))
+        if line.documents:
+            rows = [(d.path, d.stage, (ago(d.since), at(d.since))) for d in line.documents[:MOST_DOCUMENTS]]
+            st.html(table([Column("document at work", "code"), Column("stage"), Column("since")], rows))
+            if len(line.documents) > MOST_DOCUMENTS:
+                st.caption(f"and {len(line.documents) - MOST_DOCUMENTS} more")
+        return
+    st.text(
+        line.reason or f"stopped in stage {line.stage or 'none'}, {count(line.done)} of {count(line.total)} {line.unit}"
+    )
+    st.caption(line.next_step)
+
+
+def _pace(line: LiveLine) -> str:
+    if not line.stage:
+        return "beginning"
+    left = "" if line.seconds_left is None else f", about {lasting(line.seconds_left)} left"
+    return f"{line.stage}: {count(line.done)} of {count(line.total)} {line.unit}{left}"

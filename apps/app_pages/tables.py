@@ -1,0 +1,140 @@
+"""Tables: what each Delta table holds, its columns, its versions, some of its rows, and questions in SQL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from apps import reader
+from apps.app_pages.frame import heading, told
+from apps.app_pages.marking import Column, table
+from apps.app_pages.wording import ago, at, count
+from apps.views import TableDescribed
+
+ROWS = 100
+SQL_ROWS = 1_000
+LATEST = "latest"
+FIRST = "bronze/documents"
+SQL_EXAMPLE = "SELECT kind, count(*) AS documents\nFROM bronze.documents\nGROUP BY kind\nORDER BY documents DESC"
+
+
+def page() -> None:
+    """Draw it."""
+    heading("Tables")
+    with told():
+        lines = reader.tables()
+        if not lines:
+            st.info("No table is here yet: they are made by the first run.", icon=":material/table:")
+            return
+        rows = {line.name: line.rows for line in lines}
+        name = st.selectbox(
+            "Table",
+            list(rows),
+            list(rows).index(FIRST) if FIRST in rows else 0,
+            key="table",
+            bind="query-params",
+            format_func=lambda one: f"{one} · {count(rows[one])} rows",
+        )
+        described = reader.table(name)
+        st.text(described.doc)
+        st.caption(f"{described.kind} · {count(described.rows)} rows · version {described.version}")
+        sample, columns, versions, sql = st.tabs(["Rows", "Columns", "Versions", "SQL"])
+        with sample, told():
+            _sample(described)
+        with columns:
+            _columns(described)
+        with versions:
+            _versions(described)
+        with sql, told():
+            _sql()
+
+
+def _sample(described: TableDescribed) -> None:
+    names = [column.name for column in described.columns]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        column = st.selectbox("Column", names, None, key=f"column-{described.name}", placeholder="any", width=220)
+        text = st.text_input("contains", key=f"contains-{described.name}", disabled=column is None, width=260)
+        versions = [LATEST, *(str(commit.version) for commit in described.history[1:])]
+        version = st.selectbox("Version", versions, key=f"version-{described.name}", width=140)
+        shown = st.multiselect("Columns", names, key=f"shown-{described.name}", placeholder="all", width=320)
+    contains = {column: text} if column and text else {}
+    at_version = None if version in (None, LATEST) else int(version)
+    with st.spinner("Reading…"):
+        sample = reader.sample(described.name, shown, contains, ROWS, at_version)
+    if not sample.rows:
+        st.caption("No row fits." if contains else "The table has no rows in this version.")
+        return
+    st.dataframe(_columns_of(sample.columns, sample.rows), hide_index=True, alt=f"rows of {described.name}")
+    told_cut = f"the first {ROWS} that fit" if len(sample.rows) == ROWS else f"all {len(sample.rows)} that fit"
+    st.caption(f"{told_cut}; long values are cut")
+
+
+def _columns_of(names: tuple[str, ...], rows: tuple[tuple[Any, ...], ...]) -> Mapping[str, list[Any]]:
+    """Column by column, nested values as text, as the grid takes them."""
+    return {
+        name: [value if _is_scalar(value) else str(value) for value in (row[place] for row in rows)]
+        for place, name in enumerate(names)
+    }
+
+
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, (list, tuple, dict, bytes))
+
+
+def _columns(described: TableDescribed) -> None:
+    columns = [
+        Column("column", "code"),
+        Column("type", "code"),
+        Column("role"),
+        Column("may be null"),
+        Column("what it is"),
+    ]
+    rows = [
+        (
+            one.name,
+            one.dtype,
+            ", ".join(role for role, is_it in (("key", one.is_key), ("partition", one.is_partition)) if is_it),
+            "yes" if one.is_nullable else "",
+            one.doc,
+        )
+        for one in described.columns
+    ]
+    st.html(table(columns, rows))
+
+
+def _versions(described: TableDescribed) -> None:
+    columns = [
+        Column("version", "number"),
+        Column("committed"),
+        Column("by"),
+        Column("rows", "number"),
+        Column("when", "code"),
+    ]
+    rows = [
+        (str(one.version), ago(one.at), one.operation, "" if one.rows is None else count(one.rows), at(one.at))
+        for one in described.history
+    ]
+    st.html(table(columns, rows))
+    if len(described.history) >= 2 and all(one.rows is not None for one in described.history[:2]):
+        st.caption("Rows are counted for the latest versions.")
+
+
+def _sql() -> None:
+    ask = getattr(reader, "sql", None)
+    if ask is None:
+        st.caption("Questions in SQL are not in this version.")
+        return
+    with st.form("sql", border=False):
+        query = st.text_area("SQL", SQL_EXAMPLE, key="sql-text", height=140, help="DuckDB's SQL, reading only")
+        is_sent = st.form_submit_button("Ask", icon=":material/play_arrow:", type="primary")
+    if not is_sent or not query.strip():
+        return
+    with st.spinner("Asking…", show_time=True):
+        result = ask(query, SQL_ROWS)
+    st.dataframe(_columns_of(result.columns, result.rows), hide_index=True, alt="result of the query")
+    cut = f"cut at {SQL_ROWS:,} rows" if result.is_cut else f"{len(result.rows):,} rows"
+    st.caption(f"{cut}, {result.seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    page()
