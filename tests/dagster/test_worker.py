@@ -218,9 +218,25 @@ def test_an_ignored_file_wakes_nobody(settings: Settings) -> None:
     actions.run()
     with worker(settings):
         until(lambda: health(settings)["last_look"], settings)
+        client.ask(settings.up, "run")
+        until(lambda: health(settings)["runs"] and not health(settings)["waiting"], settings)
+        time.sleep(2)
         runs = health(settings)["runs"]
         for name in ("node_modules/x.js", ".git/objects/ab", "notes/__pycache__/y.pyc"):
             write(settings, f"notes/{name}", "x")
         time.sleep(3)
         assert health(settings)["runs"] == runs
         assert os.listdir(settings.up)
+
+
+def test_a_file_that_is_still_being_written_is_taken_when_it_stands_still(settings: Settings) -> None:
+    with worker(settings):
+        file = write(settings, "notes/log.md", "The quail runs.\n")
+        for number in range(12):
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(f"Line {number}\n")
+            time.sleep(0.15)
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write("The redstart perches.\n")
+        until(lambda: found(settings, "redstart"), settings)
+    assert actions.verify().is_sound
