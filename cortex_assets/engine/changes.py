@@ -4,6 +4,7 @@ A shard that differs comes with a token of how. An equal token means that a run 
 asks for runs can wait longer each time. Deletes that the guard withholds are no difference: they wait for a person.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -23,14 +24,20 @@ from resources.state import State
 from resources.vectors.protocol import DamagedIndexError
 
 NEXT = "changes:next"
-TABLE_SECONDS = 2.0
+PENDING = "changes:pending"
+TABLE_SECONDS = 1.0
 """What the shards of a corpus get at least after its listing, however long that took."""
 
 Opened = Callable[[], tuple[FilesStage, ShardStages]]
 
 
 def differing(
-    corpora: Mapping[str, tuple[Sequence[str], Opened]], lake: Lakehouse, state: State, now: datetime, seconds: float
+    corpora: Mapping[str, tuple[Sequence[str], Opened]],
+    lake: Lakehouse,
+    state: State,
+    now: datetime,
+    seconds: float,
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Look at the shards of many corpora until time is up; the next call goes on with the corpus that was not reached.
 
@@ -40,6 +47,8 @@ def differing(
         state: remembers where to go on and which shards were quiet at which table versions.
         now: decides which retries are due.
         seconds: after this long no further corpus is begun.
+        known: shard to token of how its folder differs, from somebody who watches it; the folder of a corpus all of whose
+            shards are named there is not looked at.
 
     Returns:
         Shard to token, empty where nothing differs; shards that were not looked at are left out.
@@ -54,7 +63,11 @@ def differing(
             return found
         shards, opened = corpora[name]
         try:
-            found |= _of_corpus(shards, *opened(), lake, state, now, deadline)
+            tokens = _known_tokens(shards, known)
+            if all(tokens.values()) and tokens:
+                found |= tokens
+                continue
+            found |= _of_corpus(name, shards, *opened(), lake, state, now, deadline, tokens)
         except (InferenceError, LakeError, OSError) as error:
             found |= dict.fromkeys(shards, f"{type(error).__name__}: {error}")
     if first:
@@ -62,7 +75,32 @@ def differing(
     return found
 
 
+def next_due(shards: Sequence[str], state: State) -> datetime | None:
+    """When the first retry of shards that were quiet at the last look is due; None where nothing waits."""
+    retries = [(state.meta(f"quiet:{shard}") or "").partition(" ")[2] for shard in shards]
+    return min((datetime.fromisoformat(retry) for retry in retries if retry), default=None)
+
+
+def note_pending(state: State, tokens: Mapping[str, str], now: float) -> None:
+    """Remember since when shards differ (seconds since the epoch); those without a token do no more."""
+    before = pending_since(state)
+    after = {shard: at for shard, at in before.items() if tokens.get(shard, "?")}
+    after |= {shard: now for shard, token in tokens.items() if token and shard not in before}
+    if after != before:
+        state.set_meta(PENDING, json.dumps(after, sort_keys=True))
+
+
+def pending_since(state: State) -> dict[str, float]:
+    """Shard to the time (seconds since the epoch) since when every look found it differing."""
+    return {str(shard): float(at) for shard, at in json.loads(state.meta(PENDING) or "{}").items()}
+
+
+def _known_tokens(shards: Sequence[str], known: Mapping[str, str] | None) -> dict[str, str]:
+    return {shard: known[shard] for shard in shards} if known and all(shard in known for shard in shards) else {}
+
+
 def _of_corpus(
+    name: str,
     shards: Sequence[str],
     files: FilesStage,
     stages: ShardStages,
@@ -70,15 +108,21 @@ def _of_corpus(
     state: State,
     now: datetime,
     deadline: float,
+    known: Mapping[str, str],
 ) -> dict[str, str]:
-    tokens = _file_tokens(shards, files, now)
-    late = max(deadline, time.monotonic() + TABLE_SECONDS)
-    found: dict[str, str] = {}
-    for shard in shards:
-        if tokens.get(shard):
-            found[shard] = tokens[shard]
-        elif time.monotonic() < late:
-            found[shard] = _table_token(stages, shard, lake, state, now)
+    """Tokens of a corpus's shards; those whose tables could not be looked at in time are the first of the next call."""
+    tokens = known or _file_tokens(shards, files, now)
+    late = deadline if known else max(deadline, time.monotonic() + TABLE_SECONDS)
+    found = {shard: tokens[shard] for shard in shards if tokens.get(shard)}
+    first = state.meta(f"{NEXT}:{name}") or ""
+    rest = [shard for shard in shards if shard not in found]
+    for looked, shard in enumerate([*(s for s in rest if s >= first), *(s for s in rest if s < first)]):
+        if looked and time.monotonic() > late:
+            state.set_meta(f"{NEXT}:{name}", shard)
+            return found
+        found[shard] = _table_token(stages, shard, lake, state, now)
+    if first:
+        state.set_meta(f"{NEXT}:{name}", "")
     return found
 
 
