@@ -60,7 +60,7 @@ class Watching:
             tokens = house.differing(LOOK_SECONDS, None if dirty is None else dirty.shards)
             due = house.next_due()
         how = f"folders were looked at, for {why}" if dirty is None else "folders as the worker's list says"
-        taken = frozenset() if dirty is None else frozenset(s for s, token in dirty.shards.items() if not token)
+        taken = frozenset(shards if dirty is not None else ())
         return Look(shards, tokens, taken, how, float("inf") if due is None else due.timestamp())
 
     def glance(self) -> str:
