@@ -6,19 +6,14 @@ is not taken is tried again, ever later, and put aside as dead after ten tries o
 counted. No proxies, no redirects, ten seconds a delivery. Addresses and secrets stand in no message, log or spool file.
 """
 
-import base64
 import contextlib
 import fcntl
 import hashlib
-import hmac
 import http.client
 import json
 import logging
 import os
 import shutil
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from resources.webhook_file import Hook
+from resources.webhook_post import post
 
 log = logging.getLogger(__name__)
 
-SECONDS = 10.0
-"""A delivery takes at most so long."""
 WAITS = (10.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0, 36_000.0)
 """Seconds before the second try, the third and so on; then the message is dead."""
 MOST_AGE = 3 * 86_400.0
@@ -102,12 +96,6 @@ Send = Callable[[Hook, str, bytes, float], int]
 """Delivers one message: hook, id, body, time; the HTTP status. Raises OSError or HTTPException where there is none."""
 
 
-def signature(secret: bytes, ident: str, timestamp: int, body: bytes) -> str:
-    """The value of ``webhook-signature``: ``v1,`` and the base64 of HMAC-SHA256 over ``id.timestamp.body``."""
-    signed = f"{ident}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
-
-
 def enqueue(hooks_file: Path, spool: Path, message: Message) -> bool:
     """Put a message into the spool, where anybody is to be told anything; never raises for a full disk, which is logged.
 
@@ -154,44 +142,6 @@ def drain(spool: Path, hooks: Sequence[Hook], seconds: float = 20.0, send: Send 
         return Drained()
     with _alone(spool) as is_mine:
         return _Draining(spool, hooks, send or post, time.monotonic() + seconds).run() if is_mine else Drained()
-
-
-def post(hook: Hook, ident: str, body: bytes, now: float) -> int:
-    """Deliver one message over HTTP; the status.
-
-    Raises:
-        OSError, http.client.HTTPException: nobody answered, or not within ten seconds.
-    """
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "Cortex",
-        "webhook-id": ident,
-        "webhook-timestamp": str(int(now)),
-        "webhook-signature": signature(hook.secret, ident, int(now), body),
-    }
-    connection: http.client.HTTPConnection
-    if hook.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(hook.host, hook.port, timeout=SECONDS, context=context)
-    else:
-        connection = http.client.HTTPConnection(hook.host, hook.port, timeout=SECONDS)
-    # The socket's own limit is for each read: a receiver that sends a byte now and then would hold everybody up.
-    limit = threading.Timer(SECONDS, _cut, (connection,))
-    limit.daemon = True
-    limit.start()
-    try:
-        connection.request("POST", hook.target, body, headers)
-        return connection.getresponse().status
-    finally:
-        limit.cancel()
-        connection.close()
-
-
-def _cut(connection: http.client.HTTPConnection) -> None:
-    sock = connection.sock
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Draining:

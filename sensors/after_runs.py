@@ -155,8 +155,14 @@ def _began(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def _told(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailedRun:
-    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
-    reason = records[0].event_log_entry.user_message if records else "failed"
+    """Why a run failed: by its step's error, or by what Dagster says where none began."""
+    reason = "failed"
+    for kind in (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.STEP_FAILURE):
+        for record in instance.get_records_for_run(run.run_id, of_type=kind, limit=1).records:
+            event = record.event_log_entry.get_dagster_event()
+            error = event.step_failure_data.error if event.is_step_failure else None
+            cause = error.cause or error if error is not None else None
+            reason = cause.message if cause is not None else event.message or reason
     return FailedRun(run.run_id, run.job_name, run.tags.get(PARTITION_TAG, ""), " ".join(reason.split())[:500])
 
 

@@ -83,7 +83,8 @@ def _moved(found: Mapping[str, Repository], asked: Asked, now: float, silent: li
     moved = {}
     for corpus in sorted(found, key=lambda name: (asked.shards.get(f"?{name}", ("", 0, 0.0))[2], name)):
         key = f"?{corpus}"
-        if asked.shards.get(key, ("",))[0] and not asked.is_due(key, NO_ANSWER, now):
+        last = asked.shards.get(key)
+        if last is not None and last[0] == NO_ANSWER and not asked.is_due(key, NO_ANSWER, now):
             silent.append(corpus)
             continue
         if time.monotonic() > deadline:

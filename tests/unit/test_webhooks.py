@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from resources import webhooks
+from resources import webhook_post, webhooks
 from resources.webhook_file import Hook, WebhooksError, load_hooks, parse_hooks
 from resources.webhooks import Message, drain, enqueue, is_empty, message_id, spool_state
 
@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", self.server.url.replace("/webhook", "/elsewhere"))
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Quiet."""
 
 
@@ -83,16 +83,22 @@ def spool(tmp_path: Path) -> Path:
 def hook(receiver: Receiver | None, *events: str, port: int = 1) -> Hook:
     port = port if receiver is None else receiver.server_address[1]
     wanted = frozenset(events or ("run_failed", "run_finished", "alert"))
-    return Hook(f"k{port}", f"1 (127.0.0.1:{port})", "http", "127.0.0.1", port, "/webhook/cortex?key=hidden", wanted, SECRET)
+    return Hook(
+        f"k{port}", f"1 (127.0.0.1:{port})", "http", "127.0.0.1", port, "/webhook/cortex?key=hidden", wanted, SECRET
+    )
 
 
 def put(spool: Path, number: int = 1, event: str = "run_failed") -> Message:
-    message = Message(event, message_id(event, str(number)), "2026-03-04T05:06:07+00:00", "notes", "notes", {"new": number}, "why")
+    message = Message(
+        event, message_id(event, str(number)), "2026-03-04T05:06:07+00:00", "notes", "notes", {"new": number}, "why"
+    )
     assert enqueue(spool.parent / "webhooks.yaml", spool, message)
     return message
 
 
-def verify_like_a_receiver(secret: str, headers: dict[str, str], body: bytes, tolerance: float = 300.0) -> dict[str, object]:
+def verify_like_a_receiver(
+    secret: str, headers: dict[str, str], body: bytes, tolerance: float = 300.0
+) -> dict[str, object]:
     """What docs/operations.md gives to receivers."""
     ident, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
     if abs(time.time() - int(timestamp)) > tolerance:
@@ -138,7 +144,7 @@ def test_the_signature_is_that_of_the_standards_own_example() -> None:
     """From the specification's libraries: the example of Standard Webhooks."""
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     body = b'{"test": 2432232314}'
-    made = webhooks.signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    made = webhook_post.signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
@@ -175,12 +181,16 @@ def later(spool: Path, seconds: float) -> None:
     for file in spool.glob("*.json"):
         letter = json.loads(file.read_text())
         letter["put_at"] -= seconds
-        letter["hooks"] = {key: [tried[0], tried[1] - seconds] if tried else [] for key, tried in letter["hooks"].items()}
+        letter["hooks"] = {
+            key: [tried[0], tried[1] - seconds] if tried else [] for key, tried in letter["hooks"].items()
+        }
         file.write_text(json.dumps(letter))
 
 
 @pytest.mark.parametrize("status", [500, 429, 404, 302, 307])
-def test_what_is_refused_is_sent_again_and_no_redirect_is_followed(receiver: Receiver, spool: Path, status: int) -> None:
+def test_what_is_refused_is_sent_again_and_no_redirect_is_followed(
+    receiver: Receiver, spool: Path, status: int
+) -> None:
     put(spool)
     receiver.answer = lambda: status
     done = drain(spool, [hook(receiver)])
@@ -231,7 +241,7 @@ def test_a_receiver_that_is_gone_is_not_asked_again(receiver: Receiver, spool: P
 def test_a_receiver_that_is_slow_is_left_after_the_limit(
     receiver: Receiver, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "SECONDS", 0.5)
+    monkeypatch.setattr(webhook_post, "SECONDS", 0.5)
     receiver.is_slow = True
     put(spool)
     begin = time.monotonic()
