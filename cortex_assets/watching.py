@@ -21,8 +21,7 @@ from cortex_assets.ops.checks import alert_evaluations
 from inference.errors import InferenceError
 from resources.git_source import GitError, fetched_commit, remote_head
 from resources.settings import Settings
-from resources.webhook_file import WebhooksError, load_hooks
-from resources.webhooks import drain, is_empty
+from resources.webhooks import deliver
 from sensors.after_runs import FailedRun
 from sensors.repositories import Repository
 from sensors.shards import Look
@@ -98,14 +97,9 @@ class Watching:
 
     def deliver(self) -> str:
         """Deliver webhook messages that wait; what came of it, for people."""
-        if is_empty(self._where.webhook_spool):
-            return ""
-        try:
-            done = drain(self._where.webhook_spool, load_hooks(self._where.webhooks_file), DELIVER_SECONDS)
-        except WebhooksError as error:
-            return f"messages wait: {error}"
-        said = f"{done.sent} messages sent, {done.waiting} wait"
-        return "; ".join([said, *done.notes]) if done.sent or done.failed or done.dead else ""
+        done = deliver(self._where.webhooks_file, self._where.webhook_spool, DELIVER_SECONDS)
+        said = [f"{done.sent} messages sent, {done.waiting} wait"] if done.sent or done.failed or done.dead else []
+        return "; ".join([*said, *done.notes])
 
     def alerts(self) -> list[dg.AssetCheckEvaluation]:
         """Evaluate the alert checks; what began or ended is told, and those checks are given whose result is another now."""

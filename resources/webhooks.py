@@ -1,7 +1,7 @@
 """Tells receivers outside what happened: a spool of small files, delivered signed, at least once (Standard Webhooks 1.0).
 
 ``enqueue`` costs one stat where no ``webhooks.yaml`` exists, and one small file where it does; nobody waits for a receiver.
-``drain`` delivers what is due: Dagster's sensor, the worker and ``cortex run`` call it, one of them at a time. A message that
+``deliver`` sends what is due: Dagster's sensor, the worker and ``cortex run`` call it, one of them at a time. A message that
 is not taken is tried again, ever later, and put aside as dead after ten tries or three days; how many waited too long is
 counted. No proxies, no redirects, ten seconds a delivery. Addresses and secrets stand in no message, log or spool file.
 """
@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resources.webhook_file import Hook
+from resources.webhook_file import Hook, WebhooksError, load_hooks
 from resources.webhook_post import post
 
 log = logging.getLogger(__name__)
@@ -142,6 +142,17 @@ def drain(spool: Path, hooks: Sequence[Hook], seconds: float = 20.0, send: Send 
         return Drained()
     with _alone(spool) as is_mine:
         return _Draining(spool, hooks, send or post, time.monotonic() + seconds).run() if is_mine else Drained()
+
+
+def deliver(hooks_file: Path, spool: Path, seconds: float = 20.0) -> Drained:
+    """``drain`` to whom the file says; where that cannot be used, everything waits and the notes say why."""
+    if is_empty(spool):
+        return Drained()
+    try:
+        hooks = load_hooks(hooks_file)
+    except WebhooksError as error:
+        return Drained(waiting=spool_state(spool).waiting, notes=(f"messages wait: {error}",))
+    return drain(spool, hooks, seconds)
 
 
 class _Draining:

@@ -1,12 +1,13 @@
 """Webhooks against real receivers on 127.0.0.1: signed as the standard says, at least once, bounded; nothing secret anywhere."""
 
 import base64
-import hashlib
-import hmac
 import http.server
 import json
 import logging
 import os
+import re
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from apps.delivering import deliver_aside
 from resources import webhook_post, webhooks
+from resources.settings import load_settings
 from resources.webhook_file import Hook, WebhooksError, load_hooks, parse_hooks
-from resources.webhooks import Message, drain, enqueue, is_empty, message_id, spool_state
+from resources.webhooks import Message, deliver, drain, enqueue, is_empty, message_id, spool_state
 
 SECRET = b"\x07" * 32
 WHSEC = "whsec_" + base64.b64encode(SECRET).decode()
@@ -96,18 +99,19 @@ def put(spool: Path, number: int = 1, event: str = "run_failed") -> Message:
     return message
 
 
-def verify_like_a_receiver(
-    secret: str, headers: dict[str, str], body: bytes, tolerance: float = 300.0
-) -> dict[str, object]:
-    """What docs/operations.md gives to receivers."""
-    ident, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
-    if abs(time.time() - int(timestamp)) > tolerance:
-        raise ValueError("too old")
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    wanted = base64.b64encode(hmac.new(key, f"{ident}.{timestamp}.".encode() + body, hashlib.sha256).digest()).decode()
-    given = [part.removeprefix("v1,") for part in headers["webhook-signature"].split() if part.startswith("v1,")]
-    if not any(hmac.compare_digest(wanted, one) for one in given):
-        raise ValueError("not signed by us")
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+
+def from_the_page(language: str, having: str) -> str:
+    """The snippet that docs/operations.md gives to receivers."""
+    return next(code for code in re.findall(rf"```{language}\n(.*?)```", PAGE, re.S) if having in code)
+
+
+def verify_like_a_receiver(secret: str, headers: dict[str, str], body: bytes) -> dict[str, object]:
+    """By the Python of the page."""
+    names: dict[str, Callable[..., None]] = {}
+    exec(from_the_page("python", "def verify"), names)
+    names["verify"](secret, headers, body)
     found: dict[str, object] = json.loads(body)
     return found
 
@@ -138,6 +142,31 @@ def test_a_message_arrives_signed_and_verifies(receiver: Receiver, spool: Path) 
             verify_like_a_receiver(WHSEC, headers, wrong)
     with pytest.raises(ValueError, match="not signed"):
         verify_like_a_receiver("whsec_" + base64.b64encode(b"8" * 32).decode(), headers, body)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_code_for_n8n_lets_signed_messages_pass_and_no_others(receiver: Receiver, spool: Path) -> None:
+    put(spool)
+    drain(spool, [hook(receiver)])
+    ((_, headers, body),) = receiver.got
+
+    def passes(sent: bytes, secret: str = WHSEC) -> "subprocess.CompletedProcess[str]":
+        """As n8n's Code node runs it."""
+        given = json.dumps({"headers": headers, "body": base64.b64encode(sent).decode(), "secret": secret})
+        around = (
+            f"const given = {given};\n"
+            "const $env = {WEBHOOK_SECRET: given.secret};\n"
+            "const $input = {first: () => ({json: {headers: given.headers}})};\n"
+            "const node = {helpers: {getBinaryDataBuffer: async () => Buffer.from(given.body, 'base64')}};\n"
+            "(async function () {" + from_the_page("js", "createHmac") + "}).call(node)"
+            ".then((items) => console.log(items[0].json.event));"
+        )
+        return subprocess.run(["node", "-e", around], capture_output=True, text=True, timeout=60, check=False)
+
+    assert passes(body).stdout.strip() == "run_failed"
+    for wrong in (passes(body + b" "), passes(body, "whsec_" + base64.b64encode(b"8" * 32).decode())):
+        assert wrong.returncode != 0
+        assert "not signed by Cortex" in wrong.stderr
 
 
 def test_the_signature_is_that_of_the_standards_own_example() -> None:
@@ -391,3 +420,29 @@ def test_no_proxy_of_the_environment_is_asked(receiver: Receiver, spool: Path, m
     put(spool)
     assert drain(spool, [hook(receiver)]).sent == 1
     assert os.environ["http_proxy"]
+
+
+def test_a_process_that_stays_delivers_aside(
+    receiver: Receiver, spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(tmp_path, {"CORTEX_DATA": str(tmp_path / "data"), "CORTEX_WEBHOOKS": "mine.yaml"})
+    assert deliver_aside(settings) is None
+    (tmp_path / "webhook.secret").write_text(WHSEC)
+    said = {"url": receiver.url, "events": ["alert"], "secret_file": "webhook.secret"}
+    (tmp_path / "mine.yaml").write_text(json.dumps({"webhooks": [said]}))
+    enqueue(settings.webhooks_file, settings.webhook_spool, Message("alert", "msg_1", "now"))
+    thread = deliver_aside(settings)
+    assert thread is not None
+    thread.join(20)
+    assert len(receiver.got) == 1
+    assert is_empty(settings.webhook_spool)
+
+
+def test_a_file_that_cannot_be_used_lets_messages_wait(spool: Path) -> None:
+    put(spool)
+    file = spool.parent / "webhooks.yaml"
+    file.write_text("webhooks: [3]")
+    done = deliver(file, spool)
+    assert (done.waiting, "entry 1" in done.notes[0]) == (1, True)
+    file.unlink()
+    assert deliver(file, spool).waiting == 0, "nobody is to be told any more"
