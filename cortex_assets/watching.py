@@ -20,6 +20,7 @@ from cortex_assets.house import House
 from cortex_assets.ops.checks import alert_evaluations
 from inference.errors import InferenceError
 from resources.git_source import GitError, fetched_commit, remote_head
+from resources.memory import give_back
 from resources.settings import Settings
 from resources.webhooks import deliver
 from sensors.after_runs import FailedRun
@@ -29,6 +30,8 @@ from sensors.shards import Look
 LOOK_SECONDS = 1.0
 """A look at the shards begins nothing further after so long."""
 DELIVER_SECONDS = 15.0
+COLUMNS = "columns"
+"""Folder of the cache that runs keep ids and hashes of the tables in (``apps.running``)."""
 RETRY_SECONDS = 30.0
 
 
@@ -55,9 +58,11 @@ class Watching:
         """Which shards differ: by the worker's list, or by a look at the folders where there is none."""
         dirty, why = fresh_dirty(dirty_file(self._where.cache), time.time())
         with House.open(self._where, self._trigger) as house:
+            house.lake.keep_columns_in(self._where.cache / COLUMNS)
             shards = house.sync_registry().shards
             tokens = house.differing(LOOK_SECONDS, None if dirty is None else dirty.shards)
             due = house.next_due()
+        give_back()
         how = f"folders were looked at, for {why}" if dirty is None else "folders as the worker's list says"
         taken = frozenset(shards if dirty is not None else ())
         return Look(shards, tokens, taken, how, float("inf") if due is None else due.timestamp())
