@@ -10,6 +10,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from apps.alert_reports import AlertLine
+
 
 @dataclass(frozen=True, slots=True)
 class AddOptions:
@@ -275,11 +277,12 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All corpora of a lake, and on request what failed in them."""
+    """All corpora of a lake, on request what failed in them, and the alerts that fire."""
 
     lake: str
     corpora: tuple[CorpusStatus, ...]
     failures: tuple[FailureGroup, ...] = ()
+    alerts: tuple[AlertLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

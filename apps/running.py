@@ -35,8 +35,11 @@ from cortex_assets.engine.verify import Finding as EngineFinding
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.house import House, Registry
 from resources.settings import load_settings
+from resources.webhooks import deliver
 
 REPAIRS = 2
+DELIVER_SECONDS = 3.0
+"""After a run, messages are delivered for so long; the rest waits for the next run, the worker or Dagster."""
 COLUMNS = "columns"
 """Folder of the cache with ids and hashes of the tables; only runs look there, verification reads the tables."""
 
@@ -77,6 +80,7 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
             from apps.dagster_events import report_to_dagster
 
             report_to_dagster(house.settings, did)
+        notes += deliver(house.settings.webhooks_file, house.settings.webhook_spool, DELIVER_SECONDS).notes
         done = replace(done, notes=tuple(dict.fromkeys(notes)), seconds=time.perf_counter() - begin)
         if not names:
             resting.remember(house, Registry(tuple(house.registered())), done)

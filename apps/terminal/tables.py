@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from apps.alert_reports import AlertLine
 from apps.reports import (
     AddPreview,
     CorpusStatus,
@@ -102,7 +103,17 @@ def status_report(report: StatusReport) -> RenderableType:
     parts += [withheld_line(one.withheld) for one in report.corpora if one.withheld]
     if report.failures:
         parts += [Text(), failures(report.failures)]
+    parts += [alert_line(alert) for alert in report.alerts]
     return Group(*parts)
+
+
+def alert_line(alert: AlertLine) -> Text:
+    """One alert: what it is, whose, what to do."""
+    since = f" since {moment(alert.since)}" if alert.since else ""
+    style = "bold red" if alert.severity == "error" else "yellow"
+    return safe(
+        f"{alert.severity}: {alert.name}{f' of {alert.corpus}' if alert.corpus else ''}{since}: ", style
+    ) + safe(alert.detail)
 
 
 def _corpora(corpora: Sequence[CorpusStatus]) -> Table:

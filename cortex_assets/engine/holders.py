@@ -51,6 +51,9 @@ HOLDERS = (
     Holder("cache/live", "paths of files that runs work on, or worked on last", "the shard's next run or a purge"),
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
+    Holder(
+        "cache/webhooks", "messages that wait: names of corpora, counts, reasons", "delivery; given up after three days"
+    ),
     Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),
     Holder("models", "weights; no content", "whoever pulled them"),
     Holder("up", "ports and process ids, the worker's token; no content", "the end of cortex up"),
