@@ -26,8 +26,8 @@ FOCUS = """<script>
     });
   }
   const focus = (tries) => {
-    const found = field();
-    if (found && !found.value && document.activeElement === document.body) found.focus();
+    const found = field(), at = document.activeElement;
+    if (found && !found.value && !(at && /^(INPUT|TEXTAREA)$/.test(at.tagName))) found.focus();
     else if (!found && tries > 0) setTimeout(() => focus(tries - 1), 50);
   };
   focus(40);
