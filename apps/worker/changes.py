@@ -65,7 +65,7 @@ class Changes:
         """A run could not take a change: it is due again in ``wait`` seconds, with what was heard since."""
         with self._heard:
             later = self._waiting.get(corpus)
-            change.due_at, change.reason = now + wait, reason
+            change.first_at, change.due_at, change.reason = now, now + wait, reason
             if later is not None:
                 change.paths |= later.paths
                 change.is_open |= later.is_open

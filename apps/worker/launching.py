@@ -38,6 +38,10 @@ mutation Launch($shard: String!, $location: String!, $repository: String!, $part
 """
 
 
+_started: list["subprocess.Popen[bytes]"] = []
+"""Kept, so that nobody is told that a process still runs: it is meant to."""
+
+
 class NotLaunched(Exception):
     """Dagster does not take the run; the message says why."""
 
@@ -76,7 +80,7 @@ def start_process(settings: Settings, corpora: Sequence[str]) -> "subprocess.Pop
     """``cortex run`` over some corpora (none: all) as a process of its own, which outlives this one; it writes to a log."""
     settings.logs.mkdir(parents=True, exist_ok=True)
     with open(settings.logs / "runs.log", "ab") as out:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "apps.cli", "run", "--", *corpora],
             cwd=ROOT,
             env=child_environment(CORTEX_DATA=str(settings.data_dir), DAGSTER_HOME=str(settings.dagster_home)),
@@ -85,3 +89,6 @@ def start_process(settings: Settings, corpora: Sequence[str]) -> "subprocess.Pop
             stderr=out,
             start_new_session=True,
         )
+    _started[:] = [one for one in _started if one.poll() is None]
+    _started.append(process)
+    return process

@@ -182,6 +182,9 @@ class Runner:
             self._failed(corpus.name, change, "; ".join(report.errors))
         elif report.busy:
             self.changes.put_back(corpus.name, change, BUSY_SECONDS, time.monotonic(), "another run has it")
+        elif any(stage.deferred for one in did for stage in one.stages.values()):
+            still = self.house.settings.still_seconds
+            self.changes.put_back(corpus.name, change, max(still, 0.5), time.monotonic(), "files did not stand still")
 
     def _failed(self, name: str, change: Change, reason: str) -> None:
         self.told.failed += 1

@@ -108,12 +108,14 @@ class Worker:
 
     def _is_left_out(self, corpus: Registered, root: str, path: str) -> bool:
         relative = os.fsencode(path)[len(os.fsencode(root)) + 1 :]
+        if os.path.isdir(path):  # noqa: PTH112 (a folder counts where a file in it would)
+            relative += b"/file"
         listed = self._house.corpus_to_list(corpus, self.runner.registry)
+        scope = corpus_scope(listed.include, listed.exclude, listed.corpora_below)
         try:
-            reason = left_out(Path(root), relative, corpus_scope(listed.include, listed.exclude, listed.corpora_below))
+            return left_out(Path(root), relative, scope) is not None
         except OSError:
             return False
-        return reason is not None and reason != "it is a folder"
 
     # -- what is asked -------------------------------------------------------------------------------------------------
 

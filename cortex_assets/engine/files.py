@@ -142,9 +142,11 @@ class FilesStage:
         report.progressed = batch.rows.height + batch.touched + batch.not_ready + len(batch.deleted)
         report.unchanged = intake.classified.unchanged + batch.touched
         report.failed = batch.rows.filter(pl.col("status") != "ok").height
+        report.deferred = batch.not_ready
         progress(shard, self.name, max(0, total - batch.remaining), total, "files")
         self._note(report)
         if not batch.remaining:
+            report.deferred += len(intake.classified.deferred)
             self._finish(shard, time.perf_counter() - begin)
         report.seconds = time.perf_counter() - begin
         report.version = self._lake.version(FILES)

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 class StageReport:
     """Counts of one stage over one shard; ``add`` adds slices together.
 
-    ``progressed`` counts the keys that a slice dealt with, whether or not anything had to be written for them.
+    ``progressed`` counts the keys that a slice dealt with, whether or not anything had to be written for them; ``deferred``
+    the files that did not stand still and are left to another run.
     """
 
     stage: str
@@ -21,6 +22,7 @@ class StageReport:
     failed: int = 0
     quarantined: int = 0
     remaining: int = 0
+    deferred: int = 0
     progressed: int = 0
     rows_written: int = 0
     commits: int = 0

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import formats, large, latency, models, quality, scenario
+from tests.bench import formats, large, latency, living, models, quality, scenario
 from tests.bench.corpus import DATA
 from tests.bench.figures import Figure, Part, machine
 from tests.bench.process import CommandFailed
@@ -31,6 +31,9 @@ PARTS: dict[str, Run] = {
     "quality": quality.run,
     "formats": formats.run,
     "formats_whole": formats.whole,
+    "idle": living.idle,
+    "edits": living.edits,
+    "soak": living.soak,
 }
 USUAL = (*scenario.STEPS, "latency", "command", "quality")
 
@@ -41,7 +44,9 @@ def arguments() -> argparse.Namespace:
     names = (*scenario.STEPS, *PARTS, "all")
     parser.add_argument("parts", nargs="*", choices=[*names, []], metavar="PART", help=f"any of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small numbers everywhere")
-    parser.add_argument("--minutes", type=float, default=1.0, help="what the real model may take (default 1)")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="what the real model, or the soak, may take (default 1)"
+    )
     parser.add_argument("--megabytes", type=int, default=1_000, help="size of the part `gigabyte`")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the shared corpora")
     parser.add_argument("--scratch", type=Path, help="folder for scratch data (default: a temporary one)")
