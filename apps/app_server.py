@@ -8,6 +8,7 @@ process at rest. What pages read with is imported while the server starts, so th
 import argparse
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -46,7 +47,7 @@ def streamlit_arguments(port: int) -> list[str]:
 
 
 def warm_up() -> None:
-    """Import what pages read with, and open the lake; what cannot be opened now is said by the page that asks."""
+    """Import what pages read and draw with, and open the lake; what cannot be opened now is said by the page that asks."""
     from apps import reader
     from apps.errors import is_expected
 
@@ -54,9 +55,13 @@ def warm_up() -> None:
     try:
         reader.status()
         reader.growth()
+        reader.lineage()
+        reader.choices()
     except Exception as error:
         if not is_expected(error):
             raise
+    import_module("pandas")  # what Streamlit draws grids with
+    import_module("pyarrow")
 
 
 def main() -> None:

@@ -99,7 +99,7 @@ def _shown(
     first, last = chunk["start_page"], chunk["end_page"]
     pages = tuple(range(first, (last or first) + 1)) if first is not None else ()
     file = _file(lake, document)
-    why = _why_no_picture(document, file)
+    why = why_no_picture(document, file)
     return SourceShown(
         corpus.name,
         displayable(document["path"])[0],
@@ -127,7 +127,8 @@ def _file(lake: Lakehouse, document: Mapping[str, Any]) -> dict[str, Any] | None
     return rows.row(0, named=True) if rows.height else None
 
 
-def _why_no_picture(document: Mapping[str, Any], file: Mapping[str, Any] | None) -> str:
+def why_no_picture(document: Mapping[str, Any], file: Mapping[str, Any] | None) -> str:
+    """Why the pages of a document are not drawn; empty where they are."""
     if file is None or file["media_type"] != PDF:
         return "pages of this kind of file are not drawn, only PDF"
     if document["inner"].startswith("/"):
@@ -211,7 +212,7 @@ def page_picture(corpus: str, document_id: str, page: int, width: int, as_of: da
         lake, document = _document(_lakes(house, known, as_of), known, document_id)
         file = _file(lake, document)
         where = f"{corpus}/{document['path']} page {page}"
-        why = _why_no_picture(document, file)
+        why = why_no_picture(document, file)
         if why or file is None:
             raise CommandError(f"the page cannot be drawn: {why}", where, "read its text")
         passwords = read_passwords(house.settings.passwords, corpus)

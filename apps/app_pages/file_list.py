@@ -15,7 +15,8 @@ EVERY = "all"
 def file_list(corpus: CorpusStatus) -> None:
     """Draw files with their status and why, a filter by status and path, and one file explained."""
     st.subheader("Files", anchor=False)
-    text = st.text_input(
+    filters = st.container(horizontal=True, vertical_alignment="bottom")
+    text = filters.text_input(
         "Path contains",
         key=f"path-{corpus.name}",
         type="search",
@@ -33,20 +34,18 @@ def file_list(corpus: CorpusStatus) -> None:
         label_visibility="collapsed",
     )
     chosen = None if status in (None, EVERY) or status not in statuses else status
-    total = statuses[chosen or EVERY]
-    pages = max(1, -(-total // ON_A_PAGE))
+    pages = max(1, -(-statuses[chosen or EVERY] // ON_A_PAGE))
     number = 1
     if pages > 1:
-        number = int(
-            st.number_input(f"Page of {pages}", 1, pages, 1, key=f"page-{corpus.name}-{chosen}-{text}", width=160)
-        )
+        key = f"page-{corpus.name}-{chosen}-{text}"
+        number = int(filters.number_input(f"Page, 1 to {pages}", 1, pages, 1, key=key, width=160))
     shown = reader.files(corpus.name, chosen, text, ON_A_PAGE, (number - 1) * ON_A_PAGE)
     columns = [
         Column("path", "code"),
         Column("status", "badge"),
         Column("why"),
         Column("size", "number"),
-        Column("changed"),
+        Column("changed", "time"),
         Column("type"),
     ]
     rows = [

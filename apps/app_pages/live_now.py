@@ -48,7 +48,7 @@ def _run(line: LiveLine) -> None:
         st.progress(line.share, text=_pace(line))
         if line.documents:
             rows = [(d.path, d.stage, (ago(d.since), at(d.since))) for d in line.documents[:MOST_DOCUMENTS]]
-            st.html(table([Column("document at work", "code"), Column("stage"), Column("since")], rows))
+            st.html(table([Column("document at work", "code"), Column("stage"), Column("since", "time")], rows))
             if len(line.documents) > MOST_DOCUMENTS:
                 st.caption(f"and {len(line.documents) - MOST_DOCUMENTS} more")
         return

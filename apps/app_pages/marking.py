@@ -26,7 +26,12 @@ STYLE = """
 .cx-table th,.cx-table td{padding:.38rem .9rem .38rem 0;border-bottom:1px solid rgba(128,140,145,.22);vertical-align:top}
 .cx-table tr:last-child td{border-bottom:none}
 .cx-table .cx-number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.cx-table .cx-time{white-space:nowrap}
+.cx-table td.cx-code{min-width:11rem}
 .cx-table .cx-code{font-family:"Source Code Pro",monospace;font-size:.82rem;overflow-wrap:anywhere}
+.cx-tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.8rem}
+.cx-tile{border:1px solid rgba(128,140,145,.3);border-radius:.5rem;padding:.7rem .95rem;display:flex;flex-direction:column}
+.cx-tile b{font-size:1.65rem;font-weight:600;line-height:1.3;font-variant-numeric:tabular-nums}
 .cx-quiet{opacity:.72;font-size:.88rem}
 .cx-hit{padding:.1rem 0 .2rem}
 .cx-hit-head{display:flex;flex-wrap:wrap;gap:.25rem .7rem;align-items:baseline}
@@ -48,8 +53,8 @@ mark.cx-mark{background:rgba(250,190,20,.38);color:inherit;border-radius:.2rem;p
 .cx-line-text{white-space:pre-wrap;overflow-wrap:anywhere;padding-right:.8rem;min-width:0;flex:1}
 .cx-chunk{background:rgba(20,160,145,.14)}
 .cx-gap{padding:.1rem 0 .1rem 4rem;opacity:.5}
-.cx-flow{display:flex;gap:1.9rem;list-style:none;margin:.6rem 0 .2rem;padding:0}
-.cx-node{flex:1 1 0;min-width:0;display:flex;flex-direction:column;position:relative;margin:0;padding:.55rem .8rem;
+.cx-flow{display:flex;gap:1.9rem;margin:.6rem 0 .2rem}
+.cx-node{flex:1 1 0;min-width:0;display:flex;flex-direction:column;position:relative;padding:.55rem .8rem;
   border:1px solid rgba(128,140,145,.35);border-radius:.5rem;background:rgba(128,140,145,.07)}
 .cx-node-busy{border-color:rgb(14,165,233);box-shadow:0 0 0 1px rgb(14,165,233)}
 .cx-node+.cx-node::before{content:"→";position:absolute;left:-1.5rem;top:50%;transform:translateY(-50%);opacity:.55}
@@ -66,7 +71,7 @@ mark.cx-mark{background:rgba(250,190,20,.38);color:inherit;border-radius:.2rem;p
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of an HTML table: ``kind`` is ``text``, ``number``, ``code`` or ``badge``."""
+    """A column of an HTML table: ``kind`` is ``text``, ``time``, ``number``, ``code`` or ``badge``."""
 
     title: str
     kind: str = "text"
@@ -94,7 +99,7 @@ def _head(column: Column) -> str:
 
 
 def _class(column: Column) -> str:
-    return {"number": "cx-number", "code": "cx-code"}.get(column.kind, "")
+    return {"number": "cx-number", "code": "cx-code", "time": "cx-time"}.get(column.kind, "")
 
 
 def _cell(column: Column, cell: object) -> str:
@@ -106,6 +111,16 @@ def _cell(column: Column, cell: object) -> str:
     inner = badge(shown) if column.kind == "badge" and shown else escape(shown)
     title = f' title="{escape(str(hint))}"' if hint else ""
     return f'<td class="{_class(column)}"{title}>{inner}</td>'
+
+
+def tiles(figures: Sequence[tuple[str, str, str, str]]) -> str:
+    """Figures side by side: what it is, how many, a word to it, and what is said when pointed at."""
+    boxes = "".join(
+        f'<div class="cx-tile" title="{escape(hint)}"><span class="cx-quiet">{escape(name)}</span>'
+        f'<b>{escape(figure)}</b><span class="cx-quiet">{escape(word)}</span></div>'
+        for name, figure, word, hint in figures
+    )
+    return f'<div class="cx-tiles">{boxes}</div>'
 
 
 def marked(text: str, spans: Sequence[tuple[int, int]]) -> str:
@@ -171,7 +186,10 @@ def _line(line: SourceLine) -> str:
 
 def lineage_picture(lineage: Lineage) -> str:
     """The stages of a corpus from files to the index, one box each, with what they hold and what is at work."""
-    return f'<ol class="cx-flow" aria-label="{escape(lineage.corpus)}: from files to the index">{"".join(map(_box, lineage.nodes))}</ol>'
+    return (
+        f'<div class="cx-flow" role="list" aria-label="{escape(lineage.corpus)}: from files to the index">'
+        f"{''.join(map(_box, lineage.nodes))}</div>"
+    )
 
 
 def _box(node: LineageNode) -> str:
@@ -179,6 +197,6 @@ def _box(node: LineageNode) -> str:
     told = badge("at work", BUSY) if is_busy else f"{count(node.not_ok)} not ok" if node.not_ok else ""
     kind = "cx-node cx-node-busy" if is_busy else "cx-node"
     return (
-        f'<li class="{kind}"><span class="cx-quiet">{escape(node.stage)}</span>'
-        f'<span class="cx-node-count">{count(node.count)}</span><span class="cx-node-told">{told}</span></li>'
+        f'<div role="listitem" class="{kind}"><span class="cx-quiet">{escape(node.stage)}</span>'
+        f'<span class="cx-node-count">{count(node.count)}</span><span class="cx-node-told">{told}</span></div>'
     )

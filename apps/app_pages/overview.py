@@ -6,7 +6,7 @@ from apps import actions, reader
 from apps.app_pages.adding import drop_area, two_ways
 from apps.app_pages.frame import heading, say_next, told
 from apps.app_pages.live_now import live_now
-from apps.app_pages.marking import Column, table
+from apps.app_pages.marking import Column, table, tiles
 from apps.app_pages.wording import ago, at, brief, count, lasting
 from apps.reports import CorpusStatus
 
@@ -52,18 +52,12 @@ def _run_all() -> None:
 
 def _growth() -> None:
     with told():
-        tables = reader.growth()
-        for column, line in zip(st.columns(len(tables)), tables, strict=True):
-            grown = None if line.grown is None else f"{line.grown:+,} in a day" if line.grown else "as a day ago"
-            column.metric(
-                _PLACES.get(line.name, line.name),
-                count(line.rows),
-                grown,
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                help=f"rows of {line.name}, version {line.version}",
-            )
+        figures = []
+        for line in reader.growth():
+            grown = "" if line.grown is None else f"{line.grown:+,} in a day" if line.grown else "as a day ago"
+            hint = f"rows of {line.name}, version {line.version}"
+            figures.append((_PLACES.get(line.name, line.name), count(line.rows), grown, hint))
+        st.html(tiles(figures))
 
 
 def _corpora(corpora: list[CorpusStatus]) -> None:
@@ -75,8 +69,8 @@ def _corpora(corpora: list[CorpusStatus]) -> None:
         Column("not ok", "number"),
         Column("chunks", "number"),
         Column("in the index", "number"),
-        Column("listed"),
-        Column("published"),
+        Column("listed", "time"),
+        Column("published", "time"),
     ]
     rows = [
         (
@@ -157,7 +151,7 @@ def _runs() -> None:
             st.caption("No run has done anything yet.")
             return
         columns = [
-            Column("began"),
+            Column("began", "time"),
             Column("shard"),
             Column("result", "badge"),
             Column("took", "number"),

@@ -69,7 +69,7 @@ def _history() -> None:
         number = 1
         if pages > 1:
             number = int(
-                st.number_input(f"Page of {pages}", 1, pages, 1, key=f"runs-page-{corpus}-{status}", width=160)
+                st.number_input(f"Page, 1 to {pages}", 1, pages, 1, key=f"runs-page-{corpus}-{status}", width=160)
             )
         found = first if number == 1 else reader.runs(corpus, status, ON_A_PAGE, (number - 1) * ON_A_PAGE)
         if not found.runs:

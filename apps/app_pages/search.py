@@ -25,8 +25,12 @@ FOCUS = """<script>
       if (found) { event.preventDefault(); found.focus(); }
     });
   }
-  const found = field();
-  if (found && !found.value) found.focus();
+  const focus = (tries) => {
+    const found = field(), at = document.activeElement;
+    if (found && !found.value && !(at && /^(INPUT|TEXTAREA)$/.test(at.tagName))) found.focus();
+    else if (!found && tries > 0) setTimeout(() => focus(tries - 1), 50);
+  };
+  focus(40);
 })();
 </script>"""
 """Our own words only: the question has the focus where it is empty, and ``/`` brings one back to it."""

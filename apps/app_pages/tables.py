@@ -33,7 +33,6 @@ def page() -> None:
             list(rows).index(FIRST) if FIRST in rows else 0,
             key="table",
             bind="query-params",
-            format_func=lambda one: f"{one} · {count(rows[one])} rows",
         )
         described = reader.table(name)
         st.text(described.doc)
@@ -105,10 +104,10 @@ def _columns(described: TableDescribed) -> None:
 def _versions(described: TableDescribed) -> None:
     columns = [
         Column("version", "number"),
-        Column("committed"),
+        Column("committed", "time"),
         Column("by"),
         Column("rows", "number"),
-        Column("when", "code"),
+        Column("when", "time"),
     ]
     rows = [
         (str(one.version), ago(one.at), one.operation, "" if one.rows is None else count(one.rows), at(one.at))

@@ -1,6 +1,6 @@
 """Commands that only read: plan, status, explain, search. What they do is in ``apps.reader``."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from apps.reports import SearchFilters
 from apps.terminal import console, explained, hits, tables
 
 _DATE = ["%Y-%m-%d"]
+_MOMENT = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 def plan(corpora: Corpora = None, as_json: Json = False) -> None:
@@ -64,6 +65,14 @@ def search(
     before: Annotated[
         datetime | None, typer.Option(formats=_DATE, help="Only files changed before this day (UTC).")
     ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of",
+            formats=_MOMENT,
+            help="Search what was published by then (UTC; a day means its end), without an index, in seconds not milliseconds.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find passages and cite their exact place.
@@ -73,10 +82,18 @@ def search(
     filters = SearchFilters(
         tuple(corpus or ()), tuple(kind or ()), tuple(language or ()), tuple(path or ()), _day(after), _day(before)
     )
-    response = reader.search(question, k, filters)
+    response = reader.search(question, k, filters, _moment(as_of))
     console.show(response, as_json, hits.response)
     if not response.hits:
         raise typer.Exit(FOUND)
+
+
+def _moment(given: datetime | None) -> datetime | None:
+    """A time in UTC; of a day its last moment."""
+    if given is None:
+        return None
+    utc = given.replace(tzinfo=UTC)
+    return utc + timedelta(days=1, microseconds=-1) if given.time() == time() else utc
 
 
 def _day(moment: datetime | None) -> date | None:
