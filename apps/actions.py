@@ -1,4 +1,4 @@
-"""All writes that a person can ask for: register, run, confirm, retry, remove, repair, maintain, pull a model.
+"""All writes that a person can ask for: register, run, confirm, retry, remove, repair, maintain, back up, restore, pull a model.
 
 The command line and the app's pages call these functions and nothing below them. Engine code is imported inside
 functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. The caller asks "are you sure?".
@@ -7,6 +7,7 @@ functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. 
 import sys
 from collections.abc import Sequence
 
+from apps.care_reports import BackedUp, Restored
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
 from apps.reports import (
@@ -108,6 +109,41 @@ def maintain() -> MaintainReport:
     from apps import running
 
     return running.maintain()
+
+
+def backup(
+    destination: str,
+    parts: frozenset[str] = frozenset(),
+    is_checked: bool = False,
+    progress: ProgressSink = silent,
+) -> BackedUp:
+    """Copy what people wrote, and whatever else is asked for, into a folder, as it is at one moment; runs go on.
+
+    Args:
+        destination: a new or empty folder, or that of an earlier backup, which is brought up to date.
+        parts: of ``tables``, ``raw``, ``inbox``.
+        is_checked: read again what an earlier backup wrote, and replace what is damaged.
+        progress: told files done.
+
+    Raises:
+        CommandError: the folder lies in the data folder.
+    """
+    from apps import caring
+
+    return caring.backup(destination, parts, is_checked, progress)
+
+
+def restore(source: str, is_replacing: bool = False, progress: ProgressSink = silent) -> Restored:
+    """Put a backup back; it is checked whole before anything is written. The next run makes the index anew.
+
+    Args:
+        source: folder of the backup.
+        is_replacing: whether a lake that is there may be replaced.
+        progress: told bytes done.
+    """
+    from apps import caring
+
+    return caring.restore(source, is_replacing, progress)
 
 
 def verify(corpora: Sequence[str] | None = None, repair: bool = False) -> VerifyReport:

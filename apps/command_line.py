@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, look, upkeep
+from apps.commands import change, demo, look, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.add,
@@ -22,6 +22,8 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.retry,
     change.remove,
     upkeep.maintain,
+    safety.backup,
+    safety.restore,
     demo.demo,
     upkeep.version,
 )

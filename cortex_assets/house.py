@@ -31,6 +31,7 @@ from cortex_assets.documents.redact import KEPT, Redaction
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.documents.spans import secret_counts
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.admission import admit
 from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
 from cortex_assets.engine.ahead import beforehand
 from cortex_assets.engine.chain import Chain
@@ -133,6 +134,7 @@ class House:
 
     def __init__(self, settings: Settings, trigger: str = "command") -> None:
         """See ``open``."""
+        admit(settings)
         self.settings = settings
         self.board = Board(settings.cache / "live", trigger)
         for folder in (settings.inbox, settings.lake, settings.index, settings.raw, settings.cache, settings.locks):

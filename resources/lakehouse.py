@@ -312,6 +312,16 @@ class Lakehouse:
             return pl.DataFrame(schema=types)
         return rows_picked(handle, self.storage_options, where, column, values, types)
 
+    def data_files(self, table: Table, version: int) -> list[Path]:
+        """Data files of a version of a local table, none of which ever changes."""
+        handle = self.open(table, version)
+        return [] if handle is None else [Path(uri.removeprefix("file://")) for uri in handle.file_uris()]
+
+    def rows_at(self, table: Table, version: int) -> int:
+        """How many rows a version of a table has, by its log."""
+        handle = self.open(table, version)
+        return 0 if handle is None else int(handle.count())
+
     def history(self, table: Table, limit: int = 20) -> list[dict[str, Any]]:
         """Latest commits of a table, newest first."""
         handle = self._snapshot(table)

@@ -52,6 +52,14 @@ HOLDERS = (
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
     Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),
+    Holder("cache/producers.json*", "versions of functions; no content", "may be deleted whole"),
+    Holder("cache/definitions.json*", "names in modules of code; no content", "may be deleted whole"),
+    Holder("cache/crew", "texts and vectors on their way between processes of a run", "its end, or maintain"),
+    Holder("cache/dagster-events", "counts of what runs did", "the next run, or maintain"),
+    Holder(
+        "restoring", "a lake on its way back from a backup, and the one before", "the restore's end, or the next one"
+    ),
+    Holder("passwords", "passwords of encrypted documents", "whoever put them there"),
     Holder("models", "weights; no content", "whoever pulled them"),
     Holder("locks", "names of shards and processes", "may be deleted while nothing runs"),
     Holder(".dagster", "counts, paths and reasons in events and logs", "Dagster's own retention"),
