@@ -7,7 +7,7 @@ functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. 
 import sys
 from collections.abc import Sequence
 
-from apps.care_reports import BackedUp, Restored
+from apps.care_reports import BackedUp, Restored, Upgraded
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
 from apps.reports import (
@@ -144,6 +144,13 @@ def restore(source: str, is_replacing: bool = False, progress: ProgressSink = si
     from apps import caring
 
     return caring.restore(source, is_replacing, progress)
+
+
+def upgrade(is_dry_run: bool = False) -> Upgraded:
+    """Migrate the lake to the format of this Cortex, after a snapshot; a lake of that format stays as it is."""
+    from apps import caring
+
+    return caring.upgrade(is_dry_run)
 
 
 def verify(corpora: Sequence[str] | None = None, repair: bool = False) -> VerifyReport:

@@ -71,3 +71,22 @@ class Restored:
     added: int
     kept: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """An upgrade of the lake's format.
+
+    Attributes:
+        before: the format that the lake had.
+        after: the one it has now.
+        steps: what was done, in order.
+        snapshot: a backup of the lake as it was, to go back by; None where nothing was to do.
+        is_dry_run: nothing was done: this is what would be.
+    """
+
+    before: int
+    after: int
+    steps: tuple[str, ...]
+    snapshot: Path | None
+    is_dry_run: bool

@@ -1,19 +1,23 @@
-"""What ``apps.actions`` does for the lake as a whole: back up, restore. Imported late."""
+"""What ``apps.actions`` does for the lake as a whole: back up, restore, upgrade. Imported late."""
 
 import time
 from collections import defaultdict
 from pathlib import Path
 
-from apps.care_reports import BackedUp, Restored, SavedTable
+from apps.care_reports import BackedUp, Restored, SavedTable, Upgraded
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink
 from apps.running import opened
 from cortex_assets.engine import backup as engine_backup
+from cortex_assets.engine import migrations
 from cortex_assets.engine import restore as engine_restore
+from cortex_assets.engine.admission import finish_restore
+from cortex_assets.engine.formats import CURRENT, format_of
+from cortex_assets.engine.lease import lake_lease
 from resources.archive import Archive, Manifest
+from resources.lakehouse import Lakehouse
+from resources.raw_store import RawStore
 from resources.settings import Settings, free_space_guard, load_settings
-
-LAKE_FORMAT = 1
 
 
 def backup(destination: str, parts: frozenset[str], is_checked: bool, progress: ProgressSink) -> BackedUp:
@@ -23,7 +27,9 @@ def backup(destination: str, parts: frozenset[str], is_checked: bool, progress: 
         folder = _outside(Path(destination).expanduser().absolute(), house.settings)
         archive = Archive(folder, lambda size: free_space_guard(folder, house.settings, size))
         wanted = engine_backup.Wanted(parts, is_checked)
-        manifest = engine_backup.back_up(house.lake, house.raw, house.settings, archive, wanted, LAKE_FORMAT, progress)
+        manifest = engine_backup.back_up(
+            house.lake, house.raw, house.settings, archive, wanted, format_of(house.settings), progress
+        )
     return BackedUp(
         folder,
         manifest.made_at,
@@ -44,7 +50,7 @@ def restore(source: str, is_replacing: bool, progress: ProgressSink) -> Restored
     settings = load_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     archive = Archive(Path(source).expanduser().absolute())
-    done = engine_restore.restore(settings, archive, is_replacing, LAKE_FORMAT, progress)
+    done = engine_restore.restore(settings, archive, is_replacing, CURRENT, progress)
     manifest = done.manifest
     return Restored(
         archive.folder,
@@ -58,6 +64,22 @@ def restore(source: str, is_replacing: bool, progress: ProgressSink) -> Restored
         done.kept,
         time.perf_counter() - begin,
     )
+
+
+def upgrade(is_dry_run: bool) -> Upgraded:
+    """See ``apps.actions.upgrade``. No house is open: it would refuse a lake that has to be upgraded."""
+    settings = load_settings()
+    finish_restore(settings)
+    if is_dry_run or not settings.lake.is_dir():
+        done = migrations.planned(settings)
+    else:
+        lake = Lakehouse(
+            settings.lake,
+            before_write=lambda: free_space_guard(settings.lake, settings),
+            maintenance_lock=lambda: lake_lease(settings.locks),
+        )
+        done = migrations.upgrade(settings, lake, RawStore(settings.raw))
+    return Upgraded(done.before, done.after, done.steps, done.snapshot, is_dry_run)
 
 
 def _outside(folder: Path, settings: Settings) -> Path:

@@ -24,6 +24,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     upkeep.maintain,
     safety.backup,
     safety.restore,
+    safety.upgrade,
     demo.demo,
     upkeep.version,
 )

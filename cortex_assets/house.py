@@ -41,6 +41,8 @@ from cortex_assets.engine.damage import take_out_altered_groups
 from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage, looked_at
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.formats import CURRENT
+from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import LAKE, LeaseBusy, lake_lease, shard_lease
 from cortex_assets.engine.live import Board, left
@@ -223,6 +225,8 @@ class House:
         self._save([corpus])
 
     def _save(self, corpora: Sequence[Registered]) -> None:
+        if corpora and self.lake.version(CORPORA) < 0:
+            record_format(self.lake, CURRENT, datetime.now(UTC))
         for corpus in corpora:
             frame = pl.DataFrame([corpus.to_row()], schema=CORPORA.dtypes)
             self.lake.overwrite(CORPORA, frame, f"corpus_id = {literal(corpus.corpus_id)}")

@@ -574,6 +574,14 @@ class Lakehouse:
             )
         return self._maintenance_lock()
 
+    def bring_up(self, table: Table) -> bool:
+        """Give a table the columns and properties that it would be made with today; whether it lacked any."""
+        before = self.version(table)
+        handle = _grown(table, self.open(table))
+        if handle is not None:
+            _set_properties(handle, {k: v for k, v in self._configuration(table).items() if v is not None})
+        return self.version(table) != before
+
     def version_at(self, table: Table, when: datetime) -> int:
         """The last version committed at or before ``when`` (aware datetime)."""
         handle = self.open(table)
@@ -627,6 +635,14 @@ def _grown(table: Table, handle: Any | None) -> Any | None:
         handle.alter.add_columns(list(added.fields))
         log.info("%s: columns added: %s", table.name, ", ".join(lacking))
     return handle
+
+
+def _set_properties(handle: Any, wanted: Mapping[str, str]) -> None:
+    """Set what differs in a table's properties; nothing makes no commit."""
+    present = handle.metadata().configuration
+    changed = {name: value for name, value in wanted.items() if present.get(name) != value}
+    if changed:
+        handle.alter.set_table_properties(changed)
 
 
 def _statistics(table: Table) -> list[str]:

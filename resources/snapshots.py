@@ -33,7 +33,7 @@ class Snapshots:
         Returns:
             What ``fresh`` gave, now or earlier.
         """
-        stamp = _stamp(folder)
+        stamp = stamp_of(folder)
         if stamp is None:
             return fresh()
         with self._lock:
@@ -53,7 +53,7 @@ class Snapshots:
 
     def take(self, folder: Path, fresh: Callable[[], Any | None]) -> Any | None:
         """``get`` for a commit, which moves the handle: nobody is given it any more until it is ``put`` back."""
-        stamp = _stamp(folder)
+        stamp = stamp_of(folder)
         with self._lock:
             known = self._known.pop(folder, None)
         return known[1] if known is not None and stamp is not None and known[0] == stamp else fresh()
@@ -65,7 +65,7 @@ class Snapshots:
             folder: the table's.
             handle: nobody writes by it any more.
         """
-        stamp = _stamp(folder)
+        stamp = stamp_of(folder)
         if stamp is not None and int(stamp[0][:20]) != handle.version():
             handle.update_incremental()
         if stamp is not None and int(stamp[0][:20]) == handle.version():
@@ -79,7 +79,7 @@ def latest_version(folder: Path) -> int:
     return -1 if latest is None else int(latest.name[:20])
 
 
-def _stamp(folder: Path) -> Stamp | None:
+def stamp_of(folder: Path) -> Stamp | None:
     """What changes with every commit, or None where that cannot be told."""
     try:
         latest = _latest(folder)

@@ -1,4 +1,4 @@
-"""Commands that keep the lake safe: backup, restore. What they do is in ``apps.actions``."""
+"""Commands that keep the lake safe: backup, restore, upgrade. What they do is in ``apps.actions``."""
 
 from typing import Annotated
 
@@ -57,3 +57,15 @@ def restore(
     with meter() as progress:
         report = actions.restore(source, replace, progress)
     console.show(report, as_json, care.restored)
+
+
+def upgrade(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a lake of an older Cortex to the format of this one.
+
+    A snapshot is taken first, by links, in data/snapshots; `cortex restore` goes back to it. Cut off at any point, the
+    same command goes on.
+    """
+    console.show(actions.upgrade(dry_run), as_json, care.upgraded)

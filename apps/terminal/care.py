@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from apps.care_reports import BackedUp, Restored, SavedTable
+from apps.care_reports import BackedUp, Restored, SavedTable, Upgraded
 from apps.terminal.console import safe
 from apps.terminal.tables import grid
 from apps.terminal.units import duration, size, whole
@@ -40,6 +40,18 @@ def restored(report: Restored) -> RenderableType:
     )
     lines.append(Text(f"stored bytes and files added: {whole(report.added)}"))
     lines += _paths("other than in the backup, and kept", report.kept)
+    return Group(*lines)
+
+
+def upgraded(report: Upgraded) -> RenderableType:
+    """What an upgrade did, and the way back."""
+    if not report.steps:
+        return Text(f"the lake is of format {report.after}, which is the newest here: nothing to do")
+    verb = "would be done" if report.is_dry_run else "done"
+    lines: list[RenderableType] = [Text(f"from format {report.before} to {report.after}; {verb}:")]
+    lines += [safe(f"  {step}") for step in report.steps]
+    if report.snapshot is not None:
+        lines.append(safe(f"the way back: cortex restore {report.snapshot} --replace", "green"))
     return Group(*lines)
 
 

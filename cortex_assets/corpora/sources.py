@@ -47,7 +47,9 @@ _SCHEMES = frozenset({"https", "ssh", "file"})
 _BRANCH = re.compile(r"(?!-)(?!.*\.\.)[A-Za-z0-9_./-]{1,200}")
 
 
-OWN_FOLDERS = frozenset({"inbox", "lake", "index", "raw", "cache", "locks", "models", "passwords", ".dagster"})
+OWN_FOLDERS = frozenset(
+    {"inbox", "lake", "index", "raw", "cache", "locks", "models", "passwords", "restoring", "snapshots", ".dagster"}
+)
 """What Cortex keeps in its data folder; other folders there, such as the sample, may be corpora."""
 
 

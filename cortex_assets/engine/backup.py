@@ -104,8 +104,22 @@ def back_up(
         LeaseBusy: maintenance is at work.
         BackupError: the folder cannot take it, or the lake lacks files of its own.
     """
+    with Lease(settings.locks, LAKE, is_shared=True):
+        return write(lake, raw, settings, archive, wanted, lake_format, progress)
+
+
+def write(
+    lake: Lakehouse,
+    raw: RawStore,
+    settings: Settings,
+    archive: Archive,
+    wanted: Wanted,
+    lake_format: int,
+    progress: ProgressSink = silent,
+) -> Manifest:
+    """``back_up`` for whoever holds the lake's lease."""
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    with Lease(settings.locks, LAKE, is_shared=True), archive.writing():
+    with archive.writing():
         versions = pinned(lake, TABLES)
         marks: dict[str, TableMark] = {}
         items: list[_Item] = []
@@ -124,7 +138,8 @@ def back_up(
 def _of_table(lake: Lakehouse, table: TableSpec, version: int) -> list[_Item]:
     folder = Path(lake.uri(table))
     try:
-        paths = [*lake.data_files(table, version), *log_files(folder, version)]
+        # The log first: the checkpoint of a run may remove commits that are old.
+        paths = [*log_files(folder, version), *lake.data_files(table, version)]
     except LogGap as gap:
         raise BackupError(f"{table.name}: {gap}, so it cannot be backed up; `cortex verify` tells more") from gap
     return [_Item(path, f"lake/{table.name}/{path.relative_to(folder).as_posix()}") for path in paths]

@@ -18,7 +18,7 @@ from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, DUPLICATES,
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.lease import lake_lease
-from cortex_assets.ops.schema import CHECKS, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
+from cortex_assets.ops.schema import CHECKS, LAKE, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
 from resources.raw_store import RawStore
@@ -35,6 +35,7 @@ TABLES = (
     EMBEDDINGS,
     DUPLICATES,
     CORPUS_STATISTICS,
+    LAKE,
     SNAPSHOTS,
     QUARANTINED_ROWS,
     SECRET_COUNTS,

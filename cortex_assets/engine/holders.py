@@ -59,6 +59,12 @@ HOLDERS = (
     Holder(
         "restoring", "a lake on its way back from a backup, and the one before", "the restore's end, or the next one"
     ),
+    Holder("cache/format.json*", "format of the lake; no content", "may be deleted whole"),
+    Holder(
+        "snapshots",
+        "the lake as it was before an upgrade",
+        "maintain, a retention (and a day at least) after the upgrade",
+    ),
     Holder("passwords", "passwords of encrypted documents", "whoever put them there"),
     Holder("models", "weights; no content", "whoever pulled them"),
     Holder("locks", "names of shards and processes", "may be deleted while nothing runs"),

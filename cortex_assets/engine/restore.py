@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cortex_assets.engine.backup import REST
 from cortex_assets.engine.care import TABLES
+from cortex_assets.engine.formats import PENDING
 from cortex_assets.engine.lease import lake_lease
 from cortex_assets.engine.report import ProgressSink, silent
 from resources.archive import Archive, BackupError, Manifest, Stored, damaged
@@ -268,6 +269,7 @@ def _forget_caches(settings: Settings) -> None:
     if file.is_file():
         with State(file) as state:
             state.forget_everything()
+    (settings.data_dir / "snapshots" / PENDING).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(settings.cache / "columns")
 

@@ -208,7 +208,7 @@ def test_add_lists_first_and_registers_with_yes(folder, capsys):
 
 def test_add_asks_and_a_no_changes_nothing(folder, monkeypatch):
     path, registered = folder
-    monkeypatch.setattr("apps.commands.change._agrees", lambda question: False)
+    monkeypatch.setattr("apps.commands.change.agrees", lambda question: False)
     assert cli.main(["add", str(path)]) == 1
     assert not registered
 
