@@ -104,11 +104,19 @@ def remove(corpus: str, purge: bool = False) -> Removed:
     return registering.remove(corpus, purge)
 
 
-def maintain() -> MaintainReport:
-    """Compact, vacuum and sweep under the lake lease; refused while a run holds a shard."""
-    from apps import running
+def maintain(is_dry_run: bool = False, wait_seconds: float = 0.0) -> MaintainReport:
+    """Compact, vacuum and sweep, one short step after another, each under the lake lease.
 
-    return running.maintain()
+    Args:
+        is_dry_run: only say what would go.
+        wait_seconds: how long to wait in all for runs that are at work; what is still busy then is left out and named.
+
+    Raises:
+        LeaseBusy: runs are at work, and not one step could be done.
+    """
+    from apps import caring
+
+    return caring.maintain(is_dry_run, wait_seconds)
 
 
 def backup(

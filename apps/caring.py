@@ -1,23 +1,49 @@
-"""What ``apps.actions`` does for the lake as a whole: back up, restore, upgrade. Imported late."""
+"""What ``apps.actions`` does for the lake as a whole: maintain, back up, restore, upgrade. Imported late."""
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from apps.care_reports import BackedUp, Restored, SavedTable, Upgraded
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink
+from apps.reports import MaintainedTable, MaintainReport
 from apps.running import opened
 from cortex_assets.engine import backup as engine_backup
 from cortex_assets.engine import migrations
 from cortex_assets.engine import restore as engine_restore
 from cortex_assets.engine.admission import finish_restore
+from cortex_assets.engine.care import Turns, Upkeep, maintain_lake
 from cortex_assets.engine.formats import CURRENT, format_of
 from cortex_assets.engine.lease import lake_lease
 from resources.archive import Archive, Manifest
 from resources.lakehouse import Lakehouse
 from resources.raw_store import RawStore
 from resources.settings import Settings, free_space_guard, load_settings
+
+
+def maintain(is_dry_run: bool, wait_seconds: float) -> MaintainReport:
+    """See ``apps.actions.maintain``."""
+    begin = time.perf_counter()
+    with opened() as house:
+        registry = house.peek_registry() if is_dry_run else house.sync_registry()
+        turns = Turns(house.settings.locks, wait_seconds)
+        lake = _lake(house.settings, turns.lease)
+        upkeep = Upkeep(lake, house.raw, house.store, registry.corpora, house.settings, turns)
+        done = maintain_lake(upkeep, turns, is_dry_run)
+    tables = tuple(
+        MaintainedTable(one.name, one.files_before, one.files_after, one.bytes_freed, one.seconds, one.rows)
+        for one in done.cared
+    )
+    return MaintainReport(tables, time.perf_counter() - begin, done.busy, done.longest_hold, is_dry_run)
+
+
+def _lake(settings: Settings, lock: Callable[[], AbstractContextManager[object]]) -> Lakehouse:
+    return Lakehouse(
+        settings.lake, before_write=lambda: free_space_guard(settings.lake, settings), maintenance_lock=lock
+    )
 
 
 def backup(destination: str, parts: frozenset[str], is_checked: bool, progress: ProgressSink) -> BackedUp:
@@ -73,11 +99,7 @@ def upgrade(is_dry_run: bool) -> Upgraded:
     if is_dry_run or not settings.lake.is_dir():
         done = migrations.planned(settings)
     else:
-        lake = Lakehouse(
-            settings.lake,
-            before_write=lambda: free_space_guard(settings.lake, settings),
-            maintenance_lock=lambda: lake_lease(settings.locks),
-        )
+        lake = _lake(settings, lambda: lake_lease(settings.locks))
         done = migrations.upgrade(settings, lake, RawStore(settings.raw))
     return Upgraded(done.before, done.after, done.steps, done.snapshot, is_dry_run)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 LOG = "_delta_log"
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
+SPACING = 500
+"""Commits between two checkpoints that are kept: an old version is found by reading half as many small files."""
 
 
 class LogGap(Exception):
@@ -38,15 +40,46 @@ def log_files(folder: Path, version: int) -> list[Path]:
     return [folder / LOG / name for name in [*checkpoint, *(commits[n] for n in wanted if n in commits)]]
 
 
+def spare_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of a table that only make old versions quicker to open: neither the last nor the first, nor one in 500 commits.
+
+    Every checkpoint names every file of the table and what went in the retention, so one in 50 commits takes more than all
+    commits. A checkpoint stays where the commits since the last one that stays are not all there.
+    """
+    if not (folder / LOG).is_dir():
+        return []
+    names = sorted(path.name for path in (folder / LOG).iterdir())
+    commits = {int(found[1]) for name in names if (found := _COMMIT.fullmatch(name))}
+    checkpoints = sorted(_checkpoints(names).items())
+    spare: list[Path] = []
+    kept = checkpoints[0][0] if checkpoints else -1
+    for number, files in checkpoints[1:-1]:
+        if number - kept < SPACING and commits.issuperset(range(kept + 1, number + 1)):
+            spare += [folder / LOG / name for name in files]
+        else:
+            kept = number
+    return spare
+
+
+def has_checkpoint(folder: Path, version: int) -> bool:
+    """Whether a version of a table is a checkpoint."""
+    return version in _checkpoints([path.name for path in (folder / LOG).iterdir()])
+
+
 def _last_checkpoint(names: list[str], version: int) -> tuple[int, list[str]]:
     """(version, files) of the last whole checkpoint up to a version; (-1, none) where there is none."""
+    whole = {number: files for number, files in _checkpoints(names).items() if number <= version}
+    return (max(whole), whole[max(whole)]) if whole else (-1, [])
+
+
+def _checkpoints(names: list[str]) -> dict[int, list[str]]:
+    """Version to files of every whole checkpoint."""
     parts: dict[int, list[str]] = {}
     expected: dict[int, int] = {}
     for name in names:
         found = _CHECKPOINT.fullmatch(name)
-        if found and int(found[1]) <= version:
+        if found:
             number = int(found[1])
             parts.setdefault(number, []).append(name)
             expected[number] = int(found[2] or 1)
-    whole = [number for number, files in parts.items() if len(files) == expected[number]]
-    return (max(whole), parts[max(whole)]) if whole else (-1, [])
+    return {number: files for number, files in parts.items() if len(files) == expected[number]}

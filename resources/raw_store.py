@@ -186,6 +186,15 @@ class RawStore:
             older_than: seconds since the epoch; younger files stay, whoever names them.
         """
         files = size = 0
+        for path in self.unnamed(keep, older_than):
+            size += path.stat().st_size
+            files += 1
+            path.unlink()
+        return Swept(files, size)
+
+    def unnamed(self, keep: Container[str], older_than: float) -> list[Path]:
+        """What ``sweep`` would remove."""
+        found: list[Path] = []
         for folder in [self._incoming, *sorted(self.root.glob("[0-9a-f][0-9a-f]"))]:
             if not folder.is_dir():
                 continue
@@ -193,13 +202,9 @@ class RawStore:
                 for entry in entries:
                     if folder != self._incoming and (entry.name in keep or not _HASH.fullmatch(entry.name)):
                         continue
-                    if entry.name.endswith(LOCK):
-                        continue
-                    seen = entry.stat(follow_symlinks=False)
-                    if seen.st_mtime < older_than:
-                        os.unlink(entry.path)
-                        files, size = files + 1, size + seen.st_size
-        return Swept(files, size)
+                    if not entry.name.endswith(LOCK) and entry.stat(follow_symlinks=False).st_mtime < older_than:
+                        found.append(Path(entry.path))
+        return found
 
     def remove_abandoned(self) -> int:
         """Remove temporary files of processes that ended before ``flush``; how many there were."""

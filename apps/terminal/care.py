@@ -6,11 +6,32 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from apps.care_reports import BackedUp, Restored, SavedTable, Upgraded
+from apps.reports import MaintainReport
 from apps.terminal.console import safe
 from apps.terminal.tables import grid
 from apps.terminal.units import duration, size, whole
 
 _SHOWN = 10
+
+
+def maintain_report(report: MaintainReport) -> RenderableType:
+    """What maintenance saved, or would."""
+    numbers = ("files before", "after", "rows gone", "freed", "time")
+    rows = [
+        (one.name, one.files_before, one.files_after, one.rows, size(one.bytes_freed), duration(one.seconds))
+        for one in report.tables
+    ]
+    lines: list[RenderableType] = [grid(("table", *numbers), rows, numbers)]
+    if report.busy:
+        lines.append(Text("left out, because runs are at work; say --wait, or try again later:", style="yellow"))
+        lines += [safe(f"  {one}") for one in report.busy]
+    freed = size(sum(one.bytes_freed for one in report.tables))
+    if report.is_dry_run:
+        lines.append(Text(f"nothing was done: {freed} would go, and what compacting then leaves behind"))
+    else:
+        held = duration(report.longest_hold)
+        lines.append(Text(f"{freed} freed in {duration(report.seconds)}; runs had to wait for {held} at most"))
+    return Group(*lines)
 
 
 def backed_up(report: BackedUp) -> RenderableType:

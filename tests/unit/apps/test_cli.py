@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from apps import actions, cli, looking, registering, running, searching
+from apps import actions, caring, cli, looking, registering, running, searching
 from apps.errors import CommandError
 from apps.reports import (
     AddOptions,
@@ -38,7 +38,7 @@ PLACES = {
     "confirm": running,
     "retry": running,
     "verify": running,
-    "maintain": running,
+    "maintain": caring,
     "preview": registering,
     "register": registering,
     "remove": registering,
