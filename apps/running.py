@@ -1,4 +1,4 @@
-"""What ``apps.actions`` does with an open house: run, verify, retry, maintain. Heavy imports are fine here: it is imported late."""
+"""What ``apps.actions`` does with an open house: run, verify, retry. Heavy imports are fine here: it is imported late."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,6 @@ from apps.progress import ProgressSink
 from apps.reports import (
     Confirmed,
     Finding,
-    MaintainedTable,
-    MaintainReport,
     Retried,
     RunReport,
     StageLine,
@@ -27,7 +25,6 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA, SCANS
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.engine.care import maintain_lake
 from cortex_assets.engine.files import confirm_scan
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
 from cortex_assets.engine.report import ShardReport
@@ -286,20 +283,3 @@ def _finding(f: EngineFinding, is_repaired: bool) -> Finding:
         detail=f.text,
         is_repaired=is_repaired,
     )
-
-
-def maintain() -> MaintainReport:
-    """See ``apps.actions.maintain``."""
-    begin = time.perf_counter()
-    with opened() as house:
-        registry = house.sync_registry()
-        kept = maintain_lake(house.lake, house.raw, house.store, _spaces(registry), house.settings)
-    tables = tuple(MaintainedTable(k.name, k.files_before, k.files_after, k.bytes_freed, k.seconds) for k in kept)
-    return MaintainReport(tables, time.perf_counter() - begin)
-
-
-def _spaces(registry: Registry) -> dict[str, list[str]]:
-    spaces: dict[str, list[str]] = {}
-    for corpus in registry.corpora:
-        spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
-    return spaces

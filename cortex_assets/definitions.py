@@ -35,6 +35,8 @@ from sensors.shards import shard_sensor
 
 DAGSTER = "dagster"
 """What ``ops/runs`` calls the trigger of runs from here."""
+MAINTAIN_PATIENCE = 900.0
+"""Seconds that the nightly maintenance waits in all for runs that are at work."""
 FILES_CHAIN = (FILES_SPEC, DOCUMENTS_SPEC, CHUNKS_SPEC, EMBEDDINGS_SPEC, INDEX_SPEC)
 LAKE_TABLES = (DUPLICATES_SPEC, STATISTICS_SPEC)
 
@@ -104,9 +106,9 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
 def _upkeep(where: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
     """The jobs of the night: maintenance, verification."""
 
-    def care() -> list[Cared]:
+    def care() -> Sequence[Cared]:
         with House.open(where, DAGSTER) as house:
-            return house.maintain()
+            return house.maintain(wait_seconds=MAINTAIN_PATIENCE).cared
 
     def forget(instance: dg.DagsterInstance) -> Pruned:
         return prune(instance, where.dagster_home, datetime.now(UTC))

@@ -32,11 +32,12 @@ from cortex_assets.documents.redact import KEPT, Redaction
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.documents.spans import secret_counts
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.admission import admit
 from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
 from cortex_assets.engine.ahead import beforehand
 from cortex_assets.engine.alerting import AlertChange, all_alerts, note_sizes, tell_changes
 from cortex_assets.engine.announce import run_failed, run_finished, run_interrupted
-from cortex_assets.engine.care import Cared, maintain_lake
+from cortex_assets.engine.care import Maintained, Turns, Upkeep, maintain_lake
 from cortex_assets.engine.chain import Chain
 from cortex_assets.engine.changes import differing, next_due, note_pending
 from cortex_assets.engine.corpus import Corpus, TakenFile
@@ -44,6 +45,8 @@ from cortex_assets.engine.damage import take_out_altered_groups
 from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage, looked_at
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.formats import CURRENT
+from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import LAKE, LeaseBusy, holders, lake_lease, shard_lease
 from cortex_assets.engine.live import INTERRUPTED, Board, left
@@ -140,13 +143,14 @@ class House:
 
     def __init__(self, settings: Settings, trigger: str = "command") -> None:
         """See ``open``."""
+        admit(settings)
         self.settings = settings
         self.board = Board(settings.cache / "live", trigger)
         for folder in (settings.inbox, settings.lake, settings.index, settings.raw, settings.cache, settings.locks):
             folder.mkdir(parents=True, exist_ok=True)
         self.lake = Lakehouse(
             settings.lake,
-            before_write=lambda: free_space_guard(settings.lake, settings),
+            before_write=self._before_write,
             maintenance_lock=lambda: lake_lease(settings.locks),
         )
         self.state = State(settings.cache / "state.sqlite")
@@ -228,6 +232,8 @@ class House:
         self._save([corpus])
 
     def _save(self, corpora: Sequence[Registered]) -> None:
+        if corpora and self.lake.version(CORPORA) < 0:
+            record_format(self.lake, CURRENT, datetime.now(UTC))
         for corpus in corpora:
             frame = pl.DataFrame([corpus.to_row()], schema=CORPORA.dtypes)
             self.lake.overwrite(CORPORA, frame, f"corpus_id = {literal(corpus.corpus_id)}")
@@ -623,18 +629,27 @@ class House:
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
-    def maintain(self) -> list[Cared]:
-        """Compact, vacuum and sweep; note how large everything is then, for the growth a day.
+    def maintain(self, is_dry_run: bool = False, wait_seconds: float = 0.0) -> Maintained:
+        """Compact, vacuum and sweep, one short step after another; note how large everything is then, for the growth a day.
+
+        Args:
+            is_dry_run: only say what would go; nothing is written.
+            wait_seconds: how long to wait in all for runs that are at work.
 
         Raises:
-            LeaseBusy: a run holds a shard.
+            LeaseBusy: runs are at work, and not one step could be done.
         """
-        spaces: dict[str, list[str]] = {}
-        for corpus in self.sync_registry().corpora:
-            spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
-        cared = maintain_lake(self.lake, self.raw, self.store, spaces, self.settings)
-        note_sizes(self.state, (self.settings.lake, self.settings.index, self.settings.raw), datetime.now(UTC))
-        return cared
+        registry = self.peek_registry() if is_dry_run else self.sync_registry()
+        turns = Turns(self.settings.locks, wait_seconds)
+        lake = Lakehouse(self.settings.lake, before_write=self._before_write, maintenance_lock=turns.lease)
+        upkeep = Upkeep(lake, self.raw, self.store, registry.corpora, self.settings, turns)
+        done = maintain_lake(upkeep, turns, is_dry_run)
+        if not is_dry_run:
+            note_sizes(self.state, (self.settings.lake, self.settings.index, self.settings.raw), datetime.now(UTC))
+        return done
+
+    def _before_write(self) -> None:
+        free_space_guard(self.settings.lake, self.settings)
 
     def alerts(self, now: datetime) -> list[Alert]:
         """Every alert that fires at ``now``; writes nothing."""

@@ -34,6 +34,7 @@ class Settings:
         data_dir: absolute folder that holds everything Cortex writes.
         dagster_home: Dagster's folder.
         retention: how long old versions stay (vacuum, log, as_of).
+        history: how long rows about past runs, checks, scans and findings stay.
         min_free_fraction: share of the disk (0..1) that must stay free.
         min_free_bytes: bytes that must stay free; both limits hold.
         qdrant_url: a Qdrant server, or None for the embedded index.
@@ -59,6 +60,7 @@ class Settings:
     still_seconds: float = 2.0
     workers: int = 2
     webhooks: Path | None = None
+    history: timedelta = timedelta(days=400)
 
     @property
     def inbox(self) -> Path:
@@ -154,6 +156,7 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         embed=_name("CORTEX_EMBED", env.get("CORTEX_EMBED") or "packaged"),
         max_file_bytes=_size("CORTEX_MAX_FILE", env.get("CORTEX_MAX_FILE") or "2GiB"),
         still_seconds=_number("CORTEX_STILL_SECONDS", env.get("CORTEX_STILL_SECONDS") or "2"),
+        history=timedelta(seconds=_duration("CORTEX_HISTORY", env.get("CORTEX_HISTORY") or "400d")),
         workers=_whole("CORTEX_WORKERS", env.get("CORTEX_WORKERS") or str(min(cores, 8)), least=1),
         webhooks=(base / Path(env["CORTEX_WEBHOOKS"]).expanduser()).absolute() if env.get("CORTEX_WEBHOOKS") else None,
     )

@@ -11,7 +11,6 @@ from apps.reports import (
     AddPreview,
     CorpusStatus,
     FailureGroup,
-    MaintainReport,
     ModelLine,
     PlanReport,
     RunReport,
@@ -167,16 +166,6 @@ def verify_report(report: VerifyReport) -> RenderableType:
     if not report.is_sound:
         parts.append(Text("`cortex verify --repair` makes them agree", style="yellow"))
     return Group(*parts, *busy)
-
-
-def maintain_report(report: MaintainReport) -> RenderableType:
-    """What maintenance saved."""
-    numbers = ("files before", "after", "freed", "time")
-    rows = [
-        (one.name, one.files_before, one.files_after, size(one.bytes_freed), duration(one.seconds))
-        for one in report.tables
-    ]
-    return Group(grid(("table", *numbers), rows, numbers), Text(f"done in {duration(report.seconds)}"))
 
 
 def models(lines: Sequence[ModelLine]) -> RenderableType:
