@@ -7,6 +7,7 @@ bytes, memory and time hold for every question, and the engine opens no file, no
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -146,7 +147,9 @@ class SqlDoor:
 
 
 def _too_slow(limits: SqlLimits) -> SqlError:
-    return SqlError(f"the query took more than {limits.seconds:g} seconds and was stopped", "narrow it by a WHERE clause")
+    return SqlError(
+        f"the query took more than {limits.seconds:g} seconds and was stopped", "narrow it by a WHERE clause"
+    )
 
 
 def _too_large(limits: SqlLimits) -> SqlError:
@@ -163,8 +166,7 @@ def sql_type(dtype: pl.DataType) -> str:
         TypeError: no table of the lake has such a column.
     """
     if isinstance(dtype, pl.List):
-        inner = dtype.inner
-        return f"{sql_type(inner if isinstance(inner, pl.DataType) else inner())}[]"
+        return f"{sql_type(_instance(dtype.inner))}[]"
     if isinstance(dtype, pl.Struct):
         fields = (f'"{one.name}" {sql_type(_instance(one.dtype))}' for one in dtype.fields)
         return f"STRUCT({', '.join(fields)})"
@@ -176,8 +178,10 @@ def sql_type(dtype: pl.DataType) -> str:
     return name
 
 
-def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
-    return dtype if isinstance(dtype, pl.DataType) else dtype()
+def _instance(dtype: Any) -> pl.DataType:
+    """The type that a list or a struct names by its class or by an instance."""
+    made: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return made
 
 
 _TYPES: dict[type[pl.DataType], str] = {

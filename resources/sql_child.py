@@ -11,15 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.fs as pa_fs
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from resources.delta_dataset import dataset_of
 from resources.sql import SqlError, SqlLimits, SqlTable
 
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "histogram_values"})
@@ -36,6 +35,9 @@ _SETTINGS = (
     "temp_directory = ''",
     "TimeZone = 'UTC'",
 )
+
+_NAMES = (duckdb.CatalogException, duckdb.BinderException)
+_IN_GENERAL = "DuckDB's SQL is understood; examples stand in docs/sql.md"
 
 Answered = tuple[str, tuple[Any, ...]]
 
@@ -70,7 +72,8 @@ def answer(
     except (duckdb.OutOfMemoryException, MemoryError):
         return "large", ()
     except duckdb.Error as error:
-        return "refused", (str(error).replace("\n\n", "\n").strip()[:2_000], "")
+        remedy = "the tables and their columns: cortex sql --tables" if isinstance(error, _NAMES) else _IN_GENERAL
+        return "refused", (str(error).replace("\n\n", "\n").strip()[:2_000], remedy)
     except RecursionError:
         return "refused", ("the query is nested too deeply", "make it flatter")
     finally:
@@ -107,7 +110,8 @@ def _named_tables(
     tree = json.loads(serialized[0] if serialized else "{}")
     if tree.get("error", True):
         raise SqlError(
-            f"the query is not understood: {tree.get('error_message', 'no syntax tree')}", f"only {ALLOWED} are answered"
+            f"the query is not understood: {tree.get('error_message', 'no syntax tree')}",
+            f"only {ALLOWED} are answered",
         )
     return frozenset(_judged(tree, {(table.schema, table.name) for table in tables}))
 
@@ -136,7 +140,9 @@ def _judged(tree: Any, known: set[tuple[str, str]]) -> Iterator[tuple[str, str]]
         waiting += node.values()
         kind = str(node.get("type", ""))
         if kind.endswith("_NODE") and kind not in NODES:
-            raise SqlError(f"a query may not hold a {kind.removesuffix('_NODE').lower()}", f"only {ALLOWED} are answered")
+            raise SqlError(
+                f"a query may not hold a {kind.removesuffix('_NODE').lower()}", f"only {ALLOWED} are answered"
+            )
         if kind == "TABLE_FUNCTION":
             name = str(node["function"].get("function_name", "")).lower()
             if name not in TABLE_FUNCTIONS:
@@ -172,7 +178,7 @@ def _open(
     for schema in sorted({table.schema for table in tables}):
         connection.execute(f"CREATE SCHEMA {_quoted(schema)}")
     for table in tables:
-        _view(connection, table, table.full_name in handles, handles.get(table.full_name))
+        _view(connection, table, table.full_name in handles, handles.get(table.full_name), options)
     return {name: -1 if handle is None else int(handle.version()) for name, handle in sorted(handles.items())}
 
 
@@ -183,12 +189,18 @@ def _handle(table: SqlTable, options: Mapping[str, str] | None) -> DeltaTable | 
         return None
 
 
-def _view(connection: duckdb.DuckDBPyConnection, table: SqlTable, is_named: bool, handle: DeltaTable | None) -> None:
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    table: SqlTable,
+    is_named: bool,
+    handle: DeltaTable | None,
+    options: Mapping[str, str] | None,
+) -> None:
     """A view of the declared columns. One of a table that the question does not name fails when it is read."""
     place = f"{_quoted(table.schema)}.{_quoted(table.name)}"
     source = f"lake_{table.schema}_{table.name}"
     if handle is not None:
-        connection.register(source, _dataset(table, handle))
+        connection.register(source, _dataset(table, handle, options))
         columns = ", ".join(_quoted(name) for name, _ in table.columns)
         connection.execute(f"CREATE VIEW {place} AS SELECT {columns} FROM {_quoted(source)}")  # noqa: S608 - declared names
         return
@@ -197,18 +209,17 @@ def _view(connection: duckdb.DuckDBPyConnection, table: SqlTable, is_named: bool
     connection.execute(f"CREATE VIEW {place} AS SELECT {columns} WHERE {condition}")
 
 
-def _dataset(table: SqlTable, handle: DeltaTable) -> Any:
-    """The table's data files, with filters and columns pushed into their reading; columns that it lacks yet are null."""
-    is_local = "://" not in table.uri
-    files = pa_fs.SubTreeFileSystem(str(Path(table.uri).absolute()), pa_fs.LocalFileSystem()) if is_local else None
-    dataset = handle.to_pyarrow_dataset(filesystem=files)
+def _dataset(table: SqlTable, handle: DeltaTable, options: Mapping[str, str] | None) -> Any:
+    """The table's rows; columns that it lacks yet are null."""
+    partition_by = tuple(handle.metadata().partition_columns)
+    dataset = dataset_of(handle, table.uri, options, partition_by)
     lacking = {name: kind for name, kind in table.columns if name not in dataset.schema.names}
     if not lacking:
         return dataset
-    typed = duckdb.connect(":memory:").sql(
-        "SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS {_quoted(name)}" for name, kind in lacking.items())
-    )
-    return dataset.replace_schema(pa.schema([*dataset.schema, *typed.to_arrow_table().schema]))
+    nulls = ", ".join(f"CAST(NULL AS {kind}) AS {_quoted(name)}" for name, kind in lacking.items())
+    with duckdb.connect(":memory:") as typing:
+        added = typing.sql(f"SELECT {nulls}").to_arrow_table().schema
+    return dataset.replace_schema(pa.schema([*dataset.schema, *added]))
 
 
 def _quoted(name: str) -> str:

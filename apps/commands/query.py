@@ -30,4 +30,6 @@ def sql(
     result = reader.sql(query, limit)
     console.show(result, as_json, tables.sql_result)
     if result.is_cut and not as_json:
-        console.notice(f"cut at {len(result.rows)} rows or at long values; raise --limit, or narrow the query", "yellow")
+        console.notice(
+            f"cut at {len(result.rows)} rows or at long values; raise --limit, or narrow the query", "yellow"
+        )

@@ -197,7 +197,15 @@ def sql_result(result: SqlResult) -> RenderableType:
 
 
 def _is_number(kind: str) -> bool:
-    return kind.startswith("DECIMAL") or kind in {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"}
+    return kind.startswith("DECIMAL") or kind in {
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "HUGEINT",
+        "FLOAT",
+        "DOUBLE",
+    }
 
 
 def _sql_cell(value: object) -> str:

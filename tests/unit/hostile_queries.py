@@ -54,7 +54,7 @@ READS = (
     "SELECT * FROM read_json('{file}')",
     "SELECT * FROM read_text('{file}')",
     "SELECT * FROM READ_TEXT('{file}')",
-    'SELECT * FROM "read_text"(\'{file}\')',
+    "SELECT * FROM \"read_text\"('{file}')",
     "SELECT * FROM main.read_text('{file}')",
     "SELECT * FROM system.main.read_blob('{file}')",
     "SELECT * FROM read_duckdb('{file}')",
@@ -147,14 +147,14 @@ BOMBS = (
     "SELECT range(5000000000)",
     "SELECT len(repeat(repeat('x', 100000), 100000))",
     "SELECT count(DISTINCT hash(range) || repeat('y', 200)) FROM range(1000000000)",
-    "SELECT * FROM (SELECT range AS a FROM range(50000000)) x JOIN (SELECT range AS a FROM range(50000000)) y USING (a)"
-    " ORDER BY hash(a)",
+    "SELECT * FROM (FROM range(50000000)) x JOIN (FROM range(50000000)) y USING (range) ORDER BY hash(range)",
     "SELECT list_transform(range(100000000), lambda x: repeat('x', 100))",
     "SELECT regexp_matches(repeat('a', 20000000), '(a*)*(a*)*(a*)*b')",
     "SELECT * FROM ops.runs a, ops.runs b, ops.runs c, ops.runs d, range(1000000000) e ORDER BY hash(e.range) DESC",
     "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
     "SELECT " + "+".join(["1"] * 40_000),
-    "SELECT " + " AND ".join(f"{n} = {n}" for n in range(8_000)),
-    "WITH " + ", ".join(f"t{n} AS (SELECT * FROM {f't{n - 1} a, t{n - 1} b' if n else 'range(10)'})" for n in range(12))
+    "SELECT " + " AND ".join(f"{n} = {n}" for n in range(6_000)),
+    "WITH "
+    + ", ".join(f"t{n} AS (SELECT * FROM {f't{n - 1} a, t{n - 1} b' if n else 'range(10)'})" for n in range(12))
     + " SELECT count(*) FROM t11",
 )

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
-from apps.sql_reports import SqlResult
 from apps.reports import to_json
+from apps.sql_reports import SqlResult
 from resources import sql_child
 from resources.sql import SqlAnswer, SqlDoor, SqlError, SqlLimits, SqlTable, sql_type
 from tests.unit import hostile_queries
@@ -31,6 +31,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     when = datetime(2026, 11, 1, tzinfo=UTC)
     runs = pl.DataFrame({"run_id": ["a", "b", "c"], "n": [1, 2, 3], "made_at": [when] * 3})
     write_deltalake(root / "ops" / "runs", runs.to_arrow())
+    parts = pl.DataFrame(
+        {"shard": ["x", "x", "y"], "name": ["a", None, "c"], "raw": [b"1", None, b"3"], "tags": [["a"]] * 3}
+    )
+    write_deltalake(root / "bronze" / "files", parts.to_arrow(), partition_by=["shard"])
+    write_deltalake(root / "bronze" / "files", parts.clear().to_arrow(), mode="append")
     broken = root / "silver" / "chunks" / "_delta_log"
     broken.mkdir(parents=True)
     (broken / "00000000000000000000.json").write_text("this is no log")
@@ -42,6 +47,12 @@ def tables(lake: Path) -> tuple[SqlTable, ...]:
     return (
         SqlTable("ops", "runs", str(lake / "ops" / "runs"), RUNS),
         SqlTable("ops", "absent", str(lake / "ops" / "absent"), (("id", "VARCHAR"),)),
+        SqlTable(
+            "bronze",
+            "files",
+            str(lake / "bronze" / "files"),
+            (("shard", "VARCHAR"), ("name", "VARCHAR"), ("raw", "BLOB"), ("tags", "VARCHAR[]"), ("notes", "VARCHAR[]")),
+        ),
         SqlTable("silver", "chunks", str(lake / "silver" / "chunks"), (("id", "VARCHAR"), ("n", "BIGINT"))),
     )
 
@@ -92,6 +103,26 @@ def test_filters_and_columns_are_pushed_into_the_reading(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("shard = 'x'", ["a", None]),
+        ("shard IN ('x', 'y') AND name >= 'b'", ["c"]),
+        ("name = 'a'", ["a"]),
+        ("name IN ('a', 'c')", ["a", "c"]),
+        ("name IS NULL", [None]),
+        ("name <> 'a'", ["c"]),
+        ("name LIKE 'c%'", ["c"]),
+        ("raw = '3'::BLOB", ["c"]),
+        ("shard = 'nothing'", []),
+        ("tags = ['a'] AND notes IS NULL AND shard = 'y'", ["c"]),
+    ],
+)
+def test_pushed_filters_give_the_right_rows(ask: Ask, where: str, names: list[str | None]) -> None:
+    rows = ask(f"SELECT name FROM bronze.files WHERE {where} ORDER BY name NULLS LAST").rows
+    assert [row[0] for row in rows] == names
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "WITH a AS (SELECT * FROM ops.runs) SELECT count(*) FROM a",
@@ -114,6 +145,21 @@ def test_filters_and_columns_are_pushed_into_the_reading(ask: Ask) -> None:
 )
 def test_what_reads_is_answered(ask: Ask, query: str) -> None:
     assert ask(query).rows
+
+
+def test_files_that_cannot_hold_what_is_wanted_are_not_opened(tmp_path: Path, door: SqlDoor) -> None:
+    """The log tells: one file of three is damaged, and only a query that needs it can know."""
+    for shard, name in (("x", "a"), ("x", "m"), ("y", "z")):
+        rows = pl.DataFrame({"shard": [shard], "name": [name], "n": [1]})
+        write_deltalake(tmp_path / "t", rows.to_arrow(), partition_by=["shard"], mode="append")
+    (damaged,) = (tmp_path / "t" / "shard=y").glob("*.parquet")
+    damaged.write_bytes(b"PAR1 no more PAR1")
+    table = SqlTable("a", "t", str(tmp_path / "t"), (("shard", "VARCHAR"), ("name", "VARCHAR"), ("n", "BIGINT")))
+    for where, count in (("shard = 'x'", 2), ("name < 'c'", 1), ("name IN ('a', 'm') AND n = 1", 2), ("name = 'b'", 0)):
+        assert door.ask(f"SELECT count(n) FROM a.t WHERE {where}", (table,), 1).rows == ((count,),)
+    for where in ("shard = 'y'", "name > 'b'", "n = 1"):
+        with pytest.raises(SqlError):
+            door.ask(f"SELECT count(n) FROM a.t WHERE {where}", (table,), 1)
 
 
 def test_rows_and_values_are_limited(ask: Ask) -> None:
@@ -280,6 +326,10 @@ def test_a_table_that_was_not_named_is_never_read_as_empty(tables: tuple[SqlTabl
 
     with duckdb.connect(":memory:") as connection:
         sql_child._open(connection, tables, frozenset(), None)
-        for query in ("SELECT count(*) FROM ops.runs", "SELECT sum(n) FROM ops.runs WHERE run_id = 'a'", "FROM ops.runs"):
+        for query in (
+            "SELECT count(*) FROM ops.runs",
+            "SELECT sum(n) FROM ops.runs WHERE run_id = 'a'",
+            "FROM ops.runs",
+        ):
             with pytest.raises(duckdb.Error, match="not opened"):
                 connection.execute(query).fetchall()
