@@ -147,6 +147,14 @@ def test_what_reads_is_answered(ask: Ask, query: str) -> None:
     assert ask(query).rows
 
 
+def test_many_filtered_scans_at_once_do_not_wait_for_each_other(ask: Ask) -> None:
+    """A scanner over a scanner waited for a thread of the pool that it held itself."""
+    joined = " JOIN ".join(f"(SELECT n FROM ops.runs WHERE run_id <> 'c{k}') t{k} USING (n)" for k in range(1, 13))
+    assert ask(f"SELECT count(*) FROM (SELECT n FROM ops.runs WHERE run_id <> 'z') t0 JOIN {joined}").rows == ((3,),)
+    for _ in range(5):
+        assert len(ask("SELECT run_id FROM ops.runs WHERE run_id >= 'a' LIMIT 1").rows) == 1
+
+
 def test_files_that_cannot_hold_what_is_wanted_are_not_opened(tmp_path: Path, door: SqlDoor) -> None:
     """The log tells: one file of three is damaged, and only a query that needs it can know."""
     for shard, name in (("x", "a"), ("x", "m"), ("y", "z")):
