@@ -162,7 +162,8 @@ def test_search_shows_place_citation_and_snippet(engine, capsys):
     assert "0.8125  notes/gauges/north.md:13-18  North gauge  ✓ exact" in text
     assert "the north gauge reads low" in text
     assert "embed 9 ms" in text
-    question, k, filters = calls[0]
+    question, k, filters, as_of = calls[0]
+    assert as_of is None
     assert (question, k) == ("north gauge", 3)
     assert filters == SearchFilters(("notes",), (), (), ("*.md",), after=filters.after)
     assert filters.after.isoformat() == "2026-01-02"
