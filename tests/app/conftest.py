@@ -21,7 +21,9 @@ def cortex(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """The command line in a fresh process over a data folder."""
     environment = os.environ | ENVIRONMENT | {"CORTEX_DATA": str(data), "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-c", RUN, *arguments]
-    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=240
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,13 @@ from apps import actions, reader
 from apps.errors import CommandError
 from apps.reports import SearchFilters
 
-QUESTIONS = ("what was the highest still water level of 2025?", "CrcFrame", "mussels in the inlet", '"north gauge"', "Pegel")
+QUESTIONS = (
+    "what was the highest still water level of 2025?",
+    "CrcFrame",
+    "mussels in the inlet",
+    '"north gauge"',
+    "Pegel",
+)
 
 
 def now():
@@ -57,9 +63,7 @@ def test_what_is_gone_is_found_as_it_was(empty):
     best = response.hits[0]
     assert "painted red" in best.snippet
     assert best.citation == "exact"
-    shown = reader.source(
-        best.corpus, best.document_id, best.chunk_id, best.start_char, best.end_char, as_of=before
-    )
+    shown = reader.source(best.corpus, best.document_id, best.chunk_id, best.start_char, best.end_char, as_of=before)
     assert any("painted red" in line.text for line in shown.lines)
     with pytest.raises(CommandError, match="not there any more"):
         reader.source(best.corpus, best.document_id, best.chunk_id)
