@@ -15,18 +15,26 @@ MOST_DOCUMENTS = 10
 _SEEN = "runs that were seen"
 
 
-def live_now() -> None:
-    """Runs that work, and those that did not end by themselves; the page is redrawn when work begins or ends."""
+def live_now(corpus: str | None = None) -> None:
+    """Runs that work, and those that did not end by themselves; the page is redrawn when work begins or ends.
+
+    Args:
+        corpus: only its runs; None shows all.
+    """
     with told():
-        lines = reader.live()
+        lines = _lines(corpus)
         is_working = any(line.is_working for line in lines)
         st.session_state[_SEEN] = _seen(lines)
-        st.fragment(_drawn, run_every=WORKING_SECONDS if is_working else RESTING_SECONDS)()
+        st.fragment(_drawn, run_every=WORKING_SECONDS if is_working else RESTING_SECONDS)(corpus)
 
 
-def _drawn() -> None:
+def _lines(corpus: str | None) -> tuple[LiveLine, ...]:
+    return tuple(line for line in reader.live() if corpus in (None, line.corpus))
+
+
+def _drawn(corpus: str | None) -> None:
     with told():
-        lines = reader.live()
+        lines = _lines(corpus)
         if _seen(lines) != st.session_state.get(_SEEN):
             st.rerun()  # the whole page: what a run changed is on it, and the rhythm may be another
         shown = [line for line in lines if line.is_working or line.next_step]

@@ -48,7 +48,7 @@ def _lineage() -> None:
         for lineage in found:
             with st.container(border=True):
                 shown = [(shard, state) for shard, state in lineage.shards if state not in ("ended", "never run")]
-                states = "".join(f"<span>{badge(f'{state}')} {escape(shard)}</span>" for shard, state in shown[:12])
+                states = "".join(f"<span>{badge(state)}{'' if shard == lineage.corpus else ' ' + escape(shard)}</span>" for shard, state in shown[:12])
                 st.html(
                     f'<div class="cx-hit-head"><span class="cx-hit-title">{escape(lineage.corpus)}</span>'
                     f"{'' if lineage.is_listed else badge('paused')}"
