@@ -1,4 +1,4 @@
-"""All writes that a person can ask for: register, run, confirm, retry, remove, repair, maintain, pull a model.
+"""All writes that a person can ask for: register, run, confirm, retry, remove, repair, maintain, back up, restore, pull a model.
 
 The command line and the app's pages call these functions and nothing below them. Engine code is imported inside
 functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. The caller asks "are you sure?".
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from apps.care_reports import BackedUp, Restored, Upgraded
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
 from apps.reports import (
@@ -136,11 +137,61 @@ def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool
     return dropping.drop_files(corpus, files, replace)
 
 
-def maintain() -> MaintainReport:
-    """Compact, vacuum and sweep under the lake lease; refused while a run holds a shard."""
-    from apps import running
+def maintain(is_dry_run: bool = False, wait_seconds: float = 0.0) -> MaintainReport:
+    """Compact, vacuum and sweep, one short step after another, each under the lake lease.
 
-    return running.maintain()
+    Args:
+        is_dry_run: only say what would go.
+        wait_seconds: how long to wait in all for runs that are at work; what is still busy then is left out and named.
+
+    Raises:
+        LeaseBusy: runs are at work, and not one step could be done.
+    """
+    from apps import caring
+
+    return caring.maintain(is_dry_run, wait_seconds)
+
+
+def backup(
+    destination: str,
+    parts: frozenset[str] = frozenset(),
+    is_checked: bool = False,
+    progress: ProgressSink = silent,
+) -> BackedUp:
+    """Copy what people wrote, and whatever else is asked for, into a folder, as it is at one moment; runs go on.
+
+    Args:
+        destination: a new or empty folder, or that of an earlier backup, which is brought up to date.
+        parts: of ``tables``, ``raw``, ``inbox``.
+        is_checked: read again what an earlier backup wrote, and replace what is damaged.
+        progress: told files done.
+
+    Raises:
+        CommandError: the folder lies in the data folder.
+    """
+    from apps import caring
+
+    return caring.backup(destination, parts, is_checked, progress)
+
+
+def restore(source: str, is_replacing: bool = False, progress: ProgressSink = silent) -> Restored:
+    """Put a backup back; it is checked whole before anything is written. The next run makes the index anew.
+
+    Args:
+        source: folder of the backup.
+        is_replacing: whether a lake that is there may be replaced.
+        progress: told bytes done.
+    """
+    from apps import caring
+
+    return caring.restore(source, is_replacing, progress)
+
+
+def upgrade(is_dry_run: bool = False) -> Upgraded:
+    """Migrate the lake to the format of this Cortex, after a snapshot; a lake of that format stays as it is."""
+    from apps import caring
+
+    return caring.upgrade(is_dry_run)
 
 
 def verify(corpora: Sequence[str] | None = None, repair: bool = False) -> VerifyReport:

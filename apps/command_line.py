@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, living, look, upkeep
+from apps.commands import change, demo, living, look, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.add,
@@ -24,6 +24,9 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     upkeep.maintain,
     living.down,
     living.doctor,
+    safety.backup,
+    safety.restore,
+    safety.upgrade,
     demo.demo,
     upkeep.version,
 )

@@ -22,6 +22,11 @@ nux:
   enabled: false
 telemetry:
   enabled: false
+run_coordinator:
+  module: dagster._core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 10
 concurrency:
   runs:
     max_concurrent_runs: 2
@@ -43,6 +48,13 @@ retention:
       success: 30
 run_monitoring:
   enabled: true
+  poll_interval_seconds: 300
+# Nothing here is automated by conditions or freshness policies: their daemons would only look around.
+auto_materialize:
+  enabled: false
+  use_sensors: false
+freshness:
+  enabled: false
 """
 
 

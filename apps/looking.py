@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from apps.alert_reports import AlertLine, AlertsReport
 from apps.reports import (
     CorpusStatus,
     FailureGroup,
@@ -25,6 +26,7 @@ from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.model import NO_BYTES
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.alerting import firing_since
 from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.planning import plan_shard
@@ -69,7 +71,21 @@ def status(name: str | None, failed: bool) -> StatusReport:
         corpora = chosen(registry, [name]) if name else list(registry.corpora)
         lines = tuple(_corpus(house, corpus) for corpus in corpora)
         failures = tuple(group for corpus in corpora for group in _failures(house, corpus)) if failed else ()
-        return StatusReport(str(house.settings.lake), lines, failures)
+        return StatusReport(str(house.settings.lake), lines, failures, _alerts(house, name))
+
+
+def alerts() -> AlertsReport:
+    """See ``apps.reader.alerts``."""
+    with opened() as house:
+        return AlertsReport(_alerts(house, None))
+
+
+def _alerts(house: House, corpus: str | None) -> tuple[AlertLine, ...]:
+    """What fires, errors first; of one corpus what is about it."""
+    since = firing_since(house.state)
+    found = [one for one in house.alerts(datetime.now(UTC)) if corpus in (None, one.corpus)]
+    lines = [AlertLine(a.name, a.corpus, a.severity, a.detail, since.get(a.key)) for a in found]
+    return tuple(sorted(lines, key=lambda line: (line.severity, line.name, line.corpus)))
 
 
 def _corpus(house: House, corpus: Registered) -> CorpusStatus:

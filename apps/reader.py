@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from apps.alert_reports import AlertsReport
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
@@ -68,6 +69,13 @@ def explain(file: str, member: str | None = None, most: int = 10) -> FileExplain
     from apps import explaining
 
     return explaining.explain(file, member, most)
+
+
+def alerts() -> AlertsReport:
+    """What a person must look at: growth, failures, freshness, disk, soundness, webhooks."""
+    from apps import looking
+
+    return looking.alerts()
 
 
 def tables() -> list[TableLine]:

@@ -10,6 +10,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from apps.alert_reports import AlertLine
+
 
 @dataclass(frozen=True, slots=True)
 class AddOptions:
@@ -157,21 +159,33 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class MaintainedTable:
-    """What maintenance did for one table or store."""
+    """What maintenance did, or would do, for one table or store. ``rows``: deleted for their age, or as named by nothing."""
 
     name: str
     files_before: int
     files_after: int
     bytes_freed: int
     seconds: float
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MaintainReport:
-    """One maintenance under the lake lease."""
+    """One maintenance, in turns under the lake lease.
+
+    Attributes:
+        tables: what was done.
+        seconds: it took.
+        busy: steps that were left out because runs were at work.
+        longest_hold: seconds for which runs were kept out at a time, at most.
+        is_dry_run: nothing was done: this is what would go.
+    """
 
     tables: tuple[MaintainedTable, ...]
     seconds: float
+    busy: tuple[str, ...] = ()
+    longest_hold: float = 0.0
+    is_dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +289,12 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """All corpora of a lake, and on request what failed in them."""
+    """All corpora of a lake, on request what failed in them, and the alerts that fire."""
 
     lake: str
     corpora: tuple[CorpusStatus, ...]
     failures: tuple[FailureGroup, ...] = ()
+    alerts: tuple[AlertLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What ``apps.actions`` does with an open house: run, verify, retry, maintain. Heavy imports are fine here: it is imported late."""
+"""What ``apps.actions`` does with an open house: run, verify, retry. Heavy imports are fine here: it is imported late."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,6 @@ from apps.progress import ProgressSink
 from apps.reports import (
     Confirmed,
     Finding,
-    MaintainedTable,
-    MaintainReport,
     Retried,
     RunReport,
     StageLine,
@@ -27,7 +25,6 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA, SCANS
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.engine.care import maintain_lake
 from cortex_assets.engine.files import confirm_scan
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
 from cortex_assets.engine.report import ShardReport
@@ -35,8 +32,11 @@ from cortex_assets.engine.verify import Finding as EngineFinding
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.house import House, Registry
 from resources.settings import load_settings
+from resources.webhooks import deliver
 
 REPAIRS = 2
+DELIVER_SECONDS = 3.0
+"""After a run, messages are delivered for so long; the rest waits for the next run, the worker or Dagster."""
 COLUMNS = "columns"
 """Folder of the cache with ids and hashes of the tables; only runs look there, verification reads the tables."""
 
@@ -77,6 +77,7 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
             from apps.dagster_events import report_to_dagster
 
             report_to_dagster(house.settings, did)
+        notes += deliver(house.settings.webhooks_file, house.settings.webhook_spool, DELIVER_SECONDS).notes
         done = replace(done, notes=tuple(dict.fromkeys(notes)), seconds=time.perf_counter() - begin)
         if not names:
             resting.remember(house, Registry(tuple(house.registered())), done)
@@ -282,20 +283,3 @@ def _finding(f: EngineFinding, is_repaired: bool) -> Finding:
         detail=f.text,
         is_repaired=is_repaired,
     )
-
-
-def maintain() -> MaintainReport:
-    """See ``apps.actions.maintain``."""
-    begin = time.perf_counter()
-    with opened() as house:
-        registry = house.sync_registry()
-        kept = maintain_lake(house.lake, house.raw, house.store, _spaces(registry), house.settings)
-    tables = tuple(MaintainedTable(k.name, k.files_before, k.files_after, k.bytes_freed, k.seconds) for k in kept)
-    return MaintainReport(tables, time.perf_counter() - begin)
-
-
-def _spaces(registry: Registry) -> dict[str, list[str]]:
-    spaces: dict[str, list[str]] = {}
-    for corpus in registry.corpora:
-        spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
-    return spaces

@@ -1,8 +1,10 @@
-"""Everything Dagster sees, put together here and nowhere else: assets, jobs, checks, sensors (``dagster dev -w workspace.yaml``).
+"""Everything Dagster sees, put together here and nowhere else: assets, jobs, checks, sensors, schedules.
 
-Work belongs into the engine and the rooms; opening stores and models into ``house``.
+Work belongs into the engine and the rooms; opening stores and models into ``house``; what the sensors ask of the house into
+``watching``.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -13,45 +15,55 @@ from cortex_assets.corpora.assets import SPEC as FILES_SPEC
 from cortex_assets.documents.assets import SPEC as DOCUMENTS_SPEC
 from cortex_assets.embeddings.assets import SPEC as EMBEDDINGS_SPEC
 from cortex_assets.engine.assets import chain_assets, lake_assets
+from cortex_assets.engine.care import Cared
+from cortex_assets.engine.pruning import Pruned, prune
 from cortex_assets.engine.report import ShardReport
+from cortex_assets.engine.upkeep import maintain_job, verify_job
 from cortex_assets.engine.verify import Finding
 from cortex_assets.house import House
 from cortex_assets.index.assets import SPEC as INDEX_SPEC
+from cortex_assets.ops.alerts import Alert
+from cortex_assets.ops.checks import alert_checks
 from cortex_assets.partitions import FILES_SHARDS
+from cortex_assets.watching import Watching, retry_after
 from resources.settings import Settings, load_settings
-from sensors.shards import shard_sensor, successor_sensor
+from sensors.after_runs import after_runs_sensor
+from sensors.alerts import alert_sensor
+from sensors.repositories import repository_sensor
+from sensors.schedules import MAINTAIN_CRON, VERIFY_CRON, nightly, refresh_schedule
+from sensors.shards import shard_sensor
 
-LOOK_SECONDS = 10.0
+DAGSTER = "dagster"
+"""What ``ops/runs`` calls the trigger of runs from here."""
+MAINTAIN_PATIENCE = 900.0
+"""Seconds that the nightly maintenance waits in all for runs that are at work."""
 FILES_CHAIN = (FILES_SPEC, DOCUMENTS_SPEC, CHUNKS_SPEC, EMBEDDINGS_SPEC, INDEX_SPEC)
+LAKE_TABLES = (DUPLICATES_SPEC, STATISTICS_SPEC)
 
 
 def build_defs(settings: Settings | None = None) -> dg.Definitions:
     """The definitions over the lake that the settings name (the environment's when None); opens nothing yet."""
     where = settings or load_settings()
     partitions = dg.DynamicPartitionsDefinition(name=FILES_SHARDS)
+    watching = Watching(where, DAGSTER)
 
     def run(shard: str, only: frozenset[str]) -> ShardReport:
-        with House.open(where) as house:
+        with House.open(where, DAGSTER) as house:
             return house.run_shard(shard, only=only)
 
     def check(shard: str) -> list[Finding]:
-        with House.open(where) as house:
+        with House.open(where, DAGSTER) as house:
             return house.quick_check(shard)
 
     def refresh() -> dict[str, dict[str, int]]:
-        with House.open(where) as house:
+        with House.open(where, DAGSTER) as house:
             return house.run_lake(datetime.now(UTC))
 
-    def shards() -> list[str]:
-        with House.open(where) as house:
-            return house.sync_registry().shards
+    def alerts() -> Sequence[Alert]:
+        with House.open(where, DAGSTER) as house:
+            return house.alerts(datetime.now(UTC))
 
-    def changes() -> dict[str, str]:
-        with House.open(where) as house:
-            return house.differing(LOOK_SECONDS)
-
-    chain = chain_assets("files_chain", FILES_CHAIN, partitions, run, check)
-    lake = lake_assets("lake_tables", (DUPLICATES_SPEC, STATISTICS_SPEC), refresh)
+    chain = chain_assets("files_chain", FILES_CHAIN, partitions, run, check, retry_after)
     chain_job = dg.define_asset_job(
         "files",
         selection=[spec.key for spec in FILES_CHAIN],
@@ -60,18 +72,53 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     )
     lake_job = dg.define_asset_job(
         "lake",
-        selection=[DUPLICATES_SPEC.key, STATISTICS_SPEC.key],
+        selection=[spec.key for spec in LAKE_TABLES],
         description="Aggregates and whole-table functions, after the shards.",
         executor_def=dg.in_process_executor,
     )
+    maintain, verify = _upkeep(where)
     return dg.Definitions(
-        assets=[chain, lake],
-        jobs=[chain_job, lake_job],
+        assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh)],
+        asset_checks=[alert_checks(alerts)],
+        jobs=[chain_job, lake_job, maintain, verify],
         sensors=[
-            shard_sensor("new_shards", chain_job, FILES_SHARDS, shards, changes),
-            successor_sensor("next_slices", chain_job, "lake", lake_job),
+            shard_sensor("new_shards", chain_job, FILES_SHARDS, watching.look, watching.glance),
+            repository_sensor("git_heads", chain_job, FILES_SHARDS, watching.repositories),
+            after_runs_sensor(
+                "after_runs",
+                chain_job,
+                lake_job,
+                [maintain, verify],
+                watching.events_moved,
+                watching.runs_failed,
+                watching.deliver,
+            ),
+            alert_sensor("alerts", watching.alerts),
+        ],
+        schedules=[
+            refresh_schedule("daily_refresh", chain_job, FILES_SHARDS, watching.shards),
+            nightly("nightly_maintenance", maintain, MAINTAIN_CRON, "Maintains the lake every night."),
+            nightly("nightly_verification", verify, VERIFY_CRON, "Verifies the lake every night."),
         ],
     )
+
+
+def _upkeep(where: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
+    """The jobs of the night: maintenance, verification."""
+
+    def care() -> Sequence[Cared]:
+        with House.open(where, DAGSTER) as house:
+            return house.maintain(wait_seconds=MAINTAIN_PATIENCE).cared
+
+    def forget(instance: dg.DagsterInstance) -> Pruned:
+        return prune(instance, where.dagster_home, datetime.now(UTC))
+
+    def deep() -> Iterator[tuple[str, list[Finding] | None]]:
+        with House.open(where, DAGSTER) as house:
+            yield from house.deep_checks()
+
+    assets = [spec.key.to_user_string() for spec in FILES_CHAIN]
+    return maintain_job("maintain", care, forget), verify_job("verify", deep, assets)
 
 
 defs = build_defs()

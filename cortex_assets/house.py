@@ -6,6 +6,7 @@ What a run does is the engine's; what people ask for (previews, reports, search 
 import logging
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,18 +32,24 @@ from cortex_assets.documents.redact import KEPT, Redaction
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.documents.spans import secret_counts
 from cortex_assets.embeddings.schema import EMBEDDINGS
+from cortex_assets.engine.admission import admit
 from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
 from cortex_assets.engine.ahead import beforehand
+from cortex_assets.engine.alerting import AlertChange, all_alerts, note_sizes, tell_changes
+from cortex_assets.engine.announce import run_failed, run_finished, run_interrupted
+from cortex_assets.engine.care import Maintained, Turns, Upkeep, maintain_lake
 from cortex_assets.engine.chain import Chain
-from cortex_assets.engine.changes import differing
+from cortex_assets.engine.changes import differing, next_due, note_pending
 from cortex_assets.engine.corpus import Corpus, TakenFile
 from cortex_assets.engine.damage import take_out_altered_groups
 from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage, looked_at
 from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.formats import CURRENT
+from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.fresh import FreshVectors
-from cortex_assets.engine.lease import LAKE, LeaseBusy, lake_lease, shard_lease
-from cortex_assets.engine.live import Board, left
+from cortex_assets.engine.lease import LAKE, LeaseBusy, holders, lake_lease, shard_lease
+from cortex_assets.engine.live import INTERRUPTED, Board, left
 from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.repair import rewrite_points, take_out
@@ -53,6 +60,7 @@ from cortex_assets.engine.unowned import take_out_unowned, unowned
 from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
 from cortex_assets.engine.withheld import note_findings, withhold
 from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
+from cortex_assets.ops.alerts import Alert
 from cortex_assets.ops.schema import SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.partitions import shard_count
 from cortex_assets.tables import TableSpec
@@ -135,13 +143,14 @@ class House:
 
     def __init__(self, settings: Settings, trigger: str = "command") -> None:
         """See ``open``."""
+        admit(settings)
         self.settings = settings
         self.board = Board(settings.cache / "live", trigger)
         for folder in (settings.inbox, settings.lake, settings.index, settings.raw, settings.cache, settings.locks):
             folder.mkdir(parents=True, exist_ok=True)
         self.lake = Lakehouse(
             settings.lake,
-            before_write=lambda: free_space_guard(settings.lake, settings),
+            before_write=self._before_write,
             maintenance_lock=lambda: lake_lease(settings.locks),
         )
         self.state = State(settings.cache / "state.sqlite")
@@ -223,6 +232,8 @@ class House:
         self._save([corpus])
 
     def _save(self, corpora: Sequence[Registered]) -> None:
+        if corpora and self.lake.version(CORPORA) < 0:
+            record_format(self.lake, CURRENT, datetime.now(UTC))
         for corpus in corpora:
             frame = pl.DataFrame([corpus.to_row()], schema=CORPORA.dtypes)
             self.lake.overwrite(CORPORA, frame, f"corpus_id = {literal(corpus.corpus_id)}")
@@ -380,9 +391,20 @@ class House:
         files, documents, chunks, embed, index = self.chain(corpus, registry).stages
         return ShardStages(files, (documents, chunks), embed, index)  # type: ignore[arg-type]
 
-    def differing(self, seconds: float) -> dict[str, str]:
-        """Which listed shards differ from their sources, and how; see ``engine.changes``. Stops after about ``seconds``."""
+    def differing(self, seconds: float, known: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Which listed shards differ from their sources, and how; see ``engine.changes``. Stops after about ``seconds``.
+
+        Shards that are leased at this moment are left out: their run is not done yet. Since when the others differ is noted.
+
+        Args:
+            seconds: about how long it may take.
+            known: what a worker says of the folders, which are not looked at then; a folder that it does not name does not
+                differ. It does not watch checkouts of repositories.
+        """
         registry = Registry(tuple(self.registered()))
+        if known is not None:
+            watched = [s for c in registry.corpora if c.is_listed and c.source.kind == "folder" for s in c.shards]
+            known = dict.fromkeys(watched, "") | dict(known)
 
         def opened(corpus: Registered) -> tuple[FilesStage, ShardStages]:
             files = self.chain(corpus, registry).stages[0]
@@ -391,12 +413,28 @@ class House:
             return files, self.stages(corpus, registry)  # type: ignore[return-value]
 
         listed = {c.name: (c.shards, partial(opened, c)) for c in registry.corpora if c.is_listed}
-        return differing(listed, self.lake, self.state, datetime.now(UTC), seconds)
+        found = differing(listed, self.lake, self.state, datetime.now(UTC), seconds, known)
+        at_work = {holder.name for holder in holders(self.settings.locks)}
+        quiet = {shard: token for shard, token in found.items() if shard not in at_work}
+        note_pending(self.state, quiet, time.time())
+        return quiet
+
+    def next_due(self) -> datetime | None:
+        """When the first retry of a quiet shard is due."""
+        return next_due([shard for corpus in self.registered() for shard in corpus.shards], self.state)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def prepare(self, corpus: Registered, registry: Registry) -> Registered:
         """Before a corpus's first shard: fetch a git repository, choose the number of shards after the first listing."""
+        try:
+            return self._prepared(corpus, registry)
+        except RUN_ERRORS as error:
+            hour = datetime.now(UTC).strftime("%Y-%m-%dT%H")  # attempts within an hour are one failure
+            run_failed(self.settings, f"prepare {corpus.corpus_id} {hour}", corpus.name, "", str(error))
+            raise
+
+    def _prepared(self, corpus: Registered, registry: Registry) -> Registered:
         if corpus.source.kind == "git":
             self._fetch(corpus)
         if corpus.shard_count:
@@ -452,17 +490,31 @@ class House:
     ) -> ShardReport:
         """A shard's run under its lease, told to whoever watches; what it did goes to ``ops/runs``."""
         before = left(self.board.folder, shard)
+        if before is not None and before.state == INTERRUPTED:
+            run_interrupted(self.settings, corpus.name, before)
         with self.board.run(shard, corpus.corpus_id) as live:
             record_endings(self.lake, [before] if before else [])
-            self.raw.remove_abandoned()
-            chain = self.chain(corpus, registry)
-            with beforehand(self._readings(corpus, registry)):
-                report = chain.run_shard(shard, lambda: datetime.now(UTC), live.heard(progress), only)
-            self._after_findings(corpus, registry, report)
-            self._follow_space(corpus, registry)
+            try:
+                report = self._run_told(shard, corpus, registry, live.heard(progress), only)
+            except Exception as error:
+                run_failed(self.settings, live.run_id, corpus.name, shard, str(error))
+                raise
             record_run(self.lake, live.run_id, corpus.corpus_id, self.board.trigger, live.started_at, report)
+            run_finished(self.settings, live.run_id, corpus.name, report)
         if corpus.corpus_id in self._not_fetched:
             report.notes.append(self._not_fetched[corpus.corpus_id])
+        return report
+
+    def _run_told(
+        self, shard: str, corpus: Registered, registry: Registry, progress: ProgressSink, only: frozenset[str] | None
+    ) -> ShardReport:
+        """The run itself."""
+        self.raw.remove_abandoned()
+        chain = self.chain(corpus, registry)
+        with beforehand(self._readings(corpus, registry)):
+            report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
+        self._after_findings(corpus, registry, report)
+        self._follow_space(corpus, registry)
         return report
 
     def _note_findings(self, shard: str, counts: Mapping[str, int]) -> None:
@@ -575,7 +627,55 @@ class House:
     def _versions(self, tables: Sequence[TableSpec]) -> dict[str, int]:
         return {table.name: self.lake.version(table) for table in tables}
 
+    # -- upkeep ----------------------------------------------------------------------------------------------------
+
+    def maintain(self, is_dry_run: bool = False, wait_seconds: float = 0.0) -> Maintained:
+        """Compact, vacuum and sweep, one short step after another; note how large everything is then, for the growth a day.
+
+        Args:
+            is_dry_run: only say what would go; nothing is written.
+            wait_seconds: how long to wait in all for runs that are at work.
+
+        Raises:
+            LeaseBusy: runs are at work, and not one step could be done.
+        """
+        registry = self.peek_registry() if is_dry_run else self.sync_registry()
+        turns = Turns(self.settings.locks, wait_seconds)
+        lake = Lakehouse(self.settings.lake, before_write=self._before_write, maintenance_lock=turns.lease)
+        upkeep = Upkeep(lake, self.raw, self.store, registry.corpora, self.settings, turns)
+        done = maintain_lake(upkeep, turns, is_dry_run)
+        if not is_dry_run:
+            note_sizes(self.state, (self.settings.lake, self.settings.index, self.settings.raw), datetime.now(UTC))
+        return done
+
+    def _before_write(self) -> None:
+        free_space_guard(self.settings.lake, self.settings)
+
+    def alerts(self, now: datetime) -> list[Alert]:
+        """Every alert that fires at ``now``; writes nothing."""
+        return all_alerts(self.lake, self.state, self.settings, self.registered(), self.looked_at, now)
+
+    def tell_alerts(self, now: datetime) -> tuple[list[Alert], AlertChange]:
+        """``alerts``; those that began or ended since it was asked last are told to the webhooks."""
+        firing = self.alerts(now)
+        return firing, tell_changes(self.state, self.settings, firing, now)
+
+    def repositories(self) -> list[Registered]:
+        """The listed corpora of git remotes."""
+        return [corpus for corpus in self.registered() if corpus.is_listed and corpus.source.kind == "git"]
+
     # -- checks ----------------------------------------------------------------------------------------------------
+
+    def deep_checks(self) -> Iterator[tuple[str, list[Finding] | None]]:
+        """``deep_check`` of every shard of every corpus, then ``lake_check`` (shard ``_lake``); None where a run is at work."""
+        registry = Registry(tuple(self.registered()))
+        for corpus in registry.corpora:
+            for shard in corpus.shards:
+                try:
+                    yield shard, self.deep_check(shard, corpus, registry)
+                except LeaseBusy:
+                    yield shard, None
+        yield LAKE, self.lake_check()
 
     def looked_at(self, corpus: Registered) -> datetime | None:
         """When a corpus was last listed whole."""

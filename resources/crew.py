@@ -141,14 +141,22 @@ def work(function: str, given: str, result: str, args: tuple[object, ...]) -> No
     getattr(sys.modules[module], name)(frame, *args).write_ipc(result, compression="uncompressed")
 
 
+def abandoned(folder: Path) -> list[Path]:
+    """What processes left in a crew's folder that were killed a while ago."""
+    left: list[Path] = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        pid = path.name.partition("-")[0]
+        with contextlib.suppress(FileNotFoundError):
+            is_old = path.stat().st_mtime < time.time() - ABANDONED_SECONDS
+            if pid.isdigit() and is_old and not Path("/proc", pid).exists():
+                left.append(path)
+    return left
+
+
 def _remove_abandoned(folder: Path) -> None:
     """Remove what processes left that were killed; another process may be at it, too."""
-    for left in folder.iterdir():
-        pid = left.name.partition("-")[0]
-        with contextlib.suppress(FileNotFoundError):
-            is_old = left.stat().st_mtime < time.time() - ABANDONED_SECONDS
-            if pid.isdigit() and is_old and not Path("/proc", pid).exists():
-                shutil.rmtree(left, ignore_errors=True)
+    for path in abandoned(folder):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 class Job:

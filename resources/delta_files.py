@@ -30,6 +30,8 @@ OVERSIZE = 4
 MIXED_FILES = 2.0
 """A shard is sorted anew when more files than this may hold a key, on average over its files' first keys."""
 CHECKPOINT_INTERVAL = "50"
+KEPT_HOURS = 7 * 24
+"""How long a table's log is kept whole by itself; maintenance sets what CORTEX_RETENTION says."""
 ROW_GROUP = 4096
 _ROW_BYTES = 64
 """Of a row's numbers, dates and short words in memory, beside its texts."""
@@ -69,9 +71,19 @@ def writer_properties(dtypes: Mapping[str, pl.DataType]) -> Any:
     )
 
 
+def log_properties(hours: int) -> dict[str, str]:
+    """Properties that keep a table's log bounded: at a checkpoint delta-rs removes commits, and forgets files, that are older.
+
+    Left alone it keeps 30 days of commits, each a file, and every checkpoint names the files that went in a week.
+    """
+    kept = f"interval {hours} hours"
+    return {"delta.logRetentionDuration": kept, "delta.deletedFileRetentionDuration": kept}
+
+
 def configuration(sort_by: Sequence[str], statistics: Sequence[str]) -> dict[str, str | None]:
-    """Properties of a new table: checkpoints, file size, and the columns whose smallest and largest value is kept."""
+    """Properties of a new table: checkpoints, log, file size, and the columns whose smallest and largest value is kept."""
     return {
+        **log_properties(KEPT_HOURS),
         "delta.checkpointInterval": CHECKPOINT_INTERVAL,
         "delta.targetFileSize": str(file_bytes(sort_by)),
         "delta.dataSkippingStatsColumns": ",".join(statistics),

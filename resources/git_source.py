@@ -68,8 +68,7 @@ def fetch_repository(url: str, folder: Path, branch: str | None = None, timeout:
             off, which the next call repairs.
     """
     shown = redact(url)
-    if url.startswith("-") or "::" in url or (branch or "").startswith("-"):
-        raise GitError(f"{shown}: not a repository address that is allowed; use https, ssh, file or a path.")
+    _check_address(url, shown, branch)
     folder.mkdir(parents=True, exist_ok=True)
     lock_fd = os.open(folder.with_name(folder.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -108,6 +107,41 @@ def fetch_repository(url: str, folder: Path, branch: str | None = None, timeout:
         os.close(lock_fd)
 
 
+def remote_head(url: str, folder: Path, branch: str | None = None, timeout: float = 5.0) -> str:
+    """The commit that a branch of a repository is at, asked without fetching anything.
+
+    Args:
+        url: as in ``fetch_repository``.
+        folder: where the repository is fetched to; git runs in the folder above it.
+        branch: its name, or None for the remote's default branch.
+        timeout: seconds the answer may take.
+
+    Raises:
+        GitError: nobody answered, or there is no such branch.
+    """
+    shown = redact(url)
+    _check_address(url, shown, branch)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    wanted = f"refs/heads/{branch}" if branch else "HEAD"
+    said = _git(folder.parent, shown, timeout, "ls-remote", "--quiet", "--", url, wanted)
+    for line in said.splitlines():
+        commit, _, name = line.partition("\t")
+        if name == wanted and re.fullmatch(r"[0-9a-f]{40,64}", commit):
+            return commit
+    raise GitError(f"{shown}: has no commit on {branch or 'its default branch'}; push one, or name another `branch`.")
+
+
+def fetched_commit(folder: Path) -> str | None:
+    """The commit that was fetched last into ``folder``; None before the first fetch. Reads one small file where it can."""
+    if not (folder / ".git" / "HEAD").is_file():
+        return None
+    try:
+        text = (folder / ".git" / _REF).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return _commit(folder, str(folder), 5.0, _REF)
+    return text or None
+
+
 def whole_checkout(folder: Path) -> str | None:
     """The commit that lies checked out in ``folder``, whole, from an earlier fetch; None where there is none such."""
     if not (folder / ".git" / "HEAD").is_file():
@@ -127,6 +161,11 @@ def redact(url: str) -> str:
     Everything from ``://`` to the last ``@`` of an address goes, so an ``@`` or ``/`` inside a password hides nothing of it.
     """
     return re.sub(r"(?<!file)://\S*@", "://", re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1", url))
+
+
+def _check_address(url: str, shown: str, branch: str | None) -> None:
+    if url.startswith("-") or "::" in url or (branch or "").startswith("-"):
+        raise GitError(f"{shown}: not a repository address that is allowed; use https, ssh, file or a path.")
 
 
 def _commit(folder: Path, shown: str, timeout: float, ref: str) -> str | None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ import polars as pl
 
 from resources import delta_files
 from resources.coercion import SchemaMismatch, coerce, empty_frame
+from resources.delta_log import has_checkpoint, spare_checkpoints
 from resources.delta_reads import rows_near, rows_of, rows_picked
 from resources.delta_scan import scan_files, with_columns_of
 from resources.narrow import KEPT_ROWS, NarrowColumns
@@ -330,6 +331,11 @@ class Lakehouse:
             return pl.DataFrame(schema=types)
         return rows_picked(handle, self.storage_options, where, column, values, types)
 
+    def data_files(self, table: Table, version: int) -> list[Path]:
+        """Data files of a version of a local table, none of which ever changes."""
+        handle = self.open(table, version)
+        return [] if handle is None else [Path(uri.removeprefix("file://")) for uri in handle.file_uris()]
+
     def history(self, table: Table, limit: int = 20) -> list[dict[str, Any]]:
         """Latest commits of a table, newest first."""
         handle = self._snapshot(table)
@@ -528,7 +534,8 @@ class Lakehouse:
         """Compact small files under the exclusive maintenance lock; the table is opened after the lock is taken.
 
         A shard of a table sorted by input key is written anew, sorted, when its files are many or large or their keys
-        overlap: compacting joins files that are not neighbours, and then a literal key prunes few of them.
+        overlap: compacting joins files that are not neighbours, and then a literal key prunes few of them. The lock is let
+        go between shards.
         """
         with self._exclusive(table):
             handle = _grown(table, self.open(table))
@@ -538,14 +545,28 @@ class Lakehouse:
             if not delta_files.is_edited_in_place(table.sort_by):
                 target, how = delta_files.APPENDED_FILE_BYTES, delta_files.writer_properties(table.dtypes)
                 return dict(handle.optimize.compact(target_size=target, writer_properties=how))
-            aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
-            return {shard: self._lay_out(table, shard, aim) for shard in delta_files.scattered_shards(handle, aim)}
+        done = {}
+        for shard in self.scattered(table):
+            with self._exclusive(table):
+                self._before_write()
+                done[shard] = self._lay_out(table, shard)
+        return done
 
-    def _lay_out(self, table: Table, shard: str, aim: int) -> int:
+    def scattered(self, table: Table) -> list[str]:
+        """Shards that ``optimize`` would write anew; none of a table that is only appended to."""
+        handle = self.open(table)
+        if handle is None or not delta_files.is_edited_in_place(table.sort_by):
+            return []
+        return delta_files.scattered_shards(handle, delta_files.file_bytes(table.sort_by, _bytes(handle)))
+
+    def _lay_out(self, table: Table, shard: str) -> int:
         """Write a shard anew, sorted, as files of its table's size; the number of files."""
         handle = self._existing(table)
+        aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
         rows = self.scan(table, where={"shard": shard}, version=int(handle.version()))
         keys = rows.select("input_key").sort("input_key").collect().to_series()
+        if keys.is_empty():  # gone since it was found scattered
+            return 0
         files = pl.DataFrame(handle.get_add_actions(flatten=True)).filter(pl.col("partition.shard") == shard)
         blocks = math.ceil(files["size_bytes"].sum() / LAYOUT_BYTES)
         firsts = keys.gather([keys.len() * number // blocks for number in range(blocks)]).unique(maintain_order=True)
@@ -570,10 +591,46 @@ class Lakehouse:
             handle = self.open(table)
             if handle is None:
                 return []
-            hours = max(0, math.ceil(retention.total_seconds() / 3600))
+            hours = _hours(retention)
+            _set_properties(handle, delta_files.log_properties(hours))
             removed = list(handle.vacuum(hours, dry_run=False, enforce_retention_duration=False))
-            handle.create_checkpoint()
+            if "://" in self.root or not has_checkpoint(Path(self.uri(table)), int(handle.version())):
+                handle.create_checkpoint()
+            handle.cleanup_metadata()
+            for path in self._spare_checkpoints(table):
+                path.unlink(missing_ok=True)
             return removed
+
+    def sweep_strays(self, table: Table, older_than: timedelta) -> list[str]:
+        """Delete data files that no version ever named, which killed writers leave, under the exclusive lock."""
+        with self._exclusive(table):
+            handle = self.open(table)
+            if handle is None:
+                return []
+            hours = _hours(older_than)
+            return list(handle.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
+
+    def would_go(self, table: Table, retention: timedelta, strays_older_than: timedelta) -> list[Path]:
+        """Files that ``vacuum`` and ``sweep_strays`` would delete of a local table, as it is now; its log's old commits apart."""
+        handle = self.open(table)
+        if handle is None:
+            return []
+        folder = Path(self.uri(table))
+        named = set(handle.vacuum(_hours(retention), dry_run=True, enforce_retention_duration=False))
+        hours = _hours(max(retention, strays_older_than))
+        named |= set(handle.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True))
+        return [folder / name for name in sorted(named)] + self._spare_checkpoints(table)
+
+    def _spare_checkpoints(self, table: Table) -> list[Path]:
+        return [] if "://" in self.root else spare_checkpoints(Path(self.uri(table)))
+
+    def delete_before(self, table: Table, column: str, moment: datetime) -> Commit:
+        """Delete the rows whose time is before ``moment`` (aware); nothing matched makes no commit."""
+        if self.scan(table).filter(pl.col(column) < moment).select(pl.len()).collect().item() == 0:
+            return Commit(self.version(table))
+        predicate = f"{column} < {literal(moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S+00:00'))}"
+        deleted = self._retry(table, lambda: self._delete(table, predicate))
+        return Commit(self.version(table), deleted=deleted)
 
     def _exclusive(self, table: Table) -> AbstractContextManager[object]:
         if self._maintenance_lock is None:
@@ -581,6 +638,14 @@ class Lakehouse:
                 f"{table.name}: maintenance without a lock is refused; two OPTIMIZEs at once corrupt a table"
             )
         return self._maintenance_lock()
+
+    def bring_up(self, table: Table) -> bool:
+        """Give a table the columns and properties that it would be made with today; whether it lacked any."""
+        before = self.version(table)
+        handle = _grown(table, self.open(table))
+        if handle is not None:
+            _set_properties(handle, {k: v for k, v in self._configuration(table).items() if v is not None})
+        return self.version(table) != before
 
     def version_at(self, table: Table, when: datetime) -> int:
         """The last version committed at or before ``when`` (aware datetime)."""
@@ -635,6 +700,19 @@ def _grown(table: Table, handle: Any | None) -> Any | None:
         handle.alter.add_columns(list(added.fields))
         log.info("%s: columns added: %s", table.name, ", ".join(lacking))
     return handle
+
+
+def _set_properties(handle: Any, wanted: Mapping[str, str]) -> None:
+    """Set what differs in a table's properties; nothing makes no commit."""
+    present = handle.metadata().configuration
+    changed = {name: value for name, value in wanted.items() if present.get(name) != value}
+    if changed:
+        handle.alter.set_table_properties(changed)
+
+
+def _hours(retention: timedelta) -> int:
+    """Whole hours, as Delta counts: what is begun counts whole."""
+    return max(0, math.ceil(retention.total_seconds() / 3600))
 
 
 def _statistics(table: Table) -> list[str]:

@@ -14,7 +14,6 @@ be committed after ``flush``. A crash before it leaves temporary files, which ``
 # ruff: noqa: PTH105, PTH108
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import hashlib
@@ -22,20 +21,18 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Container, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from resources.abandoned import LOCK, Owner, remove_abandoned
+from resources.durability import make_durable
 from resources.listing import open_inside
 
 _FICLONE = 0x40049409
 _BLOCK = 1 << 20
 _SMALL = 4 << 20
-_MOST_FSYNCS = 64
-_FLUSH_THREADS = 8
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
 
@@ -159,22 +156,15 @@ class RawStore:
         if not self._pending:
             self._owner.let_go()
             return
-        self._sync(list(self._pending.values()))
+        make_durable(list(self._pending.values()), self.root)
         folders = {self.root / content_hash[:2] for content_hash in self._pending}
         for folder in folders:
             folder.mkdir(exist_ok=True)
         for content_hash, temporary in self._pending.items():
             os.replace(temporary, self.path_of(content_hash))
-        self._sync([*map(str, sorted(folders)), str(self.root)])
+        make_durable([*sorted(folders), self.root], self.root)
         self._pending.clear()
         self._owner.let_go()
-
-    def _sync(self, paths: list[str]) -> None:
-        """Make files or folders durable: one by one where they are few, else the whole file system in one call."""
-        if len(paths) > _MOST_FSYNCS and _sync_file_system(self.root):
-            return
-        with ThreadPoolExecutor(_FLUSH_THREADS) as pool:
-            list(pool.map(_fsync, paths))
 
     def verify(self, content_hash: str) -> bool:
         """Whether the bytes are stored and still have their hash."""
@@ -196,6 +186,15 @@ class RawStore:
             older_than: seconds since the epoch; younger files stay, whoever names them.
         """
         files = size = 0
+        for path in self.unnamed(keep, older_than):
+            size += path.stat().st_size
+            files += 1
+            path.unlink()
+        return Swept(files, size)
+
+    def unnamed(self, keep: Container[str], older_than: float) -> list[Path]:
+        """What ``sweep`` would remove."""
+        found: list[Path] = []
         for folder in [self._incoming, *sorted(self.root.glob("[0-9a-f][0-9a-f]"))]:
             if not folder.is_dir():
                 continue
@@ -203,13 +202,9 @@ class RawStore:
                 for entry in entries:
                     if folder != self._incoming and (entry.name in keep or not _HASH.fullmatch(entry.name)):
                         continue
-                    if entry.name.endswith(LOCK):
-                        continue
-                    seen = entry.stat(follow_symlinks=False)
-                    if seen.st_mtime < older_than:
-                        os.unlink(entry.path)
-                        files, size = files + 1, size + seen.st_size
-        return Swept(files, size)
+                    if not entry.name.endswith(LOCK) and entry.stat(follow_symlinks=False).st_mtime < older_than:
+                        found.append(Path(entry.path))
+        return found
 
     def remove_abandoned(self) -> int:
         """Remove temporary files of processes that ended before ``flush``; how many there were."""
@@ -336,23 +331,3 @@ def _store_error(path: str, error: OSError) -> StoreWriteError:
     return StoreWriteError(
         f"{path}: cannot be written ({error.strerror}); free some space or check the folder's permissions."
     )
-
-
-def _fsync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_file_system(folder: Path) -> bool:
-    """Write everything that waits on the folder's file system (``syncfs(2)``); false where that is not to be had."""
-    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if call is None:
-        return False
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return bool(call(descriptor) == 0)
-    finally:
-        os.close(descriptor)

@@ -34,6 +34,7 @@ class Settings:
         data_dir: absolute folder that holds everything Cortex writes.
         dagster_home: Dagster's folder.
         retention: how long old versions stay (vacuum, log, as_of).
+        history: how long rows about past runs, checks, scans and findings stay.
         min_free_fraction: share of the disk (0..1) that must stay free.
         min_free_bytes: bytes that must stay free; both limits hold.
         qdrant_url: a Qdrant server, or None for the embedded index.
@@ -43,6 +44,7 @@ class Settings:
         max_file_bytes: larger files become rows of status ``too_large``.
         still_seconds: how long size and mtime must have stood still before a file is taken.
         workers: processes or threads a stage may use.
+        webhooks: file that says whom to tell what happens, or None for ``webhooks.yaml`` in the data folder.
     """
 
     data_dir: Path
@@ -57,6 +59,8 @@ class Settings:
     max_file_bytes: int = 2 * 2**30
     still_seconds: float = 2.0
     workers: int = 2
+    webhooks: Path | None = None
+    history: timedelta = timedelta(days=400)
 
     @property
     def inbox(self) -> Path:
@@ -67,6 +71,16 @@ class Settings:
     def sources_file(self) -> Path:
         """Declares corpora that live elsewhere."""
         return self.data_dir / "sources.yaml"
+
+    @property
+    def webhooks_file(self) -> Path:
+        """Declares the receivers of messages; there need not be one."""
+        return self.webhooks or self.data_dir / "webhooks.yaml"
+
+    @property
+    def webhook_spool(self) -> Path:
+        """Messages that wait for their receivers."""
+        return self.cache / "webhooks"
 
     @property
     def lake(self) -> Path:
@@ -142,8 +156,15 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         embed=_name("CORTEX_EMBED", env.get("CORTEX_EMBED") or "packaged"),
         max_file_bytes=_size("CORTEX_MAX_FILE", env.get("CORTEX_MAX_FILE") or "2GiB"),
         still_seconds=_number("CORTEX_STILL_SECONDS", env.get("CORTEX_STILL_SECONDS") or "2"),
+        history=timedelta(seconds=_duration("CORTEX_HISTORY", env.get("CORTEX_HISTORY") or "400d")),
         workers=_whole("CORTEX_WORKERS", env.get("CORTEX_WORKERS") or str(min(cores, 8)), least=1),
+        webhooks=(base / Path(env["CORTEX_WEBHOOKS"]).expanduser()).absolute() if env.get("CORTEX_WEBHOOKS") else None,
     )
+
+
+def named_secret(variable: str) -> str | None:
+    """The value of a variable that a configuration file names as the place of a secret."""
+    return os.environ.get(variable)
 
 
 def free_space_guard(path: Path, settings: Settings, needed: int = 0) -> None:

@@ -120,6 +120,16 @@ class State:
         """Drop every cached file of a corpus: the next scan hashes all (the weekly verification)."""
         self._write(lambda connection: connection.execute("DELETE FROM listing WHERE corpus_id = ?", (corpus_id,)))
 
+    def forget_everything(self) -> None:
+        """Empty the cache, for every process that has it open: the lake it tells of is another one now."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM listing")
+            connection.execute("DELETE FROM complete")
+            connection.execute("DELETE FROM meta")
+
+        self._write(write)
+
     def complete(self, shard: str, stage: str) -> dict[str, Any] | None:
         """The record of the last complete run of ``stage`` on ``shard``."""
         rows = self._read("SELECT record FROM complete WHERE shard = ? AND stage = ?", (shard, stage))

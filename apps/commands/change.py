@@ -43,7 +43,7 @@ def add(
     preview = actions.preview_add(source, name, options)
     if not as_json:
         console.out().print(tables.preview(preview))
-    if not (yes or as_json or _agrees("Register it?")):
+    if not (yes or as_json or agrees("Register it?")):
         console.notice("nothing was registered")
         raise typer.Exit(FOUND)
     if as_json and not yes:
@@ -121,7 +121,7 @@ def remove(
     It is paused, kept and still found; with --purge its rows go, too. The source itself stays as it is.
     """
     question = f"Delete all rows and points of {corpus}?" if purge else f"Stop listing {corpus}?"
-    if not yes and not _agrees(question):
+    if not yes and not agrees(question):
         console.notice("nothing was changed")
         raise typer.Exit(FOUND)
     report = actions.remove(corpus, purge)
@@ -133,7 +133,7 @@ def remove(
         console.notice(f"{corpus} is paused; its rows are kept", "green")
 
 
-def _agrees(question: str) -> bool:
+def agrees(question: str) -> bool:
     """Ask on the terminal.
 
     Raises:

@@ -8,7 +8,7 @@ import typer
 from apps import actions, reader
 from apps.commands.options import Corpora, Json
 from apps.errors import FOUND
-from apps.terminal import console, tables
+from apps.terminal import care, console, tables
 from apps.terminal.meters import meter
 
 DISTRIBUTION = "cortex-lakehouse"
@@ -33,12 +33,22 @@ def verify(
         raise typer.Exit(FOUND)
 
 
-def maintain(as_json: Json = False) -> None:
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait so long in all for runs that are at work.")
+    ] = 0.0,
+    as_json: Json = False,
+) -> None:
     """Compact, vacuum and sweep the lake.
 
-    Vacuum spares what is younger than CORTEX_RETENTION; a sweep takes what nothing refers to.
+    Vacuum spares what is younger than CORTEX_RETENTION; a sweep takes what nothing refers to; what ops/ says of the past
+    goes after CORTEX_HISTORY. Runs get in between the steps. Ends with 1 when a step was left out because runs were at work.
     """
-    console.show(actions.maintain(), as_json, tables.maintain_report)
+    report = actions.maintain(dry_run, wait)
+    console.show(report, as_json, care.maintain_report)
+    if report.busy:
+        raise typer.Exit(FOUND)
 
 
 @models.command("list")

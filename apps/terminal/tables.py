@@ -6,11 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from apps.alert_reports import AlertLine
 from apps.reports import (
     AddPreview,
     CorpusStatus,
     FailureGroup,
-    MaintainReport,
     ModelLine,
     PlanReport,
     RunReport,
@@ -102,7 +102,17 @@ def status_report(report: StatusReport) -> RenderableType:
     parts += [withheld_line(one.withheld) for one in report.corpora if one.withheld]
     if report.failures:
         parts += [Text(), failures(report.failures)]
+    parts += [alert_line(alert) for alert in report.alerts]
     return Group(*parts)
+
+
+def alert_line(alert: AlertLine) -> Text:
+    """One alert: what it is, whose, what to do."""
+    since = f" since {moment(alert.since)}" if alert.since else ""
+    style = "bold red" if alert.severity == "error" else "yellow"
+    return safe(
+        f"{alert.severity}: {alert.name}{f' of {alert.corpus}' if alert.corpus else ''}{since}: ", style
+    ) + safe(alert.detail)
 
 
 def _corpora(corpora: Sequence[CorpusStatus]) -> Table:
@@ -156,16 +166,6 @@ def verify_report(report: VerifyReport) -> RenderableType:
     if not report.is_sound:
         parts.append(Text("`cortex verify --repair` makes them agree", style="yellow"))
     return Group(*parts, *busy)
-
-
-def maintain_report(report: MaintainReport) -> RenderableType:
-    """What maintenance saved."""
-    numbers = ("files before", "after", "freed", "time")
-    rows = [
-        (one.name, one.files_before, one.files_after, size(one.bytes_freed), duration(one.seconds))
-        for one in report.tables
-    ]
-    return Group(grid(("table", *numbers), rows, numbers), Text(f"done in {duration(report.seconds)}"))
 
 
 def models(lines: Sequence[ModelLine]) -> RenderableType:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from apps import dagster_events
+from apps.delivering import deliver_aside
 from apps.progress import silent
 from apps.reports import RunReport
 from apps.running import COLUMNS, follow, run_in
@@ -129,6 +130,7 @@ class Runner:
             return True
         self._follow_runs(now)
         if now - self._said_at > SAID_SECONDS:
+            deliver_aside(self.house.settings)
             self.say()
         return False
 

@@ -19,6 +19,7 @@ OWNERS = ["team:cortex"]
 LINEAGE = "dagster/column_lineage"
 WARNINGS = frozenset({"freshness", "quality"})
 MOST_EXAMPLES = 20
+RETRIES = 2
 
 
 def stage_spec(
@@ -121,6 +122,7 @@ def chain_assets(
     partitions: dg.PartitionsDefinition[str],
     run: Callable[[str, frozenset[str]], ShardReport],
     check: Callable[[str], list[Finding]],
+    retry_after: Callable[[Exception], float | None] = lambda error: None,
 ) -> dg.AssetsDefinition:
     """The assets of a chain.
 
@@ -130,6 +132,8 @@ def chain_assets(
         partitions: the shards.
         run: runs the named stages over a shard under its lease.
         check: looks a shard over after the run.
+        retry_after: seconds after which a run that an error ended is tried again within it, at most twice; None for an
+            error that time does not heal. What differs still is asked for by the sensor, ever later.
     """
     keys = [spec.key.to_user_string() for spec in specs]
     lineage = {key: column_lineage(spec) for key, spec in zip(keys, specs, strict=True)}
@@ -144,7 +148,13 @@ def chain_assets(
     def chain(context: dg.AssetExecutionContext) -> Iterator[Any]:
         shard = context.partition_key
         selected = frozenset(key.to_user_string() for key in context.selected_asset_keys)
-        report = run(shard, selected)
+        try:
+            report = run(shard, selected)
+        except Exception as error:
+            wait = retry_after(error)
+            if wait is None:
+                raise
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
         if report.is_busy:
             context.log.warning(f"{shard}: already running in another process; nothing done here")
             return

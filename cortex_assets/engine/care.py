@@ -1,11 +1,14 @@
-"""Care of the lake: compact, vacuum, sweep, under the lake lease (ARCHITECTURE 4 "Storage").
+"""Care of the lake: compact, vacuum, sweep, in turns under the lake lease (ARCHITECTURE 4 "Storage").
 
-Sweeps remove only what no retained version names and what is older than 24 hours. Nothing here changes what a table holds.
+Each step takes the lease for itself and lets it go, so that runs get in between. Which files are left over for nobody is
+``engine.leftovers``', which rows of ``ops/`` are too old ``engine.ages``'. Sweeps remove only what no retained version
+names and what is older than 24 hours. Nothing here changes what a table of content holds.
 """
 
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,15 +17,19 @@ from typing import Any
 import polars as pl
 
 from cortex_assets.chunks.schema import CHUNKS
+from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, DUPLICATES, FILES, SCANS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
-from cortex_assets.engine.lease import lake_lease
-from cortex_assets.ops.schema import CHECKS, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
+from cortex_assets.engine.ages import AGED, aged, remove_aged
+from cortex_assets.engine.lease import LeaseBusy, lake_lease
+from cortex_assets.engine.leftovers import PLACES, SWEEP_AGE, leftovers
+from cortex_assets.ops.schema import CHECKS, LAKE, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
 from resources.raw_store import RawStore
 from resources.settings import Settings
+from resources.vectors.generation import folder_name
 from resources.vectors.protocol import VectorStore
 
 LEDGERS = tuple(ledger_table(name) for name in ("documents", "chunks", "embeddings", "duplicates", "corpus_statistics"))
@@ -35,6 +42,7 @@ TABLES = (
     EMBEDDINGS,
     DUPLICATES,
     CORPUS_STATISTICS,
+    LAKE,
     SNAPSHOTS,
     QUARANTINED_ROWS,
     SECRET_COUNTS,
@@ -42,64 +50,248 @@ TABLES = (
     CHECKS,
     *LEDGERS,
 )
-SWEEP_AGE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Cared:
-    """What care did for one table or store: files before and after, bytes freed on disk, seconds."""
+    """What care did for one table or store, or would do.
+
+    Attributes:
+        name: of it.
+        files_before: on disk.
+        files_after: see there.
+        bytes_freed: on disk.
+        seconds: it took.
+        rows: that were deleted because of their age, or because nothing names them.
+    """
 
     name: str
     files_before: int
     files_after: int
     bytes_freed: int
     seconds: float
+    rows: int = 0
 
 
-def maintain_lake(
-    lake: Lakehouse, raw: RawStore, store: VectorStore, spaces: Mapping[str, Sequence[str]], settings: Settings
-) -> list[Cared]:
-    """Sweep vectors, compact and vacuum every table, merge index segments, sweep raw bytes and git checkouts.
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """One maintenance.
+
+    Attributes:
+        cared: what was done, in order.
+        busy: steps that were left out because runs were at work, and which.
+        longest_hold: seconds for which runs were kept out at a time, at most.
+    """
+
+    cared: tuple[Cared, ...]
+    busy: tuple[str, ...]
+    longest_hold: float
+
+
+class Turns:
+    """Takes the lake's lease for one short step after another, so that runs get in between, and waits for a turn."""
+
+    def __init__(self, locks: Path, patience: float) -> None:
+        """Begin.
+
+        Args:
+            locks: folder of the leases.
+            patience: seconds to wait in all while runs are at work.
+        """
+        self._locks, self._deadline = locks, time.monotonic() + patience
+        self.longest = 0.0
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the lake for one step.
+
+        Raises:
+            LeaseBusy: runs are at work, and patience is at its end.
+        """
+        with lake_lease(self._locks, max(0.0, self._deadline - time.monotonic())):
+            begin = time.perf_counter()
+            try:
+                yield
+            finally:
+                self.longest = max(self.longest, time.perf_counter() - begin)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that is done, in turns.
+
+    Attributes:
+        name: as it is shown.
+        folders: what is weighed before and after.
+        work: does it; the number of rows deleted.
+        would: files and folders that it would delete, and rows.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    work: Callable[[], int]
+    would: Callable[[], tuple[Collection[Path], int]]
+    is_shown_always: bool = True
+
+
+class Upkeep:
+    """Everything that maintenance does for a lake."""
+
+    def __init__(
+        self,
+        lake: Lakehouse,
+        raw: RawStore,
+        store: VectorStore,
+        corpora: Sequence[Registered],
+        settings: Settings,
+        turns: Turns,
+    ) -> None:
+        """Bind; nothing is done yet. ``lake`` takes its turns of ``turns`` for optimize and vacuum."""
+        self._lake, self._raw, self._store, self._settings, self._turns = lake, raw, store, settings, turns
+        self._corpora = corpora
+        self._spaces: dict[str, list[str]] = {}
+        for corpus in corpora:
+            self._spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
+
+    def steps(self) -> list[Step]:
+        """All of it, in the order in which it is to be done."""
+        tables = [table for table in TABLES if self._lake.version(table) >= 0]
+        aged = [self._aged(table) for table in tables if table in AGED]
+        indexes = [self._index(space, shard) for space, shards in self._spaces.items() for shard in shards]
+        return [self._vectors(), *aged, *map(self._table, tables), *indexes, self._bytes(), *self._leftovers()]
+
+    def _vectors(self) -> Step:
+        spaces, retention = frozenset(self._spaces), self._settings.retention
+
+        def work() -> int:
+            with self._turns.lease():
+                return sweep_vectors(self._lake, spaces, retention, datetime.now(UTC))
+
+        def would() -> tuple[Collection[Path], int]:
+            return (), doomed_vectors(self._lake, spaces, retention, datetime.now(UTC)).rows
+
+        return Step("vectors of texts that are gone", (), work, would, is_shown_always=False)
+
+    def _aged(self, table: TableSpec) -> Step:
+        how = (self._settings.history, max(self._settings.retention, SWEEP_AGE))
+
+        def work() -> int:
+            with self._turns.lease():
+                return remove_aged(self._lake, table, *how, datetime.now(UTC))
+
+        def would() -> tuple[Collection[Path], int]:
+            return (), aged(self._lake, table, *how, datetime.now(UTC)).height
+
+        return Step(f"old rows of {table.name}", (), work, would, is_shown_always=False)
+
+    def _table(self, table: TableSpec) -> Step:
+        lake, retention = self._lake, self._settings.retention
+
+        def work() -> int:
+            lake.optimize(table)
+            lake.vacuum(table, retention)
+            lake.sweep_strays(table, max(retention, SWEEP_AGE))
+            return 0
+
+        def would() -> tuple[Collection[Path], int]:
+            return lake.would_go(table, retention, SWEEP_AGE), 0
+
+        return Step(table.name, (Path(lake.uri(table)),), work, would)
+
+    def _index(self, space_id: str, shard: str) -> Step:
+        folder = self._settings.index / folder_name(space_id) / folder_name(shard)
+
+        def work() -> int:
+            with self._turns.lease():
+                self._store.compact(space_id, shard)
+            return 0
+
+        return Step(f"index {shard}", (folder,), work, lambda: ((), 0))
+
+    def _bytes(self) -> Step:
+        retention, oldest = self._settings.retention, time.time() - SWEEP_AGE.total_seconds()
+
+        def work() -> int:
+            with self._turns.lease():
+                self._raw.sweep(named_contents(self._lake, retention), oldest)
+            return 0
+
+        def would() -> tuple[Collection[Path], int]:
+            return self._raw.unnamed(named_contents(self._lake, retention), oldest), 0
+
+        return Step("raw store", (self._settings.raw,), work, would)
+
+    def _leftovers(self) -> list[Step]:
+        return [self._leftover(place) for place in PLACES]
+
+    def _leftover(self, place: str) -> Step:
+        def found() -> tuple[Path, ...]:
+            dropped = doomed_spaces(self._lake, frozenset(self._spaces), self._settings.retention, datetime.now(UTC))
+            ids = {corpus.corpus_id for corpus in self._corpora}
+            names = {table.name for table in TABLES}
+            return leftovers(place, self._settings, ids, names, self._spaces, dropped, time.time())
+
+        def work() -> int:
+            with self._turns.lease():
+                for path in found():
+                    _remove(path)
+            return 0
+
+        return Step(f"leftovers in {place}", (), work, lambda: (found(), 0), is_shown_always=False)
+
+
+def maintain_lake(upkeep: Upkeep, turns: Turns, is_dry_run: bool = False) -> Maintained:
+    """Do every step, each under the lake's lease for itself; those that find runs at work are left out and named.
+
+    Args:
+        upkeep: what there is to do.
+        turns: those of ``upkeep``.
+        is_dry_run: only say what would go; no lease is taken and nothing is written.
 
     Raises:
-        LeaseBusy: a run holds a shard.
+        LeaseBusy: not one step could be done.
     """
-    with lake_lease(settings.locks):
-        sweep_vectors(lake, frozenset(spaces), settings.retention, datetime.now(UTC))
-    done = [_care(lake, table, settings.retention) for table in TABLES if lake.version(table) >= 0]
-    for space_id, shards in spaces.items():
-        for shard in shards:
-            begin = time.perf_counter()
-            before = _weigh(settings.index)
-            with lake_lease(settings.locks):
-                store.compact(space_id, shard)
-            after = _weigh(settings.index)
-            freed = before[1] - after[1]
-            done.append(Cared(f"index {shard}", before[0], after[0], freed, time.perf_counter() - begin))
-    begin = time.perf_counter()
-    before = _weigh(settings.raw)
-    with lake_lease(settings.locks):
-        raw.sweep(named_contents(lake, settings.retention), time.time() - SWEEP_AGE.total_seconds())
-    after = _weigh(settings.raw)
-    done.append(Cared("raw store", before[0], after[0], before[1] - after[1], time.perf_counter() - begin))
-    begin = time.perf_counter()
-    before = _weigh(settings.cache / "git")
-    with lake_lease(settings.locks):
-        sweep_checkouts(lake, settings.cache / "git", time.time() - SWEEP_AGE.total_seconds())
-    after = _weigh(settings.cache / "git")
-    if before != after:
-        done.append(Cared("git checkouts", before[0], after[0], before[1] - after[1], time.perf_counter() - begin))
-    return done
+    done: list[Cared] = []
+    busy: list[LeaseBusy] = []
+    names: list[str] = []
+    shown = False
+    for step in upkeep.steps():
+        try:
+            cared = _foreseen(step) if is_dry_run else _done(step)
+        except LeaseBusy as error:
+            busy.append(error)
+            names.append(f"{step.name}: {error}")
+            continue
+        shown = True
+        if step.is_shown_always or cared.rows or cared.bytes_freed or cared.files_before != cared.files_after:
+            done.append(cared)
+    if busy and not shown:
+        raise busy[0]
+    return Maintained(tuple(done), tuple(names), turns.longest)
 
 
-def _care(lake: Lakehouse, table: TableSpec, retention: timedelta) -> Cared:
+def _done(step: Step) -> Cared:
     begin = time.perf_counter()
-    folder = Path(lake.uri(table))
-    before = _weigh(folder)
-    lake.optimize(table)
-    lake.vacuum(table, retention)
-    after = _weigh(folder)
-    return Cared(table.name, before[0], after[0], before[1] - after[1], time.perf_counter() - begin)
+    before = _weigh(step.folders)
+    rows = step.work()
+    after = _weigh(step.folders)
+    return Cared(step.name, before[0], after[0], before[1] - after[1], time.perf_counter() - begin, rows)
+
+
+def _foreseen(step: Step) -> Cared:
+    begin = time.perf_counter()
+    before = _weigh(step.folders)
+    paths, rows = step.would()
+    going = _weigh(tuple(paths))
+    files = before[0] if step.folders else going[0]
+    return Cared(step.name, files, files - going[0], going[1], time.perf_counter() - begin, rows)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def named_contents(lake: Lakehouse, retention: timedelta) -> set[str]:
@@ -116,11 +308,27 @@ def named_contents(lake: Lakehouse, retention: timedelta) -> set[str]:
     return named
 
 
-def sweep_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> int:
-    """Delete vectors of texts that no retained version of the chunks names, and of spaces that nothing uses any more.
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """Vectors that are to go: those of whole spaces, those of texts, and how many rows that is."""
 
-    A vector has no age of its own, so nothing is deleted that was named within the retention, and within 24 hours where
-    that is longer. The caller holds the lake's lease.
+    spaces: tuple[str, ...]
+    texts: tuple[str, ...]
+    rows: int
+
+
+def doomed_spaces(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> list[str]:
+    """Spaces that no corpus is searched in, and that were last published before the retention (and 24 hours) began."""
+    published = lake.scan(SNAPSHOTS).group_by("space_id").agg(pl.col("published_at").max()).collect()
+    is_old = pl.col("published_at") < now - max(retention, SWEEP_AGE)
+    return published.filter(is_old & ~pl.col("space_id").is_in(list(spaces)))["space_id"].sort().to_list()
+
+
+def doomed_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> Doomed:
+    """Vectors of texts that no retained version of the chunks names, and of spaces that nothing uses any more.
+
+    A vector has no age of its own, so nothing is told that was named within the retention, and within 24 hours where
+    that is longer.
 
     Args:
         lake: the tables.
@@ -128,23 +336,24 @@ def sweep_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelta
             never yet (a corpus is on its way to them).
         retention: how long old versions stay.
         now: the end of the retention.
-
-    Returns:
-        Number of rows deleted.
     """
-    before = lake.scan(EMBEDDINGS).select(pl.len()).collect().item()
-    oldest = now - max(retention, SWEEP_AGE)
-    published = lake.scan(SNAPSHOTS).group_by("space_id").agg(pl.col("published_at").max()).collect()
-    dropped = published.filter((pl.col("published_at") < oldest) & ~pl.col("space_id").is_in(list(spaces)))
-    lake.delete_where(EMBEDDINGS, "space_id", dropped.get_column("space_id").to_list())
+    dropped = doomed_spaces(lake, spaces, retention, now)
+    held = lake.scan(EMBEDDINGS).select("space_id", "embed_hash").collect()
     latest = lake.history(CHUNKS, limit=1)
-    is_told = retention >= SWEEP_AGE or not latest or _committed_at(latest[0]) < oldest
+    is_told = retention >= SWEEP_AGE or not latest or _committed_at(latest[0]) < now - SWEEP_AGE
+    gone = held.clear()
     if is_told:
-        named = named_texts(lake, now - retention)
-        texts = lake.scan(EMBEDDINGS).select("embed_hash").unique().collect()
-        gone = texts.join(named, on="embed_hash", how="anti").get_column("embed_hash").sort().to_list()
-        lake.delete_where(EMBEDDINGS, "embed_hash", gone)
-    return int(before - lake.scan(EMBEDDINGS).select(pl.len()).collect().item())
+        gone = held.join(named_texts(lake, now - retention), on="embed_hash", how="anti")
+    rows = held.filter(pl.col("space_id").is_in(dropped) | pl.col("embed_hash").is_in(gone["embed_hash"].implode()))
+    return Doomed(tuple(dropped), tuple(gone["embed_hash"].unique().sort()), rows.height)
+
+
+def sweep_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> int:
+    """Delete what ``doomed_vectors`` tells; the number of rows. The caller holds the lake's lease."""
+    doomed = doomed_vectors(lake, spaces, retention, now)
+    lake.delete_where(EMBEDDINGS, "space_id", doomed.spaces)
+    lake.delete_where(EMBEDDINGS, "embed_hash", doomed.texts)
+    return doomed.rows
 
 
 def named_texts(lake: Lakehouse, oldest: datetime) -> pl.DataFrame:
@@ -160,21 +369,16 @@ def named_texts(lake: Lakehouse, oldest: datetime) -> pl.DataFrame:
     return pl.scan_parquet(sorted(files)).select(pl.col("embed_hash").cast(pl.String)).unique().collect()
 
 
-def sweep_checkouts(lake: Lakehouse, folder: Path, older_than: float) -> int:
-    """Remove git checkouts of corpora that are not registered any more, last touched before ``older_than`` (epoch seconds)."""
-    known = set(lake.scan(CORPORA).select("corpus_id").collect().get_column("corpus_id"))
-    left = [path for path in folder.iterdir() if path.name not in known] if folder.is_dir() else []
-    old = [path for path in left if path.is_dir() and path.stat().st_mtime < older_than]
-    for path in old:
-        shutil.rmtree(path)
-    return len(old)
-
-
 def _committed_at(commit: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC)
 
 
-def _weigh(folder: Path) -> tuple[int, int]:
-    """(files, bytes on disk) below a folder."""
-    sizes = [path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()] if folder.exists() else []
-    return len(sizes), sum(sizes)
+def _weigh(places: Sequence[Path]) -> tuple[int, int]:
+    """(files, bytes on disk) of files, and of all below folders."""
+    files = size = 0
+    for place in places:
+        for path in place.rglob("*") if place.is_dir() else (place,):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    files, size = files + 1, size + path.lstat().st_blocks * 512
+    return files, size

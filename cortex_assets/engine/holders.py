@@ -51,7 +51,24 @@ HOLDERS = (
     Holder("cache/live", "paths of files that runs work on, or worked on last", "the shard's next run or a purge"),
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),
+    Holder(
+        "cache/webhooks", "messages that wait: names of corpora, counts, reasons", "delivery; given up after three days"
+    ),
     Holder("cache/digests.json*", "which model files were verified; no content", "may be deleted whole"),
+    Holder("cache/producers.json*", "versions of functions; no content", "may be deleted whole"),
+    Holder("cache/definitions.json*", "names in modules of code; no content", "may be deleted whole"),
+    Holder("cache/crew", "texts and vectors on their way between processes of a run", "its end, or maintain"),
+    Holder("cache/dagster-events", "counts of what runs did", "the next run, or maintain"),
+    Holder(
+        "restoring", "a lake on its way back from a backup, and the one before", "the restore's end, or the next one"
+    ),
+    Holder("cache/format.json*", "format of the lake; no content", "may be deleted whole"),
+    Holder(
+        "snapshots",
+        "the lake as it was before an upgrade",
+        "maintain, a retention (and a day at least) after the upgrade",
+    ),
+    Holder("passwords", "passwords of encrypted documents", "whoever put them there"),
     Holder("models", "weights; no content", "whoever pulled them"),
     Holder("up", "ports and process ids, the worker's token; no content", "the end of cortex up"),
     Holder("logs", "names of corpora, counts, reasons", "cortex up, above ten megabytes each"),

@@ -2,8 +2,8 @@
 
 A lease is a ``flock`` on a small file that tells who holds it. The kernel releases it when its holder ends, however it
 ends, so there is no stale lease to break. A run holds its shard's lease exclusively and the lake's shared; maintenance
-holds the lake's exclusively, so either some runs work or one maintenance does. Nothing here waits: whoever comes second
-gets ``LeaseBusy``.
+holds the lake's exclusively, so either some runs work or one maintenance does. Nothing here waits unasked: whoever comes
+second gets ``LeaseBusy``.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from typing import Self
 from urllib.parse import quote, unquote
 
 LAKE = "_lake"
+RETRY_SECONDS = 0.02
 _open_descriptors: set[int] = set()
 _mutex = threading.Lock()
 _is_fork_hooked = False
@@ -120,17 +122,26 @@ def shard_lease(folder: Path, shard: str) -> Iterator[Lease]:
 
 
 @contextlib.contextmanager
-def lake_lease(folder: Path) -> Iterator[Lease]:
+def lake_lease(folder: Path, patience: float = 0.0) -> Iterator[Lease]:
     """Hold the whole lake for maintenance: no run works meanwhile.
+
+    Args:
+        folder: where lock files lie.
+        patience: seconds in which it is tried again; runs that come meanwhile are not kept from working.
 
     Raises:
         LeaseBusy: a run or another maintenance is at work; its holder is that of some leased shard.
     """
-    try:
-        lease = Lease(folder, LAKE)
-    except LeaseBusy as error:
-        working = [holder for holder in holders(folder) if holder.name != LAKE]
-        raise LeaseBusy(LAKE, working[0] if working else error.holder) from None
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            lease = Lease(folder, LAKE)
+            break
+        except LeaseBusy as error:
+            if time.monotonic() >= deadline:
+                working = [holder for holder in holders(folder) if holder.name != LAKE]
+                raise LeaseBusy(LAKE, working[0] if working else error.holder) from None
+        time.sleep(RETRY_SECONDS)
     with lease:
         yield lease
 

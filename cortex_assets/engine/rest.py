@@ -24,9 +24,13 @@ LOG = "_delta_log"
 
 def observed(settings: Settings) -> dict[str, Any]:
     """How everything stands that a run depends on, in plain JSON values; contents of corpora apart."""
+    return {"code": code_stamp().digest} | standing(settings)
+
+
+def standing(settings: Settings) -> dict[str, Any]:
+    """``observed`` without the code: for processes whose code is in memory already."""
     sources = settings.sources_file
     return {
-        "code": code_stamp().digest,
         "settings": repr(settings),
         "sources": hashlib.sha256(sources.read_bytes()).hexdigest() if sources.is_file() else None,
         "inbox": sorted([os.fsdecode(name), is_folder] for name, is_folder in _entries(settings.inbox)),

@@ -1,4 +1,4 @@
-"""Tables that Cortex keeps about its own work: ledgers, snapshots, quarantine, what was found of secrets."""
+"""Tables that Cortex keeps about its own work: format, ledgers, snapshots, quarantine, what was found of secrets."""
 
 import dataframely as dy
 
@@ -95,11 +95,22 @@ class Checks(dy.Schema):
     detail = dy.String(nullable=True, metadata={"doc": "what was found, of at most three findings"})
 
 
+class LakeFormats(dy.Schema):
+    """A format that the lake has had; the highest is the one it has. A lake without a row is of format 1."""
+
+    format_version = dy.Int64(min=2)
+    reached_at = dy.Datetime(time_zone="UTC")
+    snapshot = dy.String(
+        nullable=True, metadata={"doc": "backup in data/snapshots of the lake before; null: it was made in this format"}
+    )
+
+
 def ledger_table(asset: str) -> TableSpec:
     """The ledger of one asset."""
     return TableSpec(f"ops/ledger/{asset}", Kind.OPS, Ledger, ("shard", "input_key", "sequence"), ("shard",))
 
 
+LAKE = TableSpec("ops/lake", Kind.OPS, LakeFormats, ("format_version",))
 SNAPSHOTS = TableSpec("ops/snapshots", Kind.OPS, Snapshots, ("shard", "space_id", "generation"))
 RUNS = TableSpec("ops/runs", Kind.OPS, Runs, ("run_id", "shard", "stage"))
 CHECKS = TableSpec("ops/checks", Kind.OPS, Checks, ("checked_at", "shard", "asset", "check"))

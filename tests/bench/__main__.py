@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import formats, large, latency, living, models, quality, scenario
+from tests.bench import formats, large, latency, living, models, pages, quality, scenario
 from tests.bench.corpus import DATA
 from tests.bench.figures import Figure, Part, machine
 from tests.bench.process import CommandFailed
@@ -34,6 +34,7 @@ PARTS: dict[str, Run] = {
     "idle": living.idle,
     "edits": living.edits,
     "soak": living.soak,
+    "pages": pages.run,
 }
 USUAL = (*scenario.STEPS, "latency", "command", "quality")
 

@@ -88,7 +88,12 @@ def test_definitions_load_and_open_nothing(lake: Lake) -> None:
         assert node.is_partitioned == (key.to_user_string() in STAGES)
     schema = graph.get(dg.AssetKey("chunks")).metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns] == list(CHUNKS.dtypes)
-    assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {"files", "lake"}
+    assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {
+        "files",
+        "lake",
+        "maintain",
+        "verify",
+    }
     assert not lake.settings.lake.exists()
 
 

@@ -10,7 +10,7 @@ from cortex_assets.definitions import build_defs
 from cortex_assets.partitions import FILES_SHARDS
 from inference.engines.hash_embedder import HashEmbedder
 from inference.errors import EngineUnavailable
-from sensors.shards import PARTITION_TAG
+from sensors.asked import PARTITION_TAG
 from tests.dagster.lake import Lake, note, notes
 
 
@@ -21,6 +21,8 @@ class Daemon:
         self.defs, self.instance = build_defs(lake.settings), instance
         self.cursor: str | None = None
         self.keys: list[str] = []
+        self.followed: str | None = None
+        self.after()
 
     def asked(self) -> list[str]:
         """One tick of ``new_shards``: the shards that it asks for."""
@@ -46,16 +48,14 @@ class Daemon:
             assert self.run(shard).success
         return shards
 
-    def after(self, result: dg.ExecuteInProcessResult) -> list[tuple[str | None, str | None]]:
-        """What ``next_slices`` asks for after a run: (job, partition)."""
-        context = dg.build_run_status_sensor_context(
-            sensor_name="next_slices",
-            dagster_event=result.get_run_success_event(),
-            dagster_instance=self.instance,
-            dagster_run=result.dagster_run,
-        )
-        found = self.defs.resolve_sensor_def("next_slices")(context)
-        return [(r.job_name, r.partition_key) for r in found if isinstance(r, dg.RunRequest)]  # type: ignore[union-attr]
+    def after(self) -> list[tuple[str | None, str | None]]:
+        """One tick of ``after_runs``: what it asks for, (job, partition)."""
+        repository = self.defs.get_repository_def()
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.followed, repository_def=repository)
+        result = self.defs.resolve_sensor_def("after_runs")(context)
+        assert isinstance(result, dg.SensorResult)
+        self.followed = result.cursor
+        return [(r.job_name, r.partition_key) for r in result.run_requests or ()]
 
 
 @pytest.fixture
@@ -106,12 +106,14 @@ def test_after_a_run_the_lake_job_follows_once_all_is_quiet(
     lake: Lake, daemon: Daemon, instance: dg.DagsterInstance
 ) -> None:
     daemon.asked()
-    result = daemon.run("notes")
-    assert daemon.after(result) == [("lake", None)]
-    instance.create_run_for_job(
+    daemon.run("notes")
+    other = instance.create_run_for_job(
         daemon.defs.resolve_job_def("files"), tags={PARTITION_TAG: "other"}, status=dg.DagsterRunStatus.STARTED
     )
-    assert daemon.after(result) == [], "another shard runs: its own run will be followed"
+    assert daemon.after() == [], "another shard runs: its own run will be followed"
+    instance.report_run_failed(other)
+    assert daemon.after() == [("lake", None)]
+    assert daemon.after() == []
     assert daemon.defs.resolve_job_def("lake").execute_in_process(instance=instance).success
     assert len(lake.table(CORPUS_STATISTICS)) == 1
 
@@ -125,10 +127,10 @@ def test_what_remains_goes_on_and_what_is_stuck_waits_its_time(lake: Lake, daemo
 
         patch.setattr(HashEmbedder, "embed_batch", down)
         daemon.asked()
-        moved = daemon.run("notes")
-        assert daemon.after(moved) == [("files", "notes")], "it did something and something remains"
-        stuck = daemon.run("notes")
-        assert daemon.after(stuck) == [("lake", None)], "it did nothing: no run after run"
+        daemon.run("notes")
+        assert daemon.after() == [("files", "notes")], "it did something and something remains"
+        daemon.run("notes")
+        assert daemon.after() == [("lake", None)], "it did nothing: no run after run"
         assert daemon.asked() == ["notes"], "the level-triggered sensor asks, ever later"
         daemon.run("notes")
         assert daemon.asked() == []

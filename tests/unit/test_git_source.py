@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from resources.git_source import GitError, fetch_repository, redact
+from resources.git_source import GitError, fetch_repository, fetched_commit, redact, remote_head
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -109,3 +110,43 @@ def test_a_command_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
 def test_no_form_of_an_address_shows_its_secret(address: str) -> None:
     assert "s3cret" not in redact(f"fatal: '{address}': no access")
     assert "h/x.git" in redact(address)
+
+
+# -- where a remote is at ----------------------------------------------------------------------------------------------
+
+
+def test_the_head_of_a_remote_is_asked_without_fetching(upstream: Path, tmp_path: Path) -> None:
+    bare, place = tmp_path / "bare.git", tmp_path / "cache" / "git" / "id"
+    git(tmp_path, "clone", "-q", "--bare", str(upstream), str(bare))
+    git(bare, "branch", "other", "HEAD")
+    assert fetched_commit(place) is None
+    first = git(upstream, "rev-parse", "HEAD")
+    assert remote_head(f"file://{bare}", place) == remote_head(str(bare), place, "other") == first
+    assert not place.exists()
+    assert fetch_repository(f"file://{bare}", place).commit == fetched_commit(place) == first
+    (upstream / "a.md").write_text("changed")
+    git(upstream, "commit", "-qam", "second")
+    git(upstream, "push", "-q", str(bare), "HEAD:refs/heads/other")
+    assert remote_head(f"file://{bare}", place) == first
+    assert remote_head(f"file://{bare}", place, "other") == git(upstream, "rev-parse", "HEAD") != fetched_commit(place)
+
+
+@pytest.mark.parametrize("branch", [None, "missing"])
+def test_a_remote_without_such_a_head_is_an_error(tmp_path: Path, branch: str | None) -> None:
+    git(tmp_path, "init", "-q", "--bare", "empty.git")
+    with pytest.raises(GitError, match="has no commit"):
+        remote_head(f"file://{tmp_path}/empty.git", tmp_path / "cache" / "id", branch)
+
+
+def test_a_remote_that_is_not_there_or_not_allowed_is_an_error(tmp_path: Path) -> None:
+    for url in (f"file://{tmp_path}/none.git", "ext::sh -c true", "--upload-pack=true"):
+        with pytest.raises(GitError):
+            remote_head(url, tmp_path / "cache" / "id")
+
+
+def test_a_remote_that_hangs_is_left_after_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 60 #")
+    begin = time.monotonic()
+    with pytest.raises(GitError, match="took longer"):
+        remote_head("ssh://example.invalid/a.git", tmp_path / "cache" / "id", timeout=0.5)
+    assert time.monotonic() - begin < 5

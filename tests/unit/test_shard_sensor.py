@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from sensors import shards as module
-from sensors.shards import PARTITION_TAG, Asked, shard_sensor
+from sensors.asked import PARTITION_TAG, Asked
+from sensors.shards import LONGEST_QUIET, Look, shard_sensor
 
 PARTITIONS = dg.DynamicPartitionsDefinition(name="shards_of_test")
 
@@ -28,8 +29,16 @@ class Ticks:
         self.instance, self.shards, self.changes, self.now = instance, ["notes"], {"notes": ""}, 1_000.0
         self.cursor: str | None = None
         self.keys: list[str] = []
+        self.due = float("inf")
         patch.setattr(module.time, "time", lambda: self.now)
-        self.sensor = shard_sensor("of_test", JOB, "shards_of_test", lambda: self.shards, lambda: self.changes)
+        self.taken: set[str] = set()
+        self.standing, self.looks = "", 0
+        self.sensor = shard_sensor("of_test", JOB, "shards_of_test", self.look, lambda: self.standing)
+
+    def look(self) -> Look:
+        """What the sensor is told."""
+        self.looks += 1
+        return Look(self.shards, self.changes, self.taken, "as the test says", self.due)
 
     def tick(self, seconds: float = 30.0) -> list[str]:
         """Shards asked for after some time."""
@@ -38,6 +47,8 @@ class Ticks:
             instance=self.instance, cursor=self.cursor, repository_def=DEFS.get_repository_def()
         )
         result = self.sensor(context)
+        if isinstance(result, dg.SkipReason):
+            return []
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
         for request in result.dynamic_partitions_requests or ():
@@ -101,3 +112,52 @@ def test_a_shard_that_was_not_looked_at_keeps_its_place(ticks: Ticks) -> None:
 def test_a_cursor_of_another_form_begins_anew() -> None:
     assert Asked.read("17").shards == {}
     assert Asked.read("17").counter > 1_000_000
+
+
+def test_while_nothing_moves_nothing_is_looked_at(ticks: Ticks) -> None:
+    ticks.standing = "as it is"
+    assert ticks.tick() == ["notes"]
+    assert ticks.tick() == []
+    assert ticks.looks == 2
+    for _ in range(5):
+        assert ticks.tick() == []
+    assert ticks.looks == 2, "file stats alone"
+    ticks.standing, ticks.changes = "a table moved", {"notes": "chunks 1"}
+    assert ticks.tick() == ["notes"]
+    ticks.tick()
+    assert ticks.looks == 4, "what differs is looked at again, whatever stands still"
+
+
+def test_a_quiet_lake_is_looked_at_when_a_retry_is_due_and_once_an_hour(ticks: Ticks) -> None:
+    ticks.standing = "as it is"
+    ticks.tick()
+    ticks.due = ticks.now + 100.0
+    ticks.tick()
+    ticks.tick(60.0)
+    assert ticks.looks == 2
+    ticks.due = float("inf")
+    ticks.tick(60.0)
+    assert ticks.looks == 3
+    ticks.tick(LONGEST_QUIET + 1)
+    assert ticks.looks == 4
+
+
+def test_without_a_glance_every_tick_looks(ticks: Ticks) -> None:
+    for _ in range(4):
+        ticks.tick()
+    assert ticks.looks == 4
+
+
+def test_a_new_shard_that_the_worker_takes_care_of_is_registered_and_not_asked_for(ticks: Ticks) -> None:
+    ticks.taken = {"notes"}
+    assert ticks.tick() == []
+    assert ticks.instance.get_dynamic_partitions("shards_of_test") == ["notes"]
+    ticks.taken, ticks.changes = set(), {"notes": "files 1"}
+    assert ticks.tick() == ["notes"]
+
+
+def test_a_shard_that_was_left_out_of_a_look_keeps_the_lake_from_being_quiet(ticks: Ticks) -> None:
+    ticks.standing, ticks.shards, ticks.changes = "as it is", ["notes", "more"], {"notes": ""}
+    for _ in range(4):
+        ticks.tick()
+    assert ticks.looks == 4

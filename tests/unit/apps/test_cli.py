@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from apps import actions, cli, looking, registering, running, searching
+from apps import actions, caring, cli, looking, registering, running, searching
 from apps.errors import CommandError
 from apps.reports import (
     AddOptions,
@@ -38,7 +38,7 @@ PLACES = {
     "confirm": running,
     "retry": running,
     "verify": running,
-    "maintain": running,
+    "maintain": caring,
     "preview": registering,
     "register": registering,
     "remove": registering,
@@ -208,7 +208,7 @@ def test_add_lists_first_and_registers_with_yes(folder, capsys):
 
 def test_add_asks_and_a_no_changes_nothing(folder, monkeypatch):
     path, registered = folder
-    monkeypatch.setattr("apps.commands.change._agrees", lambda question: False)
+    monkeypatch.setattr("apps.commands.change.agrees", lambda question: False)
     assert cli.main(["add", str(path)]) == 1
     assert not registered
 

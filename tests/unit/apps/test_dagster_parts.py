@@ -1,0 +1,49 @@
+"""Dagster's three processes: bound to the loopback interface, started through one module that lets them ask less often."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apps import dagster_parts as parts
+
+
+def test_all_listen_on_the_loopback_interface_only() -> None:
+    code, page = parts.code_server_command(4590), parts.webserver_command(4591, Path("/w.yaml"))
+    for words, port in ((code, "4590"), (page, "4591")):
+        assert words[words.index("-h") + 1] == "127.0.0.1"
+        assert words[words.index("-p") + 1] == port
+    assert "-h" not in parts.daemon_command(Path("/w.yaml"))
+
+
+def test_the_workspace_names_the_code_server(tmp_path: Path) -> None:
+    parts.write_workspace(tmp_path / "w.yaml", 4590)
+    (server,) = yaml.safe_load((tmp_path / "w.yaml").read_text())["load_from"]
+    assert server["grpc_server"] == {"host": "127.0.0.1", "port": 4590, "location_name": "cortex"}
+
+
+@pytest.mark.parametrize(
+    "words", [parts.code_server_command(1), parts.webserver_command(1, Path("w")), parts.daemon_command(Path("w"))]
+)
+def test_each_command_leads_to_its_program(words: list[str]) -> None:
+    """Its help names every option that the command uses."""
+    options = [word for word in words[4:] if word.startswith("-")]
+    done = subprocess.run([*words[:4], "--help"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert words[:3] == [sys.executable, "-m", "apps.dagster_parts"]
+    assert all(option in done.stdout for option in options), shlex.join(words)
+
+
+def test_every_interval_is_one_that_this_dagster_has() -> None:
+    """In a process of its own: the constants are those of whole modules."""
+    code = "from apps.dagster_parts import slow_down; print(len(slow_down()))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+    assert int(out) == sum(len(constants) for constants in parts.INTERVALS.values())
+
+
+def test_one_that_a_later_dagster_names_otherwise_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "INTERVALS", {"json": {"NO_SUCH": 1.0, "__name__": 2.0}})
+    assert parts.slow_down() == []
