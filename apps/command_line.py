@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, living, look, safety, upkeep
+from apps.commands import change, demo, living, look, query, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.add,
@@ -17,6 +17,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     look.search,
     look.status,
     look.explain,
+    query.sql,
     upkeep.verify,
     change.confirm,
     change.retry,

@@ -13,6 +13,7 @@ from apps.alert_reports import AlertsReport
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
+from apps.sql_reports import SqlResult, SqlTableLine
 from apps.views import (
     CheckLine,
     Choices,
@@ -83,6 +84,28 @@ def tables() -> list[TableLine]:
     from apps import looking
 
     return looking.tables()
+
+
+def sql(query: str, limit: int = 1000) -> SqlResult:
+    """Ask the lake's tables in SQL: one statement that reads, at one set of versions, within ten seconds.
+
+    Args:
+        query: SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN, as DuckDB understands them.
+        limit: rows that come back at most.
+
+    Raises:
+        CommandError: it is refused, fails, or takes more time or memory than is allowed.
+    """
+    from apps import querying
+
+    return querying.sql(query, limit)
+
+
+def sql_tables() -> list[SqlTableLine]:
+    """Every table that ``sql`` can read, with its columns."""
+    from apps import querying
+
+    return querying.tables()
 
 
 def search(

@@ -1,6 +1,7 @@
 """Reports as tables: one function a report. Search results are in ``hits``."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -19,6 +20,7 @@ from apps.reports import (
     VerifyReport,
     Withheld,
 )
+from apps.sql_reports import SqlResult, SqlTableLine
 from apps.terminal.console import safe
 from apps.terminal.units import duration, moment, size, whole
 
@@ -181,3 +183,38 @@ def lake_tables(lines: Sequence[TableLine]) -> RenderableType:
     """The tables of the lake with their rows."""
     rows = [(one.name, one.kind, one.rows, str(one.version)) for one in lines]
     return grid(("table", "kind", "rows", "version"), rows, ("rows", "version"))
+
+
+def sql_result(result: SqlResult) -> RenderableType:
+    """The rows of a query."""
+    if not result.columns:
+        return Text("no rows")
+    numbers = [name for name, kind in zip(result.columns, result.types, strict=True) if _is_number(kind)]
+    rows = [[_sql_cell(value) for value in row] for row in result.rows]
+    return Group(
+        grid(result.columns, rows, numbers), Text(f"{whole(len(rows))} rows in {duration(result.seconds)}", style="dim")
+    )
+
+
+def _is_number(kind: str) -> bool:
+    return kind.startswith("DECIMAL") or kind in {
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "HUGEINT",
+        "FLOAT",
+        "DOUBLE",
+    }
+
+
+def _sql_cell(value: object) -> str:
+    if value is None:
+        return "·"
+    return value.isoformat(sep=" ") if isinstance(value, datetime) else str(value)
+
+
+def sql_tables(lines: Sequence[SqlTableLine]) -> RenderableType:
+    """The tables that SQL can read."""
+    rows = [(one.name, ", ".join(name for name, _ in one.columns)) for one in lines]
+    return grid(("table", "columns"), rows)

@@ -226,6 +226,7 @@ class WholeStage:
             "reason": None,
             "attempts": 0,
             "retry_at": None,
+            "noted_at": now,
         }
         dtypes = {name: dtype for name, dtype in self.ledger.table.dtypes.items() if name in row}
         self.ledger.record(WHOLE, pl.DataFrame([row], schema=dtypes))

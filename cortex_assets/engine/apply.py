@@ -205,6 +205,7 @@ class Writer:
         if not fresh.is_empty():
             done = self._lake.append(table, fresh)
             self._report.rows_written += done.inserted
+            self._report.rows_added += done.inserted
             self._report.commits += 1
         for start in range(0, len(stale), MERGE_KEYS):
             keys = sorted(stale)[start : start + MERGE_KEYS]
@@ -212,6 +213,8 @@ class Writer:
             before = self._lake.version(table)
             done = self._lake.replace_keys(table, shard, rows.filter(pl.col("input_key").is_in(keys)), keys, gone)
             self._report.rows_written += done.inserted + done.updated
+            self._report.rows_added += done.inserted
+            self._report.rows_removed += done.deleted
             self._report.commits += done.version != before
         self._record(commit)
 

@@ -252,6 +252,7 @@ class EmbedStage:
             report.commits += 1
             report.new += found.height
             report.rows_written += found.height
+            report.rows_added += found.height
         self._record(shard, done.failures, failed, now, report)
 
     def _record(

@@ -175,6 +175,7 @@ class FilesStage:
         if deleted:
             commit = self._lake.delete_where(FILES, "file_id", list(deleted), shard)
             report.deleted += commit.deleted
+            report.rows_removed += commit.deleted
         fresh = rows
         if rows.height:
             keys = rows.get_column("file_id").to_list()
@@ -193,6 +194,7 @@ class FilesStage:
                 ).updated
         if fresh.height:
             report.new += self._lake.append(FILES, fresh).inserted
+            report.rows_added += report.new
         report.rows_written += report.new + report.changed
         report.commits += self._lake.version(FILES) - before if self._lake.version(FILES) != before else 0
 

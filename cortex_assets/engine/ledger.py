@@ -74,6 +74,7 @@ class AssetLedger:
             reason=pl.lit(None, dtype=pl.String),
             attempts=pl.lit(0, dtype=pl.Int64),
             retry_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
+            noted_at=pl.lit(None, dtype=pl.Datetime("us", "UTC")),
         )
         self._lake.append(self.table, frame.select(list(self.table.dtypes)))
 
@@ -99,7 +100,7 @@ def ledger_rows(keys: pl.DataFrame, counts: pl.DataFrame, failures: pl.DataFrame
         keys: ``input_key input_hash route producer_version attempts`` of the finished keys.
         counts: ``input_key row_count row_sum`` of what was written for them.
         failures: ``input_key reason is_transient`` of those that failed.
-        now: base of the back-off.
+        now: when they were derived, and base of the back-off.
 
     Returns:
         Columns of ``Ledger`` but ``shard``, ``sequence`` and ``is_deleted``. A transient failure is due after 1, 4 and 16
@@ -127,6 +128,7 @@ def ledger_rows(keys: pl.DataFrame, counts: pl.DataFrame, failures: pl.DataFrame
         .with_columns(
             retry_at=pl.when(pl.col("status") == "transient").then(pl.lit(now) + backoff),
             attempts=pl.when(pl.col("status") == "ok").then(0).otherwise(attempts),
+            noted_at=pl.lit(now),
         )
         .drop("is_transient")
     )

@@ -251,6 +251,7 @@ class IndexStage:
         changes, report = publication.changes, publication.report
         report.deleted = len(changes.deletes)
         report.rows_written = changes.upserts.height
+        report.rows_added, report.rows_removed = report.new, report.deleted
         report.commits += 1
         if changes.sparse_only:
             report.notes.append(f"{changes.sparse_only} points are keyword-only: their vectors are not there yet")

@@ -189,5 +189,6 @@ def counted(report: StageReport, early: StageReport, before: pl.DataFrame, after
     report.changed = sum(held.get(chunk, row_hash) != row_hash for chunk, row_hash in known.items())
     report.unchanged = len(held) - report.new - report.changed
     report.rows_written += early.rows_written
+    report.rows_added, report.rows_removed = report.new, report.deleted
     report.commits += early.commits
     report.seconds += early.seconds

@@ -10,7 +10,8 @@ class StageReport:
     """Counts of one stage over one shard; ``add`` adds slices together.
 
     ``progressed`` counts the keys that a slice dealt with, whether or not anything had to be written for them; ``deferred``
-    the files that did not stand still and are left to another run.
+    the files that did not stand still and are left to another run. Of ``rows_written`` those are
+    ``rows_added`` that were not there before; ``rows_removed`` are there no more.
     """
 
     stage: str
@@ -25,6 +26,8 @@ class StageReport:
     deferred: int = 0
     progressed: int = 0
     rows_written: int = 0
+    rows_added: int = 0
+    rows_removed: int = 0
     commits: int = 0
     calls: int = 0
     tokens: int = 0

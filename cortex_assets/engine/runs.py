@@ -116,6 +116,8 @@ def _row(
         "quarantined_count": stage.quarantined,
         "remaining_count": stage.remaining,
         "rows_written": stage.rows_written,
+        "rows_added": stage.rows_added,
+        "rows_removed": stage.rows_removed,
         "token_count": stage.tokens,
         "call_count": stage.calls,
     }

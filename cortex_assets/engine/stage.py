@@ -209,6 +209,7 @@ class MapStage:
         commit = self._lake.delete_where(self.derivation.output, "input_key", orphaned, shard)
         self.ledger.forget(shard, orphaned)
         report.deleted += len(orphaned)
+        report.rows_removed += commit.deleted
         report.commits += 1 + (commit.version != before)
 
     def _derive(

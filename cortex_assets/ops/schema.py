@@ -21,6 +21,11 @@ class Ledger(dy.Schema):
     reason = dy.String(nullable=True)
     attempts = dy.Int64(min=0)
     retry_at = dy.Datetime(time_zone="UTC", nullable=True)
+    noted_at = dy.Datetime(
+        time_zone="UTC",
+        nullable=True,
+        metadata={"doc": "when the key was derived; null for a tombstone and where an older version wrote the row"},
+    )
 
 
 class Snapshots(dy.Schema):
@@ -75,9 +80,13 @@ class Runs(dy.Schema):
     failed_count = dy.Int64(min=0)
     quarantined_count = dy.Int64(min=0)
     remaining_count = dy.Int64(min=0)
-    rows_written = dy.Int64(min=0)
+    rows_written = dy.Int64(min=0, metadata={"doc": "rows or points that were added or changed"})
     token_count = dy.Int64(min=0)
-    call_count = dy.Int64(min=0, metadata={"doc": "keys derived: files parsed, documents chunked, texts embedded"})
+    call_count = dy.Int64(
+        min=0, metadata={"doc": "files parsed, documents chunked; of embeddings the batches given to the model"}
+    )
+    rows_added = dy.Int64(nullable=True, min=0, metadata={"doc": "null where an older version wrote the row"})
+    rows_removed = dy.Int64(nullable=True, min=0, metadata={"doc": "null where an older version wrote the row"})
 
 
 class Checks(dy.Schema):
