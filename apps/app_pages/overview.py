@@ -106,7 +106,7 @@ def _state(corpus: CorpusStatus, at_work: Mapping[str, str]) -> str:
         return "withheld"
     if corpus.name in at_work:
         return at_work[corpus.name]
-    return "unpublished" if corpus.last_run is None and sum(corpus.files.values()) else corpus.freshness
+    return "unpublished" if corpus.last_run is None and any(corpus.files.values()) else corpus.freshness
 
 
 def _checks() -> None:

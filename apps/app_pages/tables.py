@@ -124,10 +124,10 @@ def _sql() -> None:
         is_sent = st.form_submit_button("Ask", icon=":material/play_arrow:", type="primary")
     if not is_sent or not query.strip():
         return
-    with told(), st.spinner("Asking…", show_time=True):
+    with st.spinner("Asking…", show_time=True):
         result = reader.sql(query, SQL_ROWS)
     st.dataframe(_columns_of(result.columns, result.rows), hide_index=True, alt="result of the query")
-    cut = f"cut at {SQL_ROWS:,} rows" if result.is_cut else f"{len(result.rows):,} rows"
+    cut = f"{len(result.rows):,} rows" + (", cut: there are more, or longer values" if result.is_cut else "")
     st.caption(f"{cut}, {result.seconds:.2f} s")
 
 
