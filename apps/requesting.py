@@ -1,5 +1,6 @@
 """What ``apps.actions.request_run`` does: ask the worker, or start a process. Imported late; nothing heavy in here."""
 
+import threading
 from collections.abc import Sequence
 
 from apps.reports import RunRequested
@@ -19,5 +20,6 @@ def request_run(corpora: Sequence[str] | None) -> RunRequested:
 
         with opened() as house:
             names = tuple(corpus.name for corpus in chosen(house.peek_registry(), corpora))
-        start_process(settings, names if corpora else ())
+        process = start_process(settings, names if corpora else ())
+        threading.Thread(target=process.wait, name=f"run {process.pid}", daemon=True).start()  # leaves no zombie
         return RunRequested(names, "process")

@@ -6,6 +6,7 @@ Work belongs into the engine and the rooms; opening stores and models into ``hou
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -14,7 +15,7 @@ from cortex_assets.corpora.assets import DUPLICATES_SPEC, STATISTICS_SPEC
 from cortex_assets.corpora.assets import SPEC as FILES_SPEC
 from cortex_assets.documents.assets import SPEC as DOCUMENTS_SPEC
 from cortex_assets.embeddings.assets import SPEC as EMBEDDINGS_SPEC
-from cortex_assets.engine.assets import chain_assets, lake_assets
+from cortex_assets.engine.assets import chain_assets, column_lineage, lake_assets
 from cortex_assets.engine.care import Cared
 from cortex_assets.engine.pruning import Pruned, prune
 from cortex_assets.engine.report import ShardReport
@@ -45,7 +46,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     """The definitions over the lake that the settings name (the environment's when None); opens nothing yet."""
     where = settings or load_settings()
     partitions = dg.DynamicPartitionsDefinition(name=FILES_SHARDS)
-    watching = Watching(where, DAGSTER)
+    watching = Watching(where, DAGSTER, chain_lineage)
 
     def run(shard: str, only: frozenset[str]) -> ShardReport:
         with House.open(where, DAGSTER) as house:
@@ -101,6 +102,11 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
             nightly("nightly_verification", verify, VERIFY_CRON, "Verifies the lake every night."),
         ],
     )
+
+
+def chain_lineage() -> dict[str, dict[str, Any]]:
+    """Where the columns of each asset of the chain come from, as materializations say it."""
+    return {spec.key.to_user_string(): column_lineage(spec) for spec in FILES_CHAIN}
 
 
 def _upkeep(where: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:

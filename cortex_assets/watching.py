@@ -15,6 +15,7 @@ import dagster as dg
 
 from cortex_assets.engine.announce import run_failed
 from cortex_assets.engine.dirty import dirty_file, fresh_dirty
+from cortex_assets.engine.events import Lineage, drain
 from cortex_assets.engine.rest import standing
 from cortex_assets.house import House
 from cortex_assets.ops.checks import alert_evaluations
@@ -46,9 +47,15 @@ def retry_after(error: Exception) -> float | None:
 class Watching:
     """The callables that ``definitions`` gives to the sensors, over one data folder."""
 
-    def __init__(self, settings: Settings, trigger: str) -> None:
-        """Opens nothing yet. ``trigger``: what runs from here are due to."""
-        self._where, self._trigger = settings, trigger
+    def __init__(self, settings: Settings, trigger: str, lineage: Lineage) -> None:
+        """Opens nothing yet.
+
+        Args:
+            settings: of the data folder.
+            trigger: what runs from here are due to.
+            lineage: where columns come from.
+        """
+        self._where, self._trigger, self._lineage = settings, trigger, lineage
         self._told: dict[str, bool] = {}
         self._has_looked, self._pause_until = False, 0.0
 
@@ -117,9 +124,11 @@ class Watching:
             run_failed(self._where, run.run_id, corpus, run.shard, f"job {run.job}: {run.reason}")
 
     def deliver(self) -> str:
-        """Deliver webhook messages that wait; what came of it, for people."""
+        """Tell Dagster of runs outside it, and deliver webhook messages that wait; what came of it, for people."""
+        told = drain(self._where, self._lineage, DELIVER_SECONDS)
         done = deliver(self._where.webhooks_file, self._where.webhook_spool, DELIVER_SECONDS)
         said = [f"{done.sent} messages sent, {done.waiting} wait"] if done.sent or done.failed or done.dead else []
+        said += [f"{told} materializations of runs outside Dagster"] if told else []
         return "; ".join([*said, *done.notes])
 
     def alerts(self) -> list[dg.AssetCheckEvaluation]:

@@ -32,7 +32,7 @@ def page() -> None:
         _standing(corpus)
         if corpus.withheld is not None:
             _withheld(corpus.withheld)
-        live_now()
+        live_now(corpus.name)
         file_list(corpus)
 
 

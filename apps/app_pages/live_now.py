@@ -12,22 +12,31 @@ from apps.views import LiveLine
 
 WORKING_SECONDS, RESTING_SECONDS = 1.0, 4.0
 MOST_DOCUMENTS = 10
-_WAS_WORKING = "was working"
+_SEEN = "runs that were seen"
 
 
-def live_now() -> None:
-    """Runs that work, and those that did not end by themselves; the page is redrawn when work begins or ends."""
+def live_now(corpus: str | None = None) -> None:
+    """Runs that work, and those that did not end by themselves; the page is redrawn when work begins or ends.
+
+    Args:
+        corpus: only its runs; None shows all.
+    """
     with told():
-        is_working = any(line.is_working for line in reader.live())
-        st.session_state[_WAS_WORKING] = is_working
-        st.fragment(_drawn, run_every=WORKING_SECONDS if is_working else RESTING_SECONDS)()
+        lines = _lines(corpus)
+        is_working = any(line.is_working for line in lines)
+        st.session_state[_SEEN] = _seen(lines)
+        st.fragment(_drawn, run_every=WORKING_SECONDS if is_working else RESTING_SECONDS)(corpus)
 
 
-def _drawn() -> None:
+def _lines(corpus: str | None) -> tuple[LiveLine, ...]:
+    return tuple(line for line in reader.live() if corpus in (None, line.corpus))
+
+
+def _drawn(corpus: str | None) -> None:
     with told():
-        lines = reader.live()
-        if any(line.is_working for line in lines) != st.session_state.get(_WAS_WORKING):
-            st.rerun()  # the whole page: what a run changed is on it, and the rhythm is another
+        lines = _lines(corpus)
+        if _seen(lines) != st.session_state.get(_SEEN):
+            st.rerun()  # the whole page: what a run changed is on it, and the rhythm may be another
         shown = [line for line in lines if line.is_working or line.next_step]
         if not shown:
             ended = max((line.heartbeat_at for line in lines), default=None)
@@ -36,6 +45,11 @@ def _drawn() -> None:
         for line in shown:
             with st.container(border=True):
                 _run(line)
+
+
+def _seen(lines: tuple[LiveLine, ...]) -> tuple[object, ...]:
+    """What tells that a run began or ended, however short it was."""
+    return tuple((line.shard, line.started_at, line.state) for line in lines)
 
 
 def _run(line: LiveLine) -> None:

@@ -1,5 +1,7 @@
 """Overview: what runs now, how fresh each corpus is, what grew, what checks found, what the last runs cost."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from apps import actions, reader
@@ -72,10 +74,11 @@ def _corpora(corpora: list[CorpusStatus]) -> None:
         Column("listed", "time"),
         Column("published", "time"),
     ]
+    at_work = {line.corpus: line.state for line in reader.live() if line.is_working or line.next_step}
     rows = [
         (
             (corpus.name, corpus.uri),
-            _state(corpus),
+            _state(corpus, at_work),
             sum(corpus.files.values()),
             sum(number for status, number in corpus.files.items() if status != "ok"),
             corpus.chunks,
@@ -95,10 +98,15 @@ def _corpora(corpora: list[CorpusStatus]) -> None:
             )
 
 
-def _state(corpus: CorpusStatus) -> str:
+def _state(corpus: CorpusStatus, at_work: Mapping[str, str]) -> str:
+    """What most needs to be known of a corpus."""
     if not corpus.is_listed:
         return "paused"
-    return "withheld deletes" if corpus.withheld else corpus.freshness
+    if corpus.withheld:
+        return "withheld"
+    if corpus.name in at_work:
+        return at_work[corpus.name]
+    return "unpublished" if corpus.last_run is None and any(corpus.files.values()) else corpus.freshness
 
 
 def _checks() -> None:

@@ -9,9 +9,10 @@ from apps.app_pages.frame import heading, told
 from apps.app_pages.live_now import live_now
 from apps.app_pages.marking import Column, badge, lineage_picture, table
 from apps.app_pages.wording import ago, at, brief, count, lasting, plain
-from apps.views import RunLine
+from apps.views import Lineage, RunLine
 
 ON_A_PAGE = 15
+MOST_SHARDS = 64
 STATUSES = ("ok", "partial", "failed", "interrupted")
 _ICONS = {
     "ok": ":green[:material/check_circle:]",
@@ -47,14 +48,19 @@ def _lineage() -> None:
             st.caption("No corpus is here yet.")
         for lineage in found:
             with st.container(border=True):
-                shown = [(shard, state) for shard, state in lineage.shards if state not in ("ended", "never run")]
-                states = "".join(f"<span>{badge(f'{state}')} {escape(shard)}</span>" for shard, state in shown[:12])
+                states = "".join(_state(lineage, *pair) for pair in lineage.shards[:MOST_SHARDS])
                 st.html(
                     f'<div class="cx-hit-head"><span class="cx-hit-title">{escape(lineage.corpus)}</span>'
                     f"{'' if lineage.is_listed else badge('paused')}"
                     f'<span class="cx-quiet">{len(lineage.shards)} shard{"s" if len(lineage.shards) != 1 else ""}</span>'
                     f"{states}</div>{lineage_picture(lineage)}"
                 )
+
+
+def _state(lineage: Lineage, shard: str, state: str) -> str:
+    """What a shard is at, where there is something to say."""
+    name = "" if shard == lineage.corpus else f" {escape(shard)}"
+    return "" if state in ("ended", "never run") else f"<span>{badge(state)}{name}</span>"
 
 
 def _history() -> None:

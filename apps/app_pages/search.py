@@ -110,9 +110,14 @@ def _answer(question: str, filters: SearchFilters, k: int, as_of: datetime | Non
     for hit in response.hits:
         with st.container(border=True):
             st.html(hit_card(hit))
-            label = f"Open result {hit.rank}"
-            if st.button("Open at its place", key=f"open-{hit.chunk_id}", icon=":material/open_in_full:", help=label):
-                st.query_params[_OPEN] = hit.chunk_id
+            st.button(
+                "Open at its place",
+                key=f"open-{hit.chunk_id}",
+                icon=":material/open_in_full:",
+                help=f"Open result {hit.rank}",
+                on_click=_wanted,
+                args=(hit.chunk_id,),
+            )
     _open(response.hits, as_of)
 
 
@@ -126,6 +131,11 @@ def _open(hits: tuple[Hit, ...], as_of: datetime | None) -> None:
         st.query_params.pop(_OPEN, None)
         raise CommandError("the passage that this address opens is not among the results", "", "search again")
     opened_source(hit, as_of, _closed)
+
+
+def _wanted(chunk_id: str) -> None:
+    """Before the page is drawn anew: a run of it that another one cuts short would lose a click."""
+    st.query_params[_OPEN] = chunk_id
 
 
 def _closed() -> None:

@@ -119,19 +119,15 @@ def _versions(described: TableDescribed) -> None:
 
 
 def _sql() -> None:
-    ask = getattr(reader, "sql", None)
-    if ask is None:
-        st.caption("Questions in SQL are not in this version.")
-        return
     with st.form("sql", border=False):
         query = st.text_area("SQL", SQL_EXAMPLE, key="sql-text", height=140, help="DuckDB's SQL, reading only")
         is_sent = st.form_submit_button("Ask", icon=":material/play_arrow:", type="primary")
     if not is_sent or not query.strip():
         return
     with st.spinner("Asking…", show_time=True):
-        result = ask(query, SQL_ROWS)
+        result = reader.sql(query, SQL_ROWS)
     st.dataframe(_columns_of(result.columns, result.rows), hide_index=True, alt="result of the query")
-    cut = f"cut at {SQL_ROWS:,} rows" if result.is_cut else f"{len(result.rows):,} rows"
+    cut = f"{len(result.rows):,} rows" + (", cut: there are more, or longer values" if result.is_cut else "")
     st.caption(f"{cut}, {result.seconds:.2f} s")
 
 

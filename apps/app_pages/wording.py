@@ -16,6 +16,8 @@ TONES = {
     "never run": DOUBTFUL,
     "silent": DOUBTFUL,
     "interrupted": DOUBTFUL,
+    "withheld": DOUBTFUL,
+    "unpublished": DOUBTFUL,
     "fuzzy": DOUBTFUL,
     "too_large": DOUBTFUL,
     "failed": BAD,

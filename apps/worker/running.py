@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from apps import dagster_events
 from apps.delivering import deliver_aside
 from apps.progress import silent
 from apps.reports import RunReport
@@ -23,6 +22,7 @@ from apps.worker.changes import Change, Changes, wait_after
 from apps.worker.launching import NotLaunched, launch_in_dagster, start_process
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA
+from cortex_assets.engine import events
 from cortex_assets.engine.dirty import dirty_file, write_dirty
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.lease import LAKE, holders
@@ -179,7 +179,7 @@ class Runner:
         self._seen = self._signature()
         if any(stage.did_something for one in did for stage in one.stages.values()):
             self._lake_since = self._lake_since or time.monotonic()
-            dagster_events.spool(self.house.settings, did)
+            events.spool(self.house.settings, did)
         if report.errors:
             self._failed(corpus.name, change, "; ".join(report.errors))
         elif report.busy:

@@ -111,6 +111,19 @@ def test_tables_show_rows_columns_and_versions(sample, page):
     assert set(app.dataframe[0].value["kind"]) == {"code"}
 
 
+def test_questions_in_sql_are_answered_or_told_why_not(sample, page):
+    app = page("tables")
+    app.text_area(key="sql-text").set_value("SELECT count(*) AS files FROM bronze.files")
+    (ask,) = [one for one in app.button if one.label == "Ask"]
+    app = ask.click().run()
+    assert app.dataframe[1].value["files"].to_list() == [29]
+    app.text_area(key="sql-text").set_value("DROP TABLE bronze.files")
+    (ask,) = [one for one in app.button if one.label == "Ask"]
+    app = ask.click().run()
+    assert not app.exception
+    assert "This did not work" in words(app)
+
+
 def test_runs_show_the_flow_and_what_runs_cost(sample, page):
     app = page("runs")
     said = words(app)

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
-from cortex_assets.definitions import build_defs
+from cortex_assets.definitions import build_defs, chain_lineage
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine import alerting
 from cortex_assets.engine.changes import note_pending
@@ -274,7 +274,7 @@ def waiting(lake: Lake) -> list[tuple[str, str]]:
 
 def test_what_begins_and_ends_is_told_once_and_shown_as_checks(filled: Lake) -> None:
     filled.settings.webhooks_file.write_text("webhooks: []\n")
-    watching = Watching(filled.settings, "dagster")
+    watching = Watching(filled.settings, "dagster", chain_lineage)
     assert {one.check_name: one.passed for one in watching.alerts()} == dict.fromkeys(ALERTS, True)
     assert watching.alerts() == []
     assert waiting(filled) == []
@@ -286,7 +286,7 @@ def test_what_begins_and_ends_is_told_once_and_shown_as_checks(filled: Lake) -> 
     ((corpus, reason),) = waiting(filled)
     assert (corpus, reason.startswith("failures firing: error: 5 of 8 files failed")) == ("notes", True)
     assert watching.alerts() == []
-    assert Watching(filled.settings, "dagster").alerts() != [], "a new process shows the checks"
+    assert Watching(filled.settings, "dagster", chain_lineage).alerts() != [], "a new process shows the checks"
     assert waiting(filled) == [], "and tells nobody again"
     shown = reader.alerts().alerts
     assert [(one.name, one.corpus, one.severity) for one in shown] == [("failures", "notes", "error")]

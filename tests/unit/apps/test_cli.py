@@ -169,6 +169,16 @@ def test_search_shows_place_citation_and_snippet(engine, capsys):
     assert filters.after.isoformat() == "2026-01-02"
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("2026-01-02", "2026-01-02T23:59:59.999999+00:00"), ("2026-01-02T07:30", "2026-01-02T07:30:00+00:00")],
+)
+def test_search_as_of_a_day_means_its_end(engine, given, meant):
+    calls = engine("search", SearchResponse("north", (HIT,)))
+    assert cli.main(["search", "north gauge", "--as-of", given]) == 0
+    assert calls[0][3].isoformat() == meant
+
+
 def test_search_without_a_hit_ends_with_1(engine, capsys):
     engine("search", SearchResponse("x", ()))
     assert cli.main(["search", "x"]) == 1

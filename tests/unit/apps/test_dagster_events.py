@@ -75,3 +75,17 @@ def test_what_was_left_behind_is_told_later(settings: Settings) -> None:
     left.write_text(json.dumps([StageReport("chunks", "old", new=7, commits=1).to_dict()]))
     assert dagster_events.drain(settings) == 1
     assert materializations(settings) == [("old", 7)]
+
+
+def test_what_the_worker_did_is_told_by_a_sensor(settings: Settings) -> None:
+    from cortex_assets.definitions import chain_lineage
+    from cortex_assets.engine import events
+    from cortex_assets.watching import Watching
+
+    assert events.spool(settings, reports("notes")) == 1
+    (events.spool_folder(settings) / f"{2:020d}-1.json").write_text('[{"of": "another release"}]', encoding="utf-8")
+    watching = Watching(settings, "dagster", chain_lineage)
+    assert "1 materializations" in watching.deliver()
+    assert materializations(settings) == [("notes", 3)]
+    assert watching.deliver() == ""
+    assert not list(events.spool_folder(settings).glob("*.json"))

@@ -1,0 +1,216 @@
+"""The app in a real browser: drop a file, let it run, ask, open the source; by keyboard, in both themes, wide and narrow.
+
+Screenshots lie in the test's folder (``pytest --basetemp``), for people to look at.
+"""
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from apps import app_server
+from tests.app.conftest import ENVIRONMENT, PROJECT, cortex
+
+CHROMIUM = Path(os.environ.get("CORTEX_CHROMIUM", "/usr/bin/chromium"))
+IN_CI = os.environ.get("CI") == "true"
+PATIENCE_MS = 60_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists() and not IN_CI,
+        reason=f"no browser at {CHROMIUM}: install Debian's chromium, or name one in CORTEX_CHROMIUM",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class App:
+    """A served app over a data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        with socket.socket() as probe:
+            probe.bind((app_server.HOST, 0))
+            self.port = probe.getsockname()[1]
+        environment = os.environ | ENVIRONMENT | {"CORTEX_DATA": str(data), "PYTHONPATH": str(PROJECT)}
+        self.log = data.parent / "app.log"
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(
+                app_server.command(self.port), cwd=PROJECT, env=environment, stdout=out, stderr=out
+            )
+        self._wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://{app_server.HOST}:{self.port}"
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < end:
+            connection = http.client.HTTPConnection(app_server.HOST, self.port, timeout=2)
+            try:
+                connection.request("GET", "/_stcore/health")
+                if connection.getresponse().status == http.client.OK:
+                    return
+            except OSError:
+                time.sleep(0.1)
+            finally:
+                connection.close()
+        pytest.fail(f"the app did not come up: {self.log.read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path / "data")
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="module")
+def served_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    data = tmp_path_factory.mktemp("served") / "data"
+    shutil.copytree(PROJECT / "data" / "sample", data / "inbox" / "sample")
+    cortex(data, "run")
+    app = App(data)
+    yield app
+    app.stop()
+
+
+class Outside:
+    """What a page asked for, besides the app itself."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.asked: list[str] = []
+        page.on(
+            "request", lambda request: self.asked.append(request.url) if self._is_outside(request.url, url) else None
+        )
+
+    @staticmethod
+    def _is_outside(asked: str, url: str) -> bool:
+        return not asked.startswith((url, url.replace("http", "ws", 1), "data:", "blob:"))
+
+
+def settle(page: Page) -> None:
+    """Wait until the page is drawn: a button may be replaced under the pointer before."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=PATIENCE_MS)
+
+
+def test_drop_run_ask_and_open_the_source(served: App, browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE_MS)
+    outside = Outside(page, served.url)
+    page.goto(served.url)
+    expect(page.get_by_text("Nothing is here yet")).to_be_visible(timeout=PATIENCE_MS)
+    page.screenshot(path=tmp_path / "empty.png")
+    page.get_by_role("textbox", name="Name of the new corpus").fill("notes")
+    note = tmp_path / "lighthouse.md"
+    note.write_text("# Keepers\n\nThe lamp <b>of</b> the lighthouse burned *colza* oil.\n", encoding="utf-8")
+    page.locator("input[type=file]").set_input_files(note)
+    expect(page.get_by_text("lighthouse.md")).to_be_visible()
+    page.get_by_role("button", name="Add and run").click()
+    expect(page.get_by_text("1 file written to the inbox")).to_be_visible(timeout=PATIENCE_MS)
+    assert (served.data / "inbox" / "notes" / "lighthouse.md").read_bytes() == note.read_bytes()
+    expect(page.get_by_text("Latest runs")).to_be_visible(timeout=PATIENCE_MS)  # by itself, when the run is over
+    expect(page.locator('.cx-tile[title^="rows of silver/embeddings"] b')).to_have_text("1", timeout=PATIENCE_MS)
+    expect(page.get_by_text("Nothing runs now")).to_be_visible(timeout=PATIENCE_MS)
+    page.screenshot(path=tmp_path / "after-the-run.png")
+    page.get_by_role("link", name="Search").click()
+    question = page.get_by_role("searchbox", name="Question")
+    expect(question).to_be_focused(timeout=PATIENCE_MS)
+    page.keyboard.type("which oil did the lamp burn?")
+    page.keyboard.press("Enter")
+    hit = page.locator(".cx-hit").first
+    expect(hit).to_contain_text("notes/lighthouse.md:1-3", timeout=PATIENCE_MS)
+    expect(hit).to_contain_text("The lamp <b>of</b> the lighthouse")
+    expect(hit.locator("b", has_text="of")).to_have_count(0)
+    expect(hit.locator("mark", has_text="lamp")).to_be_visible()
+    assert "q=which+oil" in page.url
+    settle(page)
+    page.screenshot(path=tmp_path / "answer.png")
+    page.get_by_role("button", name="Open at its place").first.click()
+    lines = page.get_by_role("dialog").locator(".cx-line")
+    expect(lines.nth(2)).to_contain_text("3The lamp <b>of</b>", timeout=PATIENCE_MS)
+    expect(lines.nth(2).locator(".cx-chunk").first).to_be_visible()
+    page.screenshot(path=tmp_path / "source.png")
+    address = page.url
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto(address)
+    expect(page.get_by_role("dialog")).to_contain_text("The lamp <b>of</b>", timeout=PATIENCE_MS)
+    assert outside.asked == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 500])
+def test_every_page_is_drawn_in_both_themes_at_both_widths(
+    served_sample: App, browser: Browser, tmp_path: Path, scheme: str, width: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 1400}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    outside = Outside(page, served_sample.url)
+    seen = {
+        "": "Latest runs",
+        "search?q=highest+still+water+level": "Annual tide report 2025",
+        "corpora?corpus=sample&file=reports/damaged-scan-1987.pdf": "Try this file again",
+        "tables?table=silver/chunks": "long values are cut",
+        "runs": "From files to the index",
+    }
+    for address, text in seen.items():
+        page.goto(f"{served_sample.url}/{address}")
+        expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        name = address.partition("?")[0] or "overview"
+        page.screenshot(path=tmp_path / f"{name}-{scheme}-{width}.png")
+        is_wider = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        assert not is_wider, f"{name} scrolls sideways at {width} pixels"
+    assert outside.asked == []
+    context.close()
+
+
+def test_a_page_of_a_pdf_is_drawn(served_sample: App, browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.goto(f"{served_sample.url}/search?q=what+was+the+highest+still+water+level+of+2025%3F")
+    expect(page.locator(".cx-hit")).to_have_count(10, timeout=PATIENCE_MS)
+    settle(page)
+    page.get_by_role("button", name="Open at its place").first.click()
+    picture = page.get_by_role("dialog").locator("img")
+    expect(picture).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_function("document.querySelector('[role=dialog] img').naturalWidth > 1000")
+    page.screenshot(path=tmp_path / "page.png")
+    page.close()
+
+
+def test_another_name_of_this_machine_is_refused(served_sample: App) -> None:
+    for name, status in ((app_server.HOST, 101), ("evil.example", 403)):
+        connection = http.client.HTTPConnection(app_server.HOST, served_sample.port, timeout=10)
+        handshake = {
+            "Host": f"{name}:{served_sample.port}",
+            "Origin": f"http://{name}:{served_sample.port}",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        connection.request("GET", "/_stcore/stream", headers=handshake)
+        assert connection.getresponse().status == status, name
+        connection.close()
