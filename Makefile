@@ -21,7 +21,7 @@ LACKING := $(foreach source,$(COMPILED),$(if $(call BUILT,$(source)),,$(source))
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lacking setup demo up-dagster test test-fast check fix docs bench lock clean
+.PHONY: help lacking setup demo up up-dagster test test-fast check fix docs bench lock clean
 .NOTPARALLEL:
 
 help: ## what there is
@@ -40,8 +40,11 @@ $(READY): pyproject.toml requirements.lock $(COMPILED) $(if $(LACKING),lacking)
 	@$(BIN)/python -m compileall -q $(CODE)
 	@touch $(READY)
 
-demo: $(READY) ## load the sample and this repository, answer three searches, show the Dagster UI (ARGS=--no-serve leaves)
+demo: $(READY) ## load the sample and this repository, answer three searches, start app and Dagster (ARGS=--no-serve leaves)
 	$(BIN)/cortex demo --port $(PORT) $(ARGS)
+
+up: $(READY) ## app, Dagster and worker on 127.0.0.1, until Ctrl-C
+	$(BIN)/cortex up --port $(PORT) $(ARGS)
 
 up-dagster: $(READY) ## the Dagster UI on 127.0.0.1 (PORT=3000)
 	$(BIN)/python -m apps.dagster_ui --port $(PORT)

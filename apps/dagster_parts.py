@@ -6,6 +6,7 @@ Nothing else of Dagster is changed; where a later Dagster names these intervals 
 """
 
 import importlib
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,8 @@ def slow_down() -> list[str]:
 
 def main() -> None:
     """Become one of Dagster's programs."""
+    # A shell that starts something in the background has it ignore Ctrl-C, and Dagster then ignores SIGTERM, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     what, *words = sys.argv[1:]
     name, first = PROGRAMS[what]
     program = importlib.import_module(name)

@@ -29,6 +29,8 @@ from sensors.shards import Look
 
 LOOK_SECONDS = 1.0
 """A look at the shards begins nothing further after so long."""
+LONG_SECONDS, PAUSES = 0.6, 100
+"""A look at folders that took more of a core than this is followed by a pause of so many times that."""
 DELIVER_SECONDS = 15.0
 COLUMNS = "columns"
 """Folder of the cache that runs keep ids and hashes of the tables in (``apps.running``)."""
@@ -48,6 +50,7 @@ class Watching:
         """Opens nothing yet. ``trigger``: what runs from here are due to."""
         self._where, self._trigger = settings, trigger
         self._told: dict[str, bool] = {}
+        self._has_looked, self._pause_until = False, 0.0
 
     def shards(self) -> list[str]:
         """Every shard of every listed corpus; folders that appeared in the inbox are registered."""
@@ -55,14 +58,27 @@ class Watching:
             return house.sync_registry().shards
 
     def look(self) -> Look:
-        """Which shards differ: by the worker's list, or by a look at the folders where there is none."""
+        """Which shards differ: by the worker's list, or by a look at the folders where there is none.
+
+        A look at large folders is followed by a pause, so that it takes a hundredth of a core, not more.
+        """
         dirty, why = fresh_dirty(dirty_file(self._where.cache), time.time())
+        begin = time.process_time()
         with House.open(self._where, self._trigger) as house:
             house.lake.keep_columns_in(self._where.cache / COLUMNS)
             shards = house.sync_registry().shards
+            wait = self._pause_until - time.monotonic() if dirty is None else 0.0
+            if wait > 0:
+                return Look(
+                    shards, {}, how=f"folders are looked at again in {wait:.0f} s, for that takes long and {why}"
+                )
             tokens = house.differing(LOOK_SECONDS, None if dirty is None else dirty.shards)
             due = house.next_due()
         give_back()
+        spent = time.process_time() - begin
+        if dirty is None and spent > LONG_SECONDS and self._has_looked:
+            self._pause_until = time.monotonic() + spent * PAUSES
+        self._has_looked = True  # the first look of a process pays for what it imports
         how = f"folders were looked at, for {why}" if dirty is None else "folders as the worker's list says"
         taken = frozenset(shards if dirty is not None else ())
         return Look(shards, tokens, taken, how, float("inf") if due is None else due.timestamp())

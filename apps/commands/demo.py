@@ -4,24 +4,26 @@ from typing import Annotated
 
 import typer
 
+from apps import actions
 from apps import demo as house_tour
+from apps.commands.living import APP_PORT, PARTS
 from apps.commands.options import Json
 from apps.reports import SearchResponse, plain
-from apps.terminal import console, hits, tables
+from apps.terminal import console, hits, tables, up
 from apps.terminal.meters import meter
 from apps.terminal.units import duration
 
 
 def demo(
     serve: Annotated[
-        bool, typer.Option("--serve/--no-serve", help="Show the Dagster UI afterwards, until Ctrl-C.")
+        bool, typer.Option("--serve/--no-serve", help="Start app, Dagster and worker afterwards, until Ctrl-C.")
     ] = True,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI on 127.0.0.1.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's page, or the next free one.")] = 3000,
     as_json: Json = False,
 ) -> None:
     """Load the sample and this repository, and ask.
 
-    Prints what was made, answers three questions, then shows the Dagster UI. The demo uses the lake that all
+    Prints what was made, answers three questions, then starts what `cortex up` starts. The demo uses the lake that all
     commands use, so everything it made can be looked at with them afterwards.
     """
     sources = house_tour.register()
@@ -35,9 +37,7 @@ def demo(
         return
     _show(made, answers, report.seconds)
     if serve:
-        from apps import dagster_ui
-
-        raise typer.Exit(dagster_ui.serve(port))
+        raise typer.Exit(actions.up(PARTS, port, APP_PORT, up.Shown(as_json=False)))
 
 
 def _show(made: house_tour.Made, answers: list[SearchResponse], seconds: float) -> None:

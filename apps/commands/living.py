@@ -9,13 +9,16 @@ from apps.commands.options import Json
 from apps.errors import FOUND
 from apps.terminal import console, diagnoses, up
 
+PARTS = frozenset({"app", "dagster", "worker"})
+PORT, APP_PORT = 3000, 8501
+
 
 def start(
     dagster: Annotated[bool, typer.Option("--dagster/--no-dagster", help="Dagster's page, sensors, schedules.")] = True,
     app: Annotated[bool, typer.Option("--app/--no-app", help="The app in the browser.")] = True,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="The worker: watches, quick searches.")] = True,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's page, or the next free one.")] = 3000,
-    app_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the app, or the next free one.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's page, or the next free one.")] = PORT,
+    app_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the app, or the next free one.")] = APP_PORT,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Stay up after this command; `cortex down` ends it.")
     ] = False,
@@ -26,7 +29,7 @@ def start(
     All listen on 127.0.0.1 only. A part that ends is started again; Ctrl-C stops all. Logs are in data/logs.
     """
     names = frozenset(n for n, wanted in (("dagster", dagster), ("app", app), ("worker", worker)) if wanted)
-    shown = up.Shown(as_json, names)
+    shown = up.Shown(as_json)
     if detach:
         state = actions.up_detached(names, port, app_port)
         shown(state)

@@ -18,9 +18,9 @@ TITLES = {
 class Shown:
     """Hears the supervisor and prints."""
 
-    def __init__(self, as_json: bool, names: frozenset[str]) -> None:
-        """Nothing was told yet; ``names`` are the parts that were asked for."""
-        self._as_json, self._names = as_json, names
+    def __init__(self, as_json: bool) -> None:
+        """Nothing was told yet."""
+        self._as_json = as_json
         self._told: dict[str, tuple[str, int]] = {}
         self._is_said = False
 

@@ -22,6 +22,7 @@ from inference.errors import EngineUnavailable
 from resources.git_source import GitError
 from tests.dagster.lake import Lake, note, notes
 from tests.unit.test_git_source import git
+from tests.unit.test_webhooks import WHSEC
 
 
 @pytest.fixture
@@ -152,6 +153,27 @@ def test_without_a_worker_folders_are_looked_at_and_the_reason_says_so(
     assert ("no worker runs" if age is None else "the worker's list is 20") in ticks.said
 
 
+def test_a_look_at_folders_that_takes_long_is_followed_by_a_pause_which_ends(
+    filled: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cortex_assets.watching.LONG_SECONDS", -1.0)
+    monkeypatch.setattr("cortex_assets.watching.PAUSES", 100_000)
+    ticks = Ticks(filled, instance, "new_shards")
+    ticks.tick()
+    ticks.tick()
+    filled.drop("notes/new.md", note(9))
+    filled.drop("more/a.md", note(8))
+    assert ticks.tick() == ["more"], "new folders are seen all the same"
+    assert ticks.tick() == []
+    assert "folders are looked at again in" in ticks.said
+    say(filled, notes="handed 1")
+    assert ticks.tick() == ["notes"], "the worker's list needs no pause"
+    dirty_file(filled.settings.cache).unlink()
+    monkeypatch.setattr("cortex_assets.watching.PAUSES", 0)
+    again = Ticks(filled, instance, "new_shards")
+    assert again.tick() == ["more", "notes"]
+
+
 def test_a_shard_that_another_process_works_on_is_left_to_it(filled: Lake, instance: dg.DagsterInstance) -> None:
     ticks = Ticks(filled, instance, "new_shards")
     say(filled)
@@ -207,11 +229,18 @@ def told(lake: Lake) -> list[dict[str, Any]]:
     return found
 
 
+def tell_one_who_is_not_there(lake: Lake) -> None:
+    """Messages are wanted, and wait."""
+    (lake.settings.data_dir / "webhook.secret").write_text(WHSEC)
+    hooks = [{"url": "http://127.0.0.1:1/", "events": ["run_failed", "run_finished"], "secret_file": "webhook.secret"}]
+    lake.settings.webhooks_file.write_text(json.dumps({"webhooks": hooks}))
+
+
 def test_runs_are_told_whoever_starts_them_and_idle_ones_are_no_news(
     filled: Lake, instance: dg.DagsterInstance
 ) -> None:
     assert not filled.settings.webhook_spool.exists(), "nobody is to be told anything"
-    filled.settings.webhooks_file.write_text("webhooks: []\n")
+    tell_one_who_is_not_there(filled)
     filled.drop("notes/new.md", note(9))
     filled.run()
     (message,) = told(filled)
@@ -228,7 +257,7 @@ def test_runs_are_told_whoever_starts_them_and_idle_ones_are_no_news(
 
 
 def test_a_run_that_fails_and_one_that_is_killed_are_told(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled.settings.webhooks_file.write_text("webhooks: []\n")
+    tell_one_who_is_not_there(filled)
 
     def broken(*_: object, **__: object) -> None:
         raise OSError("the disk said: https://me:word@host/x no")
@@ -280,9 +309,11 @@ def test_an_idle_tick_opens_no_database(
 
 
 def test_messages_are_delivered_by_a_tick(filled: Lake, instance: dg.DagsterInstance) -> None:
-    filled.settings.webhooks_file.write_text("webhooks: []\n")
+    tell_one_who_is_not_there(filled)
     filled.drop("notes/new.md", note(9))
     filled.run()
+    assert list(filled.settings.webhook_spool.glob("*.json"))
+    filled.settings.webhooks_file.write_text("webhooks: []\n")
     ticks = Ticks(filled, instance, "after_runs")
     ticks.tick()
     assert not list(filled.settings.webhook_spool.glob("*.json")), "nobody wants it any more"

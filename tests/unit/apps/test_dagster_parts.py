@@ -1,6 +1,8 @@
 """Dagster's three processes: bound to the loopback interface, started through one module that lets them ask less often."""
 
+import functools
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 import yaml
 
 from apps import dagster_parts as parts
+from resources.settings import child_environment
 
 
 def test_all_listen_on_the_loopback_interface_only() -> None:
@@ -47,3 +50,22 @@ def test_every_interval_is_one_that_this_dagster_has() -> None:
 def test_one_that_a_later_dagster_names_otherwise_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "INTERVALS", {"json": {"NO_SUCH": 1.0, "__name__": 2.0}})
     assert parts.slow_down() == []
+
+
+def test_a_code_server_ends_when_it_is_told_to_even_where_a_shell_started_it_in_the_background(tmp_path: Path) -> None:
+    (tmp_path / "defs.py").write_text("import dagster as dg\ndefs = dg.Definitions()\n")
+    words = [*parts.code_server_command(0)[:4], "-f", str(tmp_path / "defs.py"), "-s", str(tmp_path / "socket")]
+    environment = child_environment(DAGSTER_HOME=str(tmp_path), DAGSTER_DISABLE_TELEMETRY="yes")
+    ignoring = functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with subprocess.Popen(
+        words, env=environment, preexec_fn=ignoring, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            for line in server.stdout:
+                if "Started Dagster code server" in line:
+                    break
+            server.terminate()
+            assert server.wait(30) is not None
+        finally:
+            server.kill()

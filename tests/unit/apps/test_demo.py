@@ -95,8 +95,11 @@ def test_demo_as_json_is_one_object(steps, capsys):
     assert len(made["answers"]) == 3
 
 
-def test_demo_ends_in_the_ui(steps, monkeypatch):
-    monkeypatch.setattr("apps.dagster_ui.serve", lambda port: 130 if port == 3456 else 9)
+def test_demo_ends_with_everything_up(steps, monkeypatch):
+    def up(names, port, app_port, heard):
+        return 130 if (names, port) == ({"app", "dagster", "worker"}, 3456) else 9
+
+    monkeypatch.setattr("apps.living.up", up)
     assert cli.main(["demo", "--port", "3456"]) == 130
 
 
