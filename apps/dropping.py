@@ -18,6 +18,7 @@ from apps.errors import USAGE, CommandError
 from apps.residence import looked_in
 from apps.views import Dropped, DropReport
 from cortex_assets.corpora.registry import INBOX, Registered
+from resources.abandoned import Owner, remove_abandoned
 from resources.settings import free_space_guard
 
 INCOMING = ".incoming"
@@ -35,8 +36,8 @@ def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool
         folder = _folder(house.registered(), settings.inbox, corpus)
     settings.inbox.mkdir(parents=True, exist_ok=True)
     done = []
-    with _opened(settings.inbox, (INCOMING,)) as incoming:
-        for name, stream in files:
+    with _opened(settings.inbox, (INCOMING,)) as incoming, _owned(settings.inbox / INCOMING) as mine:
+        for number, (name, stream) in enumerate(files):
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             free_space_guard(settings.inbox, settings, size)
@@ -45,7 +46,7 @@ def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool
             except CommandError as refused:
                 done.append(Dropped(name, "refused", f"{refused.what}; {refused.remedy}"))
                 continue
-            done.append(_drop(settings.inbox, folder, parts, stream, incoming, replace))
+            done.append(_drop(settings.inbox, folder, parts, stream, (incoming, f"{mine}-{number}"), replace))
     return DropReport(corpus, str(settings.inbox.joinpath(*folder)), tuple(done))
 
 
@@ -92,17 +93,36 @@ def _parts(name: str, what: str = "the file name", most: int = MOST_PARTS) -> tu
     return parts
 
 
+@contextmanager
+def _owned(incoming: Path) -> Iterator[str]:
+    """A beginning of names for files on their way; what drops left there that were cut off is removed."""
+    remove_abandoned(incoming)
+    mine = secrets.token_hex(16)
+    owner = Owner(incoming, mine)
+    owner.hold()
+    try:
+        yield mine
+    finally:
+        owner.let_go()
+
+
 def _drop(
-    inbox: Path, folder: tuple[str, ...], parts: tuple[str, ...], stream: BinaryIO, incoming: int, replace: bool
+    inbox: Path,
+    folder: tuple[str, ...],
+    parts: tuple[str, ...],
+    stream: BinaryIO,
+    way: tuple[int, str],
+    replace: bool,
 ) -> Dropped:
+    """Write one file; ``way``: the folder for files on their way, and a name in it."""
     shown = "/".join(parts)
-    temporary = secrets.token_hex(16)
+    incoming, temporary = way
     try:
         digest = _write(incoming, temporary, stream)
         try:
             with _opened(inbox, (*folder, *parts[:-1])) as target:
                 return _move(incoming, temporary, target, parts[-1], shown, digest, replace)
-        except (NotADirectoryError, FileExistsError):
+        except NotADirectoryError:
             return Dropped(shown, "refused", "a part of its path is a file or a link there; take another name")
     finally:
         with suppress(FileNotFoundError):

@@ -1,5 +1,7 @@
 """The files of a corpus, page by page, and what became of one of them."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from apps import actions, reader
@@ -7,6 +9,7 @@ from apps.app_pages.frame import say_next, told
 from apps.app_pages.marking import Column, badge, table
 from apps.app_pages.wording import ago, at, count, plain, plural, size
 from apps.reports import CorpusStatus, DocumentExplained, FileExplained
+from apps.views import FileLine
 
 ON_A_PAGE = 25
 EVERY = "all"
@@ -40,6 +43,11 @@ def file_list(corpus: CorpusStatus) -> None:
         key = f"page-{corpus.name}-{chosen}-{text}"
         number = int(filters.number_input(f"Page, 1 to {pages}", 1, pages, 1, key=key, width=160))
     shown = reader.files(corpus.name, chosen, text, ON_A_PAGE, (number - 1) * ON_A_PAGE)
+    _table(shown.files)
+    _one_file(corpus, [file.path for file in shown.files])
+
+
+def _table(files: Sequence[FileLine]) -> None:
     columns = [
         Column("path", "code"),
         Column("status", "badge"),
@@ -49,14 +57,12 @@ def file_list(corpus: CorpusStatus) -> None:
         Column("type"),
     ]
     rows = [
-        (f.path, f.status, f.reason, size(f.size), (ago(f.modified_at), at(f.modified_at)), f.media_type)
-        for f in shown.files
+        (f.path, f.status, f.reason, size(f.size), (ago(f.modified_at), at(f.modified_at)), f.media_type) for f in files
     ]
     if rows:
         st.html(table(columns, rows))
     else:
         st.caption("No file fits.")
-    _one_file(corpus, [file.path for file in shown.files])
 
 
 def _one_file(corpus: CorpusStatus, paths: list[str]) -> None:

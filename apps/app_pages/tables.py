@@ -35,7 +35,7 @@ def page() -> None:
             bind="query-params",
         )
         described = reader.table(name)
-        st.text(described.doc)
+        st.markdown(described.doc.replace("``", "`"))
         st.caption(f"{described.kind} · {count(described.rows)} rows · version {described.version}")
         sample, columns, versions, sql = st.tabs(["Rows", "Columns", "Versions", "SQL"])
         with sample, told():

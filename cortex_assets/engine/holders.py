@@ -38,6 +38,7 @@ TABLE_HOLDERS = tuple(
     for table in TABLES
 )
 HOLDERS = (
+    Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
     Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
     Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
     *TABLE_HOLDERS,

@@ -60,6 +60,16 @@ def test_nothing_is_overwritten_without_a_word(empty):
     assert place.read_bytes() == b"two"
 
 
+def test_what_a_drop_left_that_was_cut_off_is_removed_by_the_next(empty):
+    incoming = empty / "inbox" / ".incoming"
+    incoming.mkdir(parents=True)
+    (incoming / "0ff-lock").touch()
+    (incoming / "0ff-0").write_bytes(b"half of a fi")
+    assert reader.plan().is_empty, "what is on its way is no source"
+    drop("notes", ("a.md", b"x"))
+    assert list(incoming.iterdir()) == []
+
+
 def test_links_are_not_followed(empty, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
