@@ -404,6 +404,7 @@ def test_maintenance_comes_again_where_a_run_holds_the_lake_and_a_failure_is_tol
     filled: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled.settings.webhooks_file.write_text("webhooks: []\n")
+    monkeypatch.setattr("cortex_assets.definitions.MAINTAIN_PATIENCE", 0.0)
     monkeypatch.setattr(upkeep, "BUSY_RETRY", dg.RetryPolicy(max_retries=2, delay=0.01))
     ticks = Ticks(filled, instance, "after_runs")
     ticks.tick()
