@@ -5,7 +5,7 @@ moves those that are elsewhere; done again it finds nothing. The corpus' row say
 until the last, so whoever comes next after a crash goes on (``House.sync_registry``). The caller holds the lake's lease.
 
 Searches go on: points are copied into the new shards before the corpus' row names those, and the old ones are dropped
-after it; in between a point may be in two shards, and a search counts it once.
+after it; in between a point may be in two shards, where it is found once and its words weigh twice.
 """
 
 from collections.abc import Callable, Sequence
