@@ -22,8 +22,9 @@ from cortex_assets.engine.admission import finish_restore
 from cortex_assets.engine.formats import CURRENT, format_of
 from cortex_assets.engine.lease import lake_lease
 from cortex_assets.partitions import advised_shards
-from resources.archive import Archive, Manifest
+from resources.archive import Archive
 from resources.lakehouse import Lakehouse
+from resources.manifest import Manifest
 from resources.raw_store import RawStore
 from resources.settings import Settings, free_space_guard, load_settings
 

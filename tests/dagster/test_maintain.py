@@ -14,7 +14,7 @@ from apps import actions
 from cortex_assets import house
 from cortex_assets.corpora.schema import SCANS
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.engine import care, leftovers
+from cortex_assets.engine import care, leftovers, sweeps
 from cortex_assets.engine.ages import AGED, remove_aged
 from cortex_assets.engine.care import Turns
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
@@ -213,6 +213,7 @@ def test_the_disk_that_edits_take_is_bounded(lake: Lake, monkeypatch: pytest.Mon
     """
     monkeypatch.setattr(care, "SWEEP_AGE", timedelta(0))
     monkeypatch.setattr(leftovers, "SWEEP_AGE", timedelta(0))
+    monkeypatch.setattr(sweeps, "SWEEP_AGE", timedelta(0))
     monkeypatch.setattr(house, "EdgeStore", functools.partial(house.EdgeStore, keep_seconds=0))
     lake.set("CORTEX_RETENTION", "0")
     lake.set("CORTEX_HISTORY", "0")

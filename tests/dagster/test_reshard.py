@@ -186,7 +186,10 @@ def test_failed_texts_stay_failed(filled: Lake) -> None:
             "attempts": 1,
             "retry_at": None,
         }
-        ledger.record("notes", pl.DataFrame([row], schema={name: ledger.table.dtypes[name] for name in row}))
+        given = set(ledger.table.dtypes) - {"shard", "sequence", "is_deleted"}
+        ledger.record(
+            "notes", pl.DataFrame([dict.fromkeys(given) | row], schema={n: ledger.table.dtypes[n] for n in given})
+        )
     actions.reshard("notes", 4)
     with filled.house() as house:
         ledger = AssetLedger(house.lake, "embeddings")
