@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from apps.care_reports import BackedUp, Restored, Upgraded
+from apps.care_reports import BackedUp, Resharded, Restored, Upgraded
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink, silent
 from apps.reports import (
@@ -150,6 +150,23 @@ def maintain(is_dry_run: bool = False, wait_seconds: float = 0.0) -> MaintainRep
     from apps import caring
 
     return caring.maintain(is_dry_run, wait_seconds)
+
+
+def reshard(corpus: str, shards: int | None = None, wait_seconds: float = 0.0) -> Resharded:
+    """Give a corpus another number of shards, without a parse or an embedding; searches go on.
+
+    Args:
+        corpus: its name.
+        shards: how many, a power of two; None: as many as it would be given today.
+        wait_seconds: how long to wait for runs that are at work.
+
+    Raises:
+        CommandError: no corpus has that name, it was never listed, or the number is not possible.
+        LeaseBusy: runs are at work.
+    """
+    from apps import caring
+
+    return caring.reshard(corpus, shards, wait_seconds)
 
 
 def backup(

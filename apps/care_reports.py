@@ -90,3 +90,28 @@ class Upgraded:
     steps: tuple[str, ...]
     snapshot: Path | None
     is_dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resharded:
+    """A change of the number of a corpus' shards.
+
+    Attributes:
+        corpus: its name.
+        before: how many shards it had.
+        after: how many it has.
+        epoch: how often that was changed.
+        rows: of files, documents and chunks that moved.
+        points: that were copied in the index.
+        notes: what the next run has to make anew.
+        seconds: it took.
+    """
+
+    corpus: str
+    before: int
+    after: int
+    epoch: int
+    rows: int
+    points: int
+    notes: tuple[str, ...]
+    seconds: float

@@ -1,4 +1,4 @@
-"""What ``apps.actions`` does for the lake as a whole: maintain, back up, restore, upgrade. Imported late."""
+"""What ``apps.actions`` does for the lake as a whole: maintain, reshard, back up, restore, upgrade. Imported late."""
 
 import time
 from collections import defaultdict
@@ -6,21 +6,29 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from apps.care_reports import BackedUp, Restored, SavedTable, Upgraded
+import polars as pl
+
+from apps.care_reports import BackedUp, Resharded, Restored, SavedTable, Upgraded
+from apps.dagster_events import forget_shards
 from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink
 from apps.reports import MaintainedTable, MaintainReport
-from apps.running import opened
+from apps.running import chosen, opened
+from cortex_assets.corpora.schema import FILES
 from cortex_assets.engine import backup as engine_backup
 from cortex_assets.engine import migrations
 from cortex_assets.engine import restore as engine_restore
 from cortex_assets.engine.admission import finish_restore
 from cortex_assets.engine.formats import CURRENT, format_of
 from cortex_assets.engine.lease import lake_lease
-from resources.archive import Archive, Manifest
+from cortex_assets.partitions import advised_shards
+from resources.archive import Archive
 from resources.lakehouse import Lakehouse
+from resources.manifest import Manifest
 from resources.raw_store import RawStore
 from resources.settings import Settings, free_space_guard, load_settings
+
+ALLOWED = tuple(2**power for power in range(11))
 
 
 def maintain(is_dry_run: bool, wait_seconds: float) -> MaintainReport:
@@ -38,6 +46,36 @@ def maintain(is_dry_run: bool, wait_seconds: float) -> MaintainReport:
 def _lake(settings: Settings, lock: Callable[[], AbstractContextManager[object]]) -> Lakehouse:
     return Lakehouse(
         settings.lake, before_write=lambda: free_space_guard(settings.lake, settings), maintenance_lock=lock
+    )
+
+
+def reshard(name: str, count: int | None, wait_seconds: float) -> Resharded:
+    """See ``apps.actions.reshard``."""
+    begin = time.perf_counter()
+    with opened() as house:
+        registry = house.sync_registry()
+        (corpus,) = chosen(registry, [name])
+        if not corpus.shard_count:
+            raise CommandError("the corpus has no shards yet", name, "`cortex run` lists it first", USAGE)
+        mine = house.lake.scan(FILES).filter(pl.col("corpus_id") == corpus.corpus_id)
+        wanted = count or advised_shards(mine.select(pl.len()).collect().item())
+        if wanted not in ALLOWED:
+            raise CommandError(
+                f"{wanted} shards are not possible", "--shards", f"a power of two up to {ALLOWED[-1]}", USAGE
+            )
+        done = house.reshard(corpus, wanted, wait_seconds)
+        gone = [shard for shard in corpus.shards if shard not in done.corpus.shards]
+        forget_shards(house.settings, gone)
+    seconds = time.perf_counter() - begin
+    return Resharded(
+        name,
+        corpus.shard_count,
+        done.corpus.shard_count,
+        done.corpus.shard_epoch,
+        done.rows,
+        done.points,
+        done.notes,
+        seconds,
     )
 
 

@@ -25,6 +25,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     upkeep.maintain,
     living.down,
     living.doctor,
+    safety.reshard,
     safety.backup,
     safety.restore,
     safety.upgrade,

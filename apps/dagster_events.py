@@ -30,6 +30,20 @@ def report_to_dagster(settings: Settings, reports: Sequence[ShardReport]) -> int
     return count
 
 
+def forget_shards(settings: Settings, shards: Sequence[str]) -> None:
+    """Remove the partitions of shards that are no more, where there is a Dagster; what they materialized stays in its history."""
+    if not shards or not (settings.dagster_home / "dagster.yaml").is_file():
+        return
+    import dagster as dg
+
+    from cortex_assets.partitions import FILES_SHARDS
+
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        for shard in shards:
+            if instance.has_dynamic_partition(FILES_SHARDS, shard):
+                instance.delete_dynamic_partition(FILES_SHARDS, shard)
+
+
 def drain(settings: Settings) -> int:
     """Report everything in the spool; the number of materializations."""
     return events.drain(settings, _lineage)

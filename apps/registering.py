@@ -95,7 +95,7 @@ def remove(name: str, purge: bool) -> Removed:
             return Removed(name, False)
         house.save(replace(corpus, is_listed=False))
         rows = points = 0
-        for shard in corpus.shards:
+        for shard in corpus.every_shard:
             taken = _purge_shard(house, corpus.space_id, shard)
             rows, points = rows + taken[0], points + taken[1]
         house.lake.overwrite(CORPORA, pl.DataFrame(schema=CORPORA.dtypes), f"corpus_id = {literal(corpus.corpus_id)}")

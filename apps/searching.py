@@ -129,7 +129,12 @@ def _texts(lake: Lakehouse, document_ids: Sequence[str], shards: Sequence[str]) 
     if not document_ids:
         return {}
     scan = lake.scan(DOCUMENTS, keys={"shard": sorted(set(shards)), "document_id": sorted(set(document_ids))})
-    return dict(scan.select("document_id", "text").collect().iter_rows())
+    found = dict(scan.select("document_id", "text").collect().iter_rows())
+    elsewhere = sorted(set(document_ids) - found.keys())
+    if elsewhere:  # gone, or their shard is being changed
+        scan = lake.scan(DOCUMENTS, keys={"document_id": elsewhere})
+        found |= dict(scan.select("document_id", "text").collect().iter_rows())
+    return found
 
 
 def _elsewhere(place: Place, names: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -54,6 +54,7 @@ from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.repair import rewrite_points, take_out
 from cortex_assets.engine.report import ProgressSink, ShardReport, silent
+from cortex_assets.engine.reshard import Resharded, Resharding
 from cortex_assets.engine.runs import record_checks, record_endings, record_run
 from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
 from cortex_assets.engine.unowned import take_out_unowned, unowned
@@ -163,6 +164,7 @@ class House:
         self._sandbox: Sandbox | None = None
         self.crew = Crew(settings.workers - 1, settings.cache / "crew")
         self._not_fetched: dict[str, str] = {}
+        self._registry_version = -1
         self._found: dict[str, Counter[str]] = {}
 
     @classmethod
@@ -197,14 +199,39 @@ class House:
 
     def registered(self) -> list[Registered]:
         """The rows of ``human/corpora``."""
+        self._registry_version = self.lake.version(CORPORA)
         rows = self.lake.scan(CORPORA).collect().sort("name")
         return [from_row(row) for row in rows.iter_rows(named=True)]
 
     def sync_registry(self) -> Registry:
-        """Register inbox folders and what sources.yaml declares; pause what is gone. Writes only what differs."""
+        """Register inbox folders and what sources.yaml declares; pause what is gone. Writes only what differs.
+
+        A change of the number of shards that was cut off is finished first, where no run is at work.
+        """
         known, wanted = self._wanted()
         self._save([corpus for corpus in wanted if corpus not in known])
-        return Registry(tuple(wanted))
+        cut_off = [corpus for corpus in wanted if corpus.resharding is not None]
+        for corpus in cut_off:
+            with suppress(LeaseBusy), lake_lease(self.settings.locks):
+                self._resharding().run(corpus, corpus.shard_count)
+        return Registry(tuple(self._wanted()[1])) if cut_off else Registry(tuple(wanted))
+
+    def reshard(self, corpus: Registered, count: int, patience: float = 0.0) -> Resharded:
+        """Give a corpus another number of shards; a change that was cut off is finished first.
+
+        Raises:
+            LeaseBusy: runs are at work.
+        """
+        with lake_lease(self.settings.locks, patience):
+            now = next(one for one in self.registered() if one.corpus_id == corpus.corpus_id)
+            done = Resharded(now, 0, 0, ())
+            while done.corpus.resharding is not None or done.corpus.shard_count != count:
+                more = self._resharding().run(done.corpus, count)
+                done = Resharded(more.corpus, done.rows + more.rows, done.points + more.points, more.notes)
+            return done
+
+    def _resharding(self) -> Resharding:
+        return Resharding(self.lake, self.store, self.state, self.save)
 
     def peek_registry(self) -> Registry:
         """What ``sync_registry`` would give; writes nothing."""
@@ -481,9 +508,21 @@ class House:
             return ShardReport(shard, notes=[note])
         try:
             with shard_lease(self.settings.locks, shard):
+                note = self._moved_on(corpus)
+                if note:
+                    return ShardReport(shard, is_busy=True, notes=[note])
                 return self._run_leased(shard, corpus, known, progress, only)
         except LeaseBusy as busy:
             return ShardReport(shard, is_busy=True, notes=[str(busy)])
+
+    def _moved_on(self, corpus: Registered) -> str:
+        """Why a corpus cannot be run as it was read: its shards are others by now, or on their way. Asked inside the lease."""
+        now = corpus
+        if self.lake.version(CORPORA) != self._registry_version:
+            now = next((one for one in self.registered() if one.corpus_id == corpus.corpus_id), corpus)
+        if now.resharding is not None or now.shard_epoch != corpus.shard_epoch:
+            return f"the shards of corpus {corpus.name} are being changed; the next run takes them as they are then"
+        return ""
 
     def _run_leased(
         self, shard: str, corpus: Registered, registry: Registry, progress: ProgressSink, only: frozenset[str] | None
@@ -714,7 +753,7 @@ class House:
         return unowned(self.lake, self.store, self._spaces(), self._owned)
 
     def _owned(self) -> set[str]:
-        return {shard for corpus in self.registered() for shard in corpus.shards}
+        return {shard for corpus in self.registered() for shard in corpus.every_shard}
 
     def _spaces(self) -> set[str]:
         return {corpus.space_id for corpus in self.registered()}

@@ -13,6 +13,11 @@ def shard_count(files: int) -> int:
     return count
 
 
+def advised_shards(files: int) -> int:
+    """Number of shards that a corpus of so many files would be given today: more than it has = it outgrew them (``cortex reshard``)."""
+    return shard_count(files)
+
+
 def shard_names(corpus_name: str, count: int) -> list[str]:
     """``["notes"]`` while small, ``["notes.00", "notes.01", ...]`` when large."""
     if count <= 1:

@@ -11,7 +11,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -564,23 +564,53 @@ class Lakehouse:
         handle = self._existing(table)
         aim = delta_files.file_bytes(table.sort_by, _bytes(handle))
         rows = self.scan(table, where={"shard": shard}, version=int(handle.version()))
-        keys = rows.select("input_key").sort("input_key").collect().to_series()
-        if keys.is_empty():  # gone since it was found scattered
-            return 0
-        files = pl.DataFrame(handle.get_add_actions(flatten=True)).filter(pl.col("partition.shard") == shard)
-        blocks = math.ceil(files["size_bytes"].sum() / LAYOUT_BYTES)
-        firsts = keys.gather([keys.len() * number // blocks for number in range(blocks)]).unique(maintain_order=True)
         actions = []
-        for first, last in zip(firsts, [*firsts[1:], None], strict=True):
-            block = rows.filter(pl.col("input_key") >= first)
-            block = block if last is None else block.filter(pl.col("input_key") < last)
+        for block in _blocks(handle, rows, [shard]):
             sorted_rows = block.sort(list(table.sort_by)).collect()
             actions += delta_files.write_files(
                 self.uri(table), sorted_rows, aim, _statistics(table), self.storage_options
             )
+        if not actions:  # gone since it was found scattered
+            return 0
         only = [("shard", "=", shard)]
         handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
         return len(actions)
+
+    def rearrange(
+        self, table: Table, shards: Sequence[str], columns: Sequence[str], placed: Callable[[pl.DataFrame], pl.Series]
+    ) -> int:
+        """Move rows of some shards between them, in one commit; rows that are where they belong make none.
+
+        The caller sees to it that nobody writes the table. Blocks of rows are in memory, never the table.
+
+        Args:
+            table: a sharded table.
+            shards: those that rows come from and go to; no other is touched.
+            columns: what ``placed`` needs to see, none of them wide.
+            placed: the shard of each row.
+
+        Returns:
+            How many rows were in another shard than theirs.
+        """
+        handle = self.open(table)
+        if handle is None:
+            return 0
+        rows = self.scan(table, keys={"shard": list(shards)}, version=int(handle.version()))
+        narrow = rows.select("shard", *columns).collect()
+        moved = narrow.filter(narrow["shard"] != placed(narrow)).height
+        if not moved:
+            return 0
+        self._before_write()
+        aim, actions = delta_files.file_bytes(table.sort_by, _bytes(handle)), []
+        for block in _blocks(handle, rows, shards):
+            found = block.collect()
+            sorted_rows = found.with_columns(placed(found).alias("shard")).sort("shard", *table.sort_by)
+            actions += delta_files.write_files(
+                self.uri(table), sorted_rows, aim, _statistics(table), self.storage_options
+            )
+        only = [("shard", "in", list(shards))]
+        handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
+        return moved
 
     def vacuum(self, table: Table, retention: timedelta) -> list[str]:
         """Delete files that no version within ``retention`` names, and clean the log, under the exclusive lock.
@@ -717,6 +747,19 @@ def _hours(retention: timedelta) -> int:
 
 def _statistics(table: Table) -> list[str]:
     return [name for name in table.sort_by or table.key if name not in table.partition_by]
+
+
+def _blocks(handle: Any, rows: pl.LazyFrame, shards: Sequence[str]) -> Iterator[pl.LazyFrame]:
+    """Rows of some shards by ranges of their input keys, about ``LAYOUT_BYTES`` at a time."""
+    keys = rows.select("input_key").sort("input_key").collect().to_series()
+    files = pl.DataFrame(handle.get_add_actions(flatten=True)).filter(pl.col("partition.shard").is_in(list(shards)))
+    blocks = math.ceil(files["size_bytes"].sum() / LAYOUT_BYTES)
+    if keys.is_empty():
+        return
+    firsts = keys.gather([keys.len() * number // blocks for number in range(blocks)]).unique(maintain_order=True)
+    for first, last in zip(firsts, [*firsts[1:], None], strict=True):
+        block = rows.filter(pl.col("input_key") >= first)
+        yield block if last is None else block.filter(pl.col("input_key") < last)
 
 
 def _bytes(handle: Any) -> int:

@@ -1,4 +1,4 @@
-"""Commands that keep the lake safe: backup, restore, upgrade. What they do is in ``apps.actions``."""
+"""Commands about the lake as a whole: reshard, backup, restore, upgrade. What they do is in ``apps.actions``."""
 
 from typing import Annotated
 
@@ -10,6 +10,24 @@ from apps.commands.options import Json, Yes
 from apps.errors import FOUND
 from apps.terminal import care, console
 from apps.terminal.meters import meter
+
+
+def reshard(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Name of the corpus.")],
+    shards: Annotated[
+        int | None, typer.Option("--shards", min=1, help="How many, a power of two; by default what its files ask for.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait so long for runs that are at work.")
+    ] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Change the number of shards of a corpus.
+
+    Rows and points move as they are: nothing is parsed or embedded, and searches go on. Cut off at any point, the next
+    run goes on with it.
+    """
+    console.show(actions.reshard(corpus, shards, wait), as_json, care.resharded)
 
 
 def backup(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from apps.care_reports import BackedUp, Restored, SavedTable, Upgraded
+from apps.care_reports import BackedUp, Resharded, Restored, SavedTable, Upgraded
 from apps.reports import MaintainReport
 from apps.terminal.console import safe
 from apps.terminal.tables import grid
@@ -62,6 +62,20 @@ def restored(report: Restored) -> RenderableType:
     lines.append(Text(f"stored bytes and files added: {whole(report.added)}"))
     lines += _paths("other than in the backup, and kept", report.kept)
     return Group(*lines)
+
+
+def resharded(report: Resharded) -> RenderableType:
+    """What moved."""
+    if report.before == report.after and not report.rows:
+        return safe(f"{report.corpus} has {report.after} shards already")
+    lines: list[RenderableType] = [
+        safe(
+            f"{report.corpus}: {report.before} -> {report.after} shards; {whole(report.rows)} rows moved, "
+            f"{whole(report.points)} points copied, in {duration(report.seconds)}",
+            "green",
+        )
+    ]
+    return Group(*lines, *(safe(note, "yellow") for note in report.notes))
 
 
 def upgraded(report: Upgraded) -> RenderableType:

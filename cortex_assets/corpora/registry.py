@@ -31,6 +31,7 @@ class Registered:
         shard_epoch: raised by a re-sharding.
         is_listed: false = paused.
         registered_at: when.
+        resharding: (from, to) while the number of shards is being changed, also where that was cut off.
     """
 
     corpus_id: str
@@ -42,6 +43,7 @@ class Registered:
     shard_epoch: int
     is_listed: bool
     registered_at: datetime
+    resharding: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -53,9 +55,17 @@ class Registered:
         """Its shards; one before the first listing."""
         return partitions.shard_names(self.name, self.shard_count)
 
+    @property
+    def every_shard(self) -> list[str]:
+        """Its shards, and those that it had or will have while their number is being changed."""
+        counts = (self.shard_count, *(self.resharding or ()))
+        return list(dict.fromkeys(shard for n in counts for shard in partitions.shard_names(self.name, n)))
+
     def to_row(self) -> dict[str, Any]:
         """The row of ``human/corpora``."""
         settings = asdict(self.source) | {"origin": self.origin, "embed_config": self.embed}
+        if self.resharding is not None:
+            settings["resharding"] = list(self.resharding)
         return {
             "corpus_id": self.corpus_id,
             "name": self.source.name,
@@ -74,6 +84,7 @@ def from_row(row: Mapping[str, Any]) -> Registered:
     """Inverse of ``Registered.to_row``."""
     settings = json.loads(row["settings"])
     origin, embed = settings.pop("origin"), settings.pop("embed_config")
+    resharding = settings.pop("resharding", None)
     for name in ("include", "exclude", "allow"):
         settings[name] = tuple(settings.get(name, ()))
     return Registered(
@@ -86,6 +97,7 @@ def from_row(row: Mapping[str, Any]) -> Registered:
         row["shard_epoch"],
         row["is_listed"],
         row["registered_at"],
+        None if resharding is None else (resharding[0], resharding[1]),
     )
 
 

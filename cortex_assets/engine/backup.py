@@ -21,9 +21,10 @@ from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.lease import LAKE, Lease
 from cortex_assets.engine.report import ProgressSink, silent
 from cortex_assets.tables import Kind, TableSpec
-from resources.archive import Archive, BackupError, FileMoved, Manifest, Stored, TableMark
+from resources.archive import Archive, FileMoved
 from resources.delta_log import LogGap, log_files
 from resources.lakehouse import Lakehouse
+from resources.manifest import BackupError, Manifest, Stored, TableMark
 from resources.raw_store import RawStore
 from resources.settings import Settings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.settings import Settings
-from resources.snapshots import latest_stamp, latest_version
+from resources.snapshots import latest_stamp
 
 if TYPE_CHECKING:
     from resources.lakehouse import Lakehouse
@@ -38,7 +38,7 @@ class OlderLake(Exception):
 def format_of(settings: Settings) -> int:
     """The format of the lake; the current one where there is no lake yet."""
     folder = settings.lake / _TABLE
-    stamp = latest_stamp(folder) if latest_version(folder) >= 0 else None
+    stamp = latest_stamp(folder)
     if stamp is None:
         return FIRST if any(path.parent != folder for path in settings.lake.glob("*/*/_delta_log")) else CURRENT
     note = settings.cache / "format.json"

@@ -19,9 +19,10 @@ from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.formats import PENDING
 from cortex_assets.engine.lease import lake_lease
 from cortex_assets.engine.report import ProgressSink, silent
-from resources.archive import Archive, BackupError, Manifest, Stored, damaged
+from resources.archive import Archive, damaged
 from resources.delta_log import LOG
 from resources.durability import fsync, make_durable
+from resources.manifest import BackupError, Manifest, Stored
 from resources.settings import Settings, free_space_guard
 from resources.state import State
 

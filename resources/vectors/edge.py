@@ -6,6 +6,7 @@ keep segments open that both generations name. One publisher per shard at a time
 """
 
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -85,6 +86,28 @@ class EdgeStore:
         folder = self._folder(space_id, shard)
         points = checked(upserts, dimensions)
         return publishing.publish(folder, dimensions, points, deletes, versions, replace, self._settings)
+
+    def take_over(
+        self, space_id: str, shard: str, sources: Sequence[str], ids: pl.Series, versions: Mapping[str, int]
+    ) -> int:
+        """See ``VectorStore.take_over``."""
+        opened = [generation for source in sources if (generation := self._open(space_id, source)) is not None]
+        wanted = ids.filter(~ids.is_in(self.sidecar(space_id, shard)["chunk_id"].implode()))
+        parts = [part for generation in opened for part in generation.parts]
+        if not parts or wanted.is_empty():
+            return 0
+        dimensions = opened[0].manifest.dimensions
+        place = self._root / files.folder_name(space_id) / ".incoming"
+        place.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            target = Path(folder) / "segment"
+            written = publishing.copy_points(target, dimensions, parts, wanted, self._settings)
+            if written.len():
+                upserts = Upserts(written, segment=target)
+                publishing.publish(
+                    self._folder(space_id, shard), dimensions, upserts, (), versions, False, self._settings
+                )
+        return written.len()
 
     def compact(self, space_id: str, shard: str) -> Generation | None:
         """See ``VectorStore.compact``."""

@@ -174,6 +174,26 @@ class VectorStore(Protocol):
         """Remove a shard's index; none there is no error."""
         ...
 
+    def take_over(
+        self, space_id: str, shard: str, sources: Sequence[str], ids: pl.Series, versions: Mapping[str, int]
+    ) -> int:
+        """Give a shard points that other shards hold, as they are: nothing is encoded. It keeps its own.
+
+        Args:
+            space_id: embedding space.
+            shard: which takes them; it may be new.
+            sources: shards that hold them; they keep theirs, where the store can show a point in two shards.
+            ids: chunk ids; those that no source holds are left out.
+            versions: Delta table name to version, of the generation that it makes.
+
+        Returns:
+            How many points the shard was given.
+
+        Raises:
+            DamagedIndexError: a source cannot be read.
+        """
+        ...
+
     def compact(self, space_id: str, shard: str) -> Generation | None:
         """Merge a shard's segments into one; None where there is no generation. For maintenance."""
         ...

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
@@ -23,6 +23,9 @@ from resources.vectors.merging import next_to_compact, segments_to_merge
 from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError, Upserts, checked
 from resources.vectors.segment import Segment, SegmentWriter
 from resources.vectors.stored import stored
+
+if TYPE_CHECKING:
+    from resources.vectors.reading import Part
 
 COPIED_AT_ONCE = 1_000
 
@@ -144,6 +147,41 @@ def write_segment(place: Path, dimensions: int, upserts: Upserts) -> Path:
             writer.add(stored(part))
         writer.finish(has_graph=False)
     return target
+
+
+def copy_points(
+    target: Path, dimensions: int, parts: Sequence["Part"], ids: pl.Series, settings: PublishSettings
+) -> pl.Series:
+    """Write a segment of points of other segments, as they are there, to be published (``Upserts.segment``).
+
+    Args:
+        target: folder that is made.
+        dimensions: length of a vector.
+        parts: segments of other shards; of an id that several hold, the first one's point is taken.
+        ids: which points.
+        settings: say which kind of segment.
+
+    Returns:
+        Ids of the points that were found. Without any there is no folder.
+    """
+    found: list[pl.Series] = []
+    left = ids
+    for part in parts:
+        held = part.sidecar()["chunk_id"]
+        found.append(left.filter(left.is_in(held.implode())))
+        left = left.filter(~left.is_in(held.implode()))
+    count = sum(map(len, found))
+    written = [pl.Series("chunk_id", [], dtype=pl.String)]
+    if count:
+        with _engine_errors(target):
+            writer = new_segment(target, dimensions, count, is_flat=count < settings.flat_points)
+            for part, some in zip(parts, found, strict=True):
+                for start in range(0, some.len(), COPIED_AT_ONCE):
+                    points = part.segment.stored(some.slice(start, COPIED_AT_ONCE).to_list())
+                    writer.add(points)
+                    written.append(points["chunk_id"])
+            writer.finish(has_graph=False)
+    return pl.concat(written)
 
 
 def _move_in(upserts: Upserts, target: Path) -> None:

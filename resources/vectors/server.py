@@ -117,6 +117,23 @@ class ServerStore:
             ids = qm.PointIdsList(points=[_record_id(space_id, shard)])
             self._client.delete(GENERATIONS, ids, wait=True)
 
+    def take_over(
+        self, space_id: str, shard: str, sources: Sequence[str], ids: pl.Series, versions: Mapping[str, int]
+    ) -> int:
+        """See ``VectorStore.take_over``. A point has one shard here, so the sources lose it at once."""
+        if not self._client.collection_exists(space_id):
+            return 0
+        held = self._stored(space_id, ids.to_list(), with_payload=False)
+        moving = sorted(chunk for chunk, (place, _) in held.items() if place in sources and place != shard)
+        for start in range(0, len(moving), _PAGE):
+            points: list[Any] = [str(UUID(chunk)) for chunk in moving[start : start + _PAGE]]
+            self._client.set_payload(space_id, {_SHARD: shard}, points, wait=True)
+        if moving:
+            current = self.generation(space_id, shard)
+            count = self._count(space_id, [self._in_shards([shard])])
+            self._record(space_id, shard, (current.number if current else 0) + 1, count, versions)
+        return len(moving)
+
     def compact(self, space_id: str, shard: str) -> Generation | None:
         """See ``VectorStore.compact``; a server merges by itself."""
         return self.generation(space_id, shard)

@@ -21,10 +21,10 @@ def weigh(folder: Path) -> int:
 def main(rounds: int) -> None:
     """Do the rounds and print."""
     from apps import actions
-    from cortex_assets.engine import care, leftovers
+    from cortex_assets.engine import care, leftovers, sweeps
     from tests.dagster.lake import note
 
-    care.SWEEP_AGE = leftovers.SWEEP_AGE = timedelta(0)
+    care.SWEEP_AGE = leftovers.SWEEP_AGE = sweeps.SWEEP_AGE = timedelta(0)
     data = Path(os.environ["CORTEX_DATA"])
     notes = data / "inbox" / "notes"
     notes.mkdir(parents=True)

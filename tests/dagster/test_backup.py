@@ -15,8 +15,9 @@ from apps.care_reports import BackedUp
 from apps.errors import CommandError
 from cortex_assets.engine import restore as engine_restore
 from cortex_assets.engine.lease import LeaseBusy, lake_lease
-from resources import archive
-from resources.archive import Archive, BackupError
+from resources import archive, manifest
+from resources.archive import Archive
+from resources.manifest import BackupError
 from resources.settings import DiskFullError
 from tests.dagster.contents import contents
 from tests.dagster.lake import NO_WORK, Lake, note, notes
@@ -210,7 +211,7 @@ def rewritten(folder: Path, change: Any) -> None:
     values = json.loads((folder / "manifest.json").read_bytes())
     values.pop("sum")
     change(values)
-    (folder / "manifest.json").write_text(json.dumps(values | {"sum": archive._sum(values)}))
+    (folder / "manifest.json").write_text(json.dumps(values | {"sum": manifest._sum(values)}))
 
 
 @pytest.mark.parametrize(

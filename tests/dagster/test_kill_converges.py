@@ -141,3 +141,31 @@ def test_killed_at_any_point_and_run_again_gives_what_a_clean_run_gives(
     with capsys.disabled():
         print(f"\n{scenario}: {len(events)} kill points, {len(numbers)} of them tried")
     assert each_in_a_slot(workshops, numbers, die_and_run_again) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800 if EVERY else 300)
+def test_a_killed_maintenance_changes_nothing_that_a_run_would_see(
+    workshops: list[Workshop], clean: dict[str, Image], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events: list[str] = []
+    for workshop in workshops:
+        prepare(workshop, first_source(), second_source())
+        workshop.run()
+        workshop.save()
+        events = workshop.maintain() or []
+    stride = 1 if EVERY else max(1, len(events) // 16)
+
+    def die_and_go_on(workshop: Workshop, number: int) -> list[str]:
+        workshop.restore()
+        assert workshop.maintain(number) is None, f"maintenance ended before event {number}"
+        if number % 2:
+            workshop.maintain()
+        workshop.run()
+        found = differences(workshop.image(with_vectors=True), clean["second"])
+        return [f"{number} {events[number - 1]}: {one}" for one in found]
+
+    numbers = list(range(1, len(events) + 1, stride))
+    with capsys.disabled():
+        print(f"\nmaintenance: {len(events)} kill points, {len(numbers)} of them tried")
+    assert each_in_a_slot(workshops, numbers, die_and_go_on) == []

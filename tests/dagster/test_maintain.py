@@ -1,5 +1,6 @@
 """Maintenance keeps the lake small, says what it would do, and lets runs in between."""
 
+import functools
 import os
 import threading
 import time
@@ -10,9 +11,10 @@ import polars as pl
 import pytest
 
 from apps import actions
+from cortex_assets import house
 from cortex_assets.corpora.schema import SCANS
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.engine import care, leftovers
+from cortex_assets.engine import care, leftovers, sweeps
 from cortex_assets.engine.ages import AGED, remove_aged
 from cortex_assets.engine.care import Turns
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
@@ -205,20 +207,22 @@ def test_turns_measure_the_longest_hold(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_disk_that_edits_take_is_bounded(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty rounds of edit, run and maintain with nothing retained: no more bytes at the end than after twenty.
+    """Forty rounds of edit, run and maintain with nothing retained: no more bytes at the end than after fifteen.
 
     ``python -m tests.bench.plateau`` does three hundred and prints what lies where.
     """
     monkeypatch.setattr(care, "SWEEP_AGE", timedelta(0))
     monkeypatch.setattr(leftovers, "SWEEP_AGE", timedelta(0))
+    monkeypatch.setattr(sweeps, "SWEEP_AGE", timedelta(0))
+    monkeypatch.setattr(house, "EdgeStore", functools.partial(house.EdgeStore, keep_seconds=0))
     lake.set("CORTEX_RETENTION", "0")
     lake.set("CORTEX_HISTORY", "0")
     lake.drop_all(notes("notes", 5))
     sizes = []
-    for number in range(60):
+    for number in range(40):
         lake.drop("notes/note-000.md", note(100 + number))
         lake.run()
         actions.maintain()
         sizes.append(weigh(lake.settings.data_dir))
-    assert max(sizes[40:]) <= 1.1 * max(sizes[10:20]), sizes
+    assert max(sizes[25:]) <= 1.1 * max(sizes[5:15]), sizes
     lake.assert_sound()

@@ -10,10 +10,11 @@ import polars as pl
 from apps import actions
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.embeddings.schema import EMBEDDINGS
-from cortex_assets.engine.care import TABLES, sweep_vectors
+from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.holders import HOLDERS, holder_of
 from cortex_assets.engine.lease import Lease
 from cortex_assets.engine.leftovers import PLACES, leftovers
+from cortex_assets.engine.sweeps import sweep_vectors
 from cortex_assets.ops.schema import SNAPSHOTS
 from tests.dagster.lake import NO_WORK, Lake, note, notes
 

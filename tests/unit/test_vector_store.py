@@ -290,3 +290,26 @@ def test_id_in_both_lists_is_replaced(store: VectorStore) -> None:
     assert sidecar_of(store.real_points(SPACE, "notes")) == sidecar_of(
         pl.concat([points(range(10)).filter(pl.col("chunk_id") != chunk(3)), points([3], salt=5)])
     )
+
+
+def test_points_are_taken_over_as_they_are(store: VectorStore) -> None:
+    """With vectors, terms and payloads; what the shard has already, and what no source has, is left out."""
+    frame = points(range(60))
+    put(store, frame.head(40), shard="one")
+    put(store, frame.slice(40), shard="two")
+    put(store, frame.head(0), [chunk(5)], shard="one")
+    said = pairs(store.search_dense(SPACE, ["one", "two"], query(), 20))
+    payloads = store.payloads(SPACE, frame["chunk_id"].to_list(), ["one", "two"])
+    real = pl.concat([store.real_points(SPACE, shard) for shard in ("one", "two")]).sort("chunk_id")
+    wanted = pl.concat([frame["chunk_id"], pl.Series("chunk_id", [chunk(900)])])
+    assert store.take_over(SPACE, "both", ["one", "two"], wanted, {"silver/chunks": 7}) == 59
+    assert sidecar_of(frame.filter(pl.col("chunk_id") != chunk(5))) == sorted(store.sidecar(SPACE, "both").iter_rows())
+    assert store.real_points(SPACE, "both").sort("chunk_id").equals(real)
+    assert pairs(store.search_dense(SPACE, ["both"], query(), 20)) == said
+    assert store.payloads(SPACE, frame["chunk_id"].to_list(), ["both"]) == payloads
+    assert store.versions(SPACE, "both") == {"silver/chunks": 7}
+    assert store.take_over(SPACE, "both", ["one", "two"], wanted, {"silver/chunks": 8}) == 0
+    assert store.take_over(SPACE, "none", ["nobody"], wanted, {}) == 0
+    assert "none" not in store.shards(SPACE)
+    put(store, frame.head(1).with_columns(row_hash=pl.lit(1, dtype=pl.Int64)), shard="both")
+    assert store.sidecar(SPACE, "both").height == 59
