@@ -79,6 +79,7 @@ class Runner:
         self._worked_at = 0.0
         self._said_at = 0.0
         self._seen = self._signature()
+        self._roots = self._root_stamps()
         self._tokens: dict[str, str] = {}
 
     # -- the registry --------------------------------------------------------------------------------------------------
@@ -95,11 +96,28 @@ class Runner:
                 stats.append(None)
         return (self.house.lake.version(CORPORA), *stats)
 
+    def _root_stamps(self) -> dict[str, tuple[int, int] | None]:
+        """Corpus to (device, inode) of its folder, None where that is gone: a stick that is unplugged, or plugged in again."""
+        stamps: dict[str, tuple[int, int] | None] = {}
+        for corpus in self.registry.corpora:
+            if corpus.is_listed and corpus.source.kind == "folder":
+                try:
+                    seen = os.stat(corpus.source.uri)
+                    stamps[corpus.name] = seen.st_dev, seen.st_ino
+                except OSError:
+                    stamps[corpus.name] = None
+        return stamps
+
     def follow_registry(self) -> bool:
-        """Read the registry again where something moved; whether it did. New corpora are changes."""
+        """Read the registry again where something moved; whether folders are to be watched anew. New corpora are changes."""
+        roots = self._root_stamps()
+        moved = [name for name, stamp in roots.items() if self._roots.get(name, stamp) != stamp]
+        self._roots = roots
+        for name in moved:
+            self.changes.note(name, None, time.monotonic())
         signature = self._signature()
         if signature == self._seen:
-            return False
+            return bool(moved)
         known = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_listed}
         self.registry = self.house.sync_registry()
         self._seen = self._signature()

@@ -36,10 +36,8 @@ class Watches:
         return self._folders
 
     def set_folders(self, folders: Sequence[Path]) -> None:
-        """Watch these folders, and what is below them, instead of those before."""
+        """Watch these folders, and what is below them, anew: a folder that went and came again is another one."""
         wanted = tuple(sorted(set(folders)))
-        if wanted == self._folders and self._thread is not None and self._thread.is_alive():
-            return
         self.close()
         self._folders, self.problem, self._stop = wanted, "", threading.Event()
         if wanted:
