@@ -102,7 +102,7 @@ class Runner:
         for corpus in self.registry.corpora:
             if corpus.is_listed and corpus.source.kind == "folder":
                 try:
-                    seen = os.stat(corpus.source.uri)
+                    seen = Path(corpus.source.uri).stat()
                     stamps[corpus.name] = seen.st_dev, seen.st_ino
                 except OSError:
                     stamps[corpus.name] = None
