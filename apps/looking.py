@@ -29,6 +29,7 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.alerting import firing_since
 from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.files import FilesStage
+from cortex_assets.engine.live import INTERRUPTED, live_runs
 from cortex_assets.engine.planning import plan_shard
 from cortex_assets.house import House, Registry
 from cortex_assets.ops.schema import SNAPSHOTS
@@ -93,7 +94,6 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
     looked_at = house.looked_at(corpus)
     published = remembered(house, ("published", *corpus.shards), (SNAPSHOTS,), partial(_published, house, corpus))
     withheld = withheld_of(house, [corpus])
-    freshness = "never run" if looked_at is None else "behind" if datetime.now(UTC) - looked_at > BEHIND else "current"
     return CorpusStatus(
         corpus.name,
         corpus.source.kind,
@@ -107,8 +107,24 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
         looked_at,
         published,
         withheld[0] if withheld else None,
-        freshness,
+        "withheld" if withheld else _freshness(house, corpus, looked_at, published),
     )
+
+
+def _freshness(house: House, corpus: Registered, looked_at: datetime | None, published: datetime | None) -> str:
+    """What most needs to be known of a corpus whose deletes are not withheld."""
+    now = datetime.now(UTC)
+    runs = live_runs(house.board.folder, house.settings.locks, now.timestamp())
+    if any(run.corpus_id == corpus.corpus_id and run.state == INTERRUPTED for run in runs):
+        return "interrupted"
+    if looked_at is None:
+        return "never run"
+    if (
+        published is None
+        and house.lake.scan(FILES).filter(pl.col("corpus_id") == corpus.corpus_id).head(1).collect().height
+    ):
+        return "unpublished"
+    return "behind" if now - looked_at > BEHIND else "current"
 
 
 def _published(house: House, corpus: Registered) -> datetime | None:

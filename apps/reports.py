@@ -259,7 +259,12 @@ class PlanReport:
 
 @dataclass(frozen=True, slots=True)
 class CorpusStatus:
-    """One corpus as it stands in the lake; ``freshness`` is ``current``, ``behind`` or ``never run``."""
+    """One corpus as it stands in the lake.
+
+    Attributes:
+        freshness: ``current``, or what most needs to be known: ``withheld``, ``interrupted``, ``never run``, ``unpublished`` (taken,
+            and not in the index yet) or ``behind`` (not listed for a week).
+    """
 
     name: str
     kind: str

@@ -102,11 +102,9 @@ def _state(corpus: CorpusStatus, at_work: Mapping[str, str]) -> str:
     """What most needs to be known of a corpus."""
     if not corpus.is_listed:
         return "paused"
-    if corpus.withheld:
-        return "withheld"
-    if corpus.name in at_work:
+    if corpus.name in at_work and not corpus.withheld:
         return at_work[corpus.name]
-    return "unpublished" if corpus.last_run is None and any(corpus.files.values()) else corpus.freshness
+    return corpus.freshness
 
 
 def _checks() -> None:

@@ -211,8 +211,9 @@ def left(folder: Path, shard: str) -> LiveRun | None:
 
 def live_runs(folder: Path, locks: Path, now: float) -> list[LiveRun]:
     """The latest run of every shard, by shard; of those that were killed the state says so."""
-    at_work = {holder.name: holder.pid for holder in holders(locks)}
     runs = [run for path in sorted(folder.glob("*.json")) if (run := _read(path)) is not None]
+    is_any = any(run.state == RUNNING for run in runs)  # else no lease has to be looked at
+    at_work = {holder.name: holder.pid for holder in holders(locks)} if is_any else {}
     return [_judged(run, at_work, now) for run in runs]
 
 
