@@ -6,8 +6,10 @@ from pathlib import Path
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from apps.running import opened
 from cortex_assets.corpora.registry import Registered
+from cortex_assets.corpora.schema import FILES
 from cortex_assets.engine.care import TABLES
 from cortex_assets.house import House
+from cortex_assets.partitions import advised_shards
 from inference.errors import InferenceError
 from inference.models import packaged_model, pulled_models, verify
 from resources.git_source import redact
@@ -32,6 +34,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
         yield from _sources(corpora)
         yield from _tables(house)
         yield from _indexes(house, corpora)
+        yield from _shards(house, corpora)
 
 
 def _models(settings: Settings) -> Iterator[Diagnosis]:
@@ -82,7 +85,7 @@ def _tables(house: House) -> Iterator[Diagnosis]:
             if house.lake.version(table) >= 0:
                 house.lake.rows(table)
                 there += 1
-        except (LakeError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever delta-rs says of a damaged log, that is what is wrong)
             bad.append(
                 Diagnosis("lake", table.name, BAD, str(error)[:500], "cortex verify --repair, or restore a backup")
             )
@@ -108,3 +111,15 @@ def _indexes(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosi
         )
     else:
         yield Diagnosis("lake", "index", GOOD, detail)
+
+
+def _shards(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:
+    """Corpora that have outgrown their shards."""
+    files = dict(house.lake.scan(FILES).group_by("corpus_id").len().collect().iter_rows())
+    for corpus in corpora:
+        advised = advised_shards(files.get(corpus.corpus_id, 0))
+        if corpus.shard_count and advised > corpus.shard_count:
+            detail = f"{files[corpus.corpus_id]:,} files in {corpus.shard_count} shards"
+            yield Diagnosis(
+                "lake", f"shards of {corpus.name}", WARNING, detail, f"cortex reshard {corpus.name} --shards {advised}"
+            )
