@@ -87,7 +87,7 @@ from resources.raw_store import RawStore, StoreWriteError, checked_file
 from resources.sandbox import Sandbox
 from resources.settings import DiskFullError, Settings, free_space_guard
 from resources.state import State
-from resources.vectors.edge import EdgeStore
+from resources.vectors.edge import KEEP_SECONDS, EdgeStore
 from resources.vectors.protocol import VectorStore, VectorStoreError
 
 log = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class House:
             from resources.vectors.server import ServerStore
 
             return ServerStore.connect(self.settings.qdrant_url)
-        return EdgeStore(self.settings.index)
+        return EdgeStore(self.settings.index, keep_seconds=min(KEEP_SECONDS, self.settings.sweep_age.total_seconds()))
 
     # -- the registry ----------------------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ documents; therefore the files of such tables are cut here, and only their names
 
 import io
 import json
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,7 +32,7 @@ OVERSIZE = 4
 MIXED_FILES = 2.0
 """A shard is sorted anew when more files than this may hold a key, on average over its files' first keys."""
 CHECKPOINT_INTERVAL = "50"
-KEPT_HOURS = 7 * 24
+KEPT = timedelta(days=7)
 """How long a table's log is kept whole by itself; maintenance sets what CORTEX_RETENTION says."""
 ROW_GROUP = 4096
 _ROW_BYTES = 64
@@ -71,19 +73,20 @@ def writer_properties(dtypes: Mapping[str, pl.DataType]) -> Any:
     )
 
 
-def log_properties(hours: int) -> dict[str, str]:
+def log_properties(retention: timedelta) -> dict[str, str]:
     """Properties that keep a table's log bounded: at a checkpoint delta-rs removes commits, and forgets files, that are older.
 
     Left alone it keeps 30 days of commits, each a file, and every checkpoint names the files that went in a week.
     """
-    kept = f"interval {hours} hours"
+    seconds = math.ceil(retention.total_seconds())
+    kept = f"interval {math.ceil(seconds / 3600)} hours" if seconds >= 3600 else f"interval {seconds} seconds"
     return {"delta.logRetentionDuration": kept, "delta.deletedFileRetentionDuration": kept}
 
 
 def configuration(sort_by: Sequence[str], statistics: Sequence[str]) -> dict[str, str | None]:
     """Properties of a new table: checkpoints, log, file size, and the columns whose smallest and largest value is kept."""
     return {
-        **log_properties(KEPT_HOURS),
+        **log_properties(KEPT),
         "delta.checkpointInterval": CHECKPOINT_INTERVAL,
         "delta.targetFileSize": str(file_bytes(sort_by)),
         "delta.dataSkippingStatsColumns": ",".join(statistics),

@@ -615,15 +615,15 @@ class Lakehouse:
     def vacuum(self, table: Table, retention: timedelta) -> list[str]:
         """Delete files that no version within ``retention`` names, and clean the log, under the exclusive lock.
 
-        Delta counts whole hours: what is begun counts whole, so that nothing inside the retention goes.
+        Delta counts whole hours: what is begun counts whole, so that nothing inside the retention goes. Below an hour
+        the versions inside it are named to it.
         """
         with self._exclusive(table):
             handle = self.open(table)
             if handle is None:
                 return []
-            hours = _hours(retention)
-            _set_properties(handle, delta_files.log_properties(hours))
-            removed = list(handle.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+            _set_properties(handle, delta_files.log_properties(retention))
+            removed = self._vacuumed(handle, retention, is_dry_run=False)
             if "://" in self.root or not has_checkpoint(Path(self.uri(table)), int(handle.version())):
                 handle.create_checkpoint()
             handle.cleanup_metadata()
@@ -646,10 +646,19 @@ class Lakehouse:
         if handle is None:
             return []
         folder = Path(self.uri(table))
-        named = set(handle.vacuum(_hours(retention), dry_run=True, enforce_retention_duration=False))
+        named = set(self._vacuumed(handle, retention, is_dry_run=True))
         hours = _hours(max(retention, strays_older_than))
         named |= set(handle.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True))
         return [folder / name for name in sorted(named)] + self._spare_checkpoints(table)
+
+    def _vacuumed(self, handle: Any, retention: timedelta, is_dry_run: bool) -> list[str]:
+        kept: list[int] = []
+        hours = _hours(retention)
+        if timedelta(0) < retention < timedelta(hours=1):
+            hours, kept = 0, _versions_within(handle, datetime.now(UTC) - retention)
+        return list(
+            handle.vacuum(hours, dry_run=is_dry_run, enforce_retention_duration=False, keep_versions=kept or None)
+        )
 
     def _spare_checkpoints(self, table: Table) -> list[Path]:
         return [] if "://" in self.root else spare_checkpoints(Path(self.uri(table)))
@@ -743,6 +752,16 @@ def _set_properties(handle: Any, wanted: Mapping[str, str]) -> None:
 def _hours(retention: timedelta) -> int:
     """Whole hours, as Delta counts: what is begun counts whole."""
     return max(0, math.ceil(retention.total_seconds() / 3600))
+
+
+def _versions_within(handle: Any, oldest: datetime) -> list[int]:
+    """Versions that could be read since ``oldest``: those committed since then, and the one before them."""
+    found: list[int] = []
+    for commit in handle.history():  # the latest first
+        found.append(int(commit["version"]))
+        if datetime.fromtimestamp(commit["timestamp"] / 1000, UTC) < oldest:
+            break
+    return found
 
 
 def _statistics(table: Table) -> list[str]:

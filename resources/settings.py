@@ -35,6 +35,7 @@ class Settings:
         dagster_home: Dagster's folder.
         retention: how long old versions stay (vacuum, log, as_of).
         history: how long rows about past runs, checks, scans and findings stay.
+        sweep_age: how old what nothing names must be before maintenance removes it.
         min_free_fraction: share of the disk (0..1) that must stay free.
         min_free_bytes: bytes that must stay free; both limits hold.
         qdrant_url: a Qdrant server, or None for the embedded index.
@@ -61,6 +62,7 @@ class Settings:
     workers: int = 2
     webhooks: Path | None = None
     history: timedelta = timedelta(days=400)
+    sweep_age: timedelta = timedelta(hours=24)
 
     @property
     def inbox(self) -> Path:
@@ -157,6 +159,7 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         max_file_bytes=_size("CORTEX_MAX_FILE", env.get("CORTEX_MAX_FILE") or "2GiB"),
         still_seconds=_number("CORTEX_STILL_SECONDS", env.get("CORTEX_STILL_SECONDS") or "2"),
         history=timedelta(seconds=_duration("CORTEX_HISTORY", env.get("CORTEX_HISTORY") or "400d")),
+        sweep_age=timedelta(seconds=_duration("CORTEX_SWEEP_AGE", env.get("CORTEX_SWEEP_AGE") or "24h")),
         workers=_whole("CORTEX_WORKERS", env.get("CORTEX_WORKERS") or str(min(cores, 8)), least=1),
         webhooks=(base / Path(env["CORTEX_WEBHOOKS"]).expanduser()).absolute() if env.get("CORTEX_WEBHOOKS") else None,
     )

@@ -2,7 +2,7 @@
 
 Each step takes the lease for itself and lets it go, so that runs get in between. Which files are left over for nobody is
 ``engine.leftovers``', which rows of ``ops/`` are too old ``engine.ages``'. Sweeps remove only what no retained version
-names and what is older than 24 hours. Nothing here changes what a table of content holds.
+names and what is older than ``Settings.sweep_age``. Nothing here changes what a table of content holds.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.ages import AGED, aged, remove_aged
 from cortex_assets.engine.lease import LeaseBusy, lake_lease
-from cortex_assets.engine.leftovers import PLACES, SWEEP_AGE, leftovers
+from cortex_assets.engine.leftovers import PLACES, leftovers
 from cortex_assets.engine.sweeps import doomed_spaces, doomed_vectors, named_contents, sweep_vectors
 from cortex_assets.ops.schema import CHECKS, LAKE, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
 from cortex_assets.tables import TableSpec
@@ -159,19 +159,19 @@ class Upkeep:
         return [self._vectors(), *aged, *map(self._table, tables), *indexes, self._bytes(), *self._leftovers()]
 
     def _vectors(self) -> Step:
-        spaces, retention = frozenset(self._spaces), self._settings.retention
+        spaces, ages = frozenset(self._spaces), (self._settings.retention, self._settings.sweep_age)
 
         def work() -> int:
             with self._turns.lease():
-                return sweep_vectors(self._lake, spaces, retention, datetime.now(UTC))
+                return sweep_vectors(self._lake, spaces, *ages, datetime.now(UTC))
 
         def would() -> tuple[Collection[Path], int]:
-            return (), doomed_vectors(self._lake, spaces, retention, datetime.now(UTC)).rows
+            return (), doomed_vectors(self._lake, spaces, *ages, datetime.now(UTC)).rows
 
         return Step("vectors of texts that are gone", (), work, would, is_shown_always=False)
 
     def _aged(self, table: TableSpec) -> Step:
-        how = (self._settings.history, max(self._settings.retention, SWEEP_AGE))
+        how = (self._settings.history, max(self._settings.retention, self._settings.sweep_age))
 
         def work() -> int:
             with self._turns.lease():
@@ -183,16 +183,16 @@ class Upkeep:
         return Step(f"old rows of {table.name}", (), work, would, is_shown_always=False)
 
     def _table(self, table: TableSpec) -> Step:
-        lake, retention = self._lake, self._settings.retention
+        lake, retention, sweep_age = self._lake, self._settings.retention, self._settings.sweep_age
 
         def work() -> int:
             lake.optimize(table)
             lake.vacuum(table, retention)
-            lake.sweep_strays(table, max(retention, SWEEP_AGE))
+            lake.sweep_strays(table, max(retention, sweep_age))
             return 0
 
         def would() -> tuple[Collection[Path], int]:
-            return lake.would_go(table, retention, SWEEP_AGE), 0
+            return lake.would_go(table, retention, sweep_age), 0
 
         return Step(table.name, (Path(lake.uri(table)),), work, would)
 
@@ -207,7 +207,7 @@ class Upkeep:
         return Step(f"index {shard}", (folder,), work, lambda: ((), 0))
 
     def _bytes(self) -> Step:
-        retention, oldest = self._settings.retention, time.time() - SWEEP_AGE.total_seconds()
+        retention, oldest = self._settings.retention, time.time() - self._settings.sweep_age.total_seconds()
 
         def work() -> int:
             with self._turns.lease():
@@ -223,8 +223,10 @@ class Upkeep:
         return [self._leftover(place) for place in PLACES]
 
     def _leftover(self, place: str) -> Step:
+        ages = self._settings.retention, self._settings.sweep_age
+
         def found() -> tuple[Path, ...]:
-            dropped = doomed_spaces(self._lake, frozenset(self._spaces), self._settings.retention, datetime.now(UTC))
+            dropped = doomed_spaces(self._lake, frozenset(self._spaces), max(ages), datetime.now(UTC))
             ids = {corpus.corpus_id for corpus in self._corpora}
             names = {table.name for table in TABLES}
             return leftovers(place, self._settings, ids, names, self._spaces, dropped, time.time())

@@ -1,7 +1,7 @@
 """Files below the data folder that nobody needs any more, found by looking: what killed processes left, what is of no corpus.
 
 Nothing is removed here: ``engine.care`` does it, under the lake's lease, or only says what would go. Whoever still may
-need a file is asked first (its process, its lock, its corpus); where nobody can be asked it must be older than a day.
+need a file is asked first (its process, its lock, its corpus); where nobody can be asked it must be older than ``Settings.sweep_age``.
 """
 
 import fcntl
@@ -16,7 +16,6 @@ from resources.crew import abandoned
 from resources.settings import Settings
 from resources.vectors.generation import CURRENT, folder_name
 
-SWEEP_AGE = timedelta(hours=24)
 SPOOL_AGE = timedelta(days=7)
 
 
@@ -55,7 +54,7 @@ def leftovers(
         dropped_spaces: spaces that nothing has been published in for as long as old versions stay.
         now: seconds since the epoch.
     """
-    folder, old = settings.data_dir / place, now - SWEEP_AGE.total_seconds()
+    folder, old = settings.data_dir / place, now - settings.sweep_age.total_seconds()
     shards = {shard for those in spaces.values() for shard in those}
     look: dict[str, Callable[[], Iterable[Path]]] = {
         "cache": lambda: (path for path in _entries(folder) if _is_unfinished(path) and _is_before(path, old)),
@@ -67,7 +66,7 @@ def leftovers(
         "index": lambda: _index(folder, spaces, dropped_spaces, old),
         "locks": lambda: _locks(folder, shards, old),
         "restoring": lambda: _restoring(settings),
-        "snapshots": lambda: _snapshots(settings, now - max(settings.retention, SWEEP_AGE).total_seconds()),
+        "snapshots": lambda: _snapshots(settings, now - max(settings.retention, settings.sweep_age).total_seconds()),
     }
     return tuple(sorted(look[place]()))
 

@@ -1,6 +1,6 @@
 """What sweeps may take out: vectors of texts and of spaces that no retained version names; bytes are asked for by name.
 
-``engine.care`` calls this in turns. Nothing is told that was named within the retention, and within 24 hours where that is longer.
+``engine.care`` calls this in turns. Nothing is told that was named within the retention, and within the sweeps' age where that is longer.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,7 +13,6 @@ import polars as pl
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.schema import FILES
 from cortex_assets.embeddings.schema import EMBEDDINGS
-from cortex_assets.engine.leftovers import SWEEP_AGE
 from cortex_assets.ops.schema import SNAPSHOTS
 from resources.lakehouse import Lakehouse
 
@@ -41,30 +40,33 @@ class Doomed:
     rows: int
 
 
-def doomed_spaces(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> list[str]:
-    """Spaces that no corpus is searched in, and that were last published before the retention (and 24 hours) began."""
+def doomed_spaces(lake: Lakehouse, spaces: Collection[str], age: timedelta, now: datetime) -> list[str]:
+    """Spaces that no corpus is searched in, and that were last published before ``age`` began."""
     published = lake.scan(SNAPSHOTS).group_by("space_id").agg(pl.col("published_at").max()).collect()
-    is_old = pl.col("published_at") < now - max(retention, SWEEP_AGE)
+    is_old = pl.col("published_at") < now - age
     return published.filter(is_old & ~pl.col("space_id").is_in(list(spaces)))["space_id"].sort().to_list()
 
 
-def doomed_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> Doomed:
+def doomed_vectors(
+    lake: Lakehouse, spaces: Collection[str], retention: timedelta, sweep_age: timedelta, now: datetime
+) -> Doomed:
     """Vectors of texts that no retained version of the chunks names, and of spaces that nothing uses any more.
 
-    A vector has no age of its own, so nothing is told that was named within the retention, and within 24 hours where
-    that is longer.
+    A vector has no age of its own, so nothing is told that was named within the retention, and within
+    ``sweep_age`` where that is longer.
 
     Args:
         lake: the tables.
         spaces: spaces that corpora are searched in. Others stay too where they were published within the retention, or
             never yet (a corpus is on its way to them).
         retention: how long old versions stay.
+        sweep_age: how old at least what goes must be.
         now: the end of the retention.
     """
-    dropped = doomed_spaces(lake, spaces, retention, now)
+    dropped = doomed_spaces(lake, spaces, max(retention, sweep_age), now)
     held = lake.scan(EMBEDDINGS).select("space_id", "embed_hash").collect()
     latest = lake.history(CHUNKS, limit=1)
-    is_told = retention >= SWEEP_AGE or not latest or _committed_at(latest[0]) < now - SWEEP_AGE
+    is_told = retention >= sweep_age or not latest or _committed_at(latest[0]) < now - sweep_age
     gone = held.clear()
     if is_told:
         gone = held.join(named_texts(lake, now - retention), on="embed_hash", how="anti")
@@ -72,9 +74,11 @@ def doomed_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelt
     return Doomed(tuple(dropped), tuple(gone["embed_hash"].unique().sort()), rows.height)
 
 
-def sweep_vectors(lake: Lakehouse, spaces: Collection[str], retention: timedelta, now: datetime) -> int:
+def sweep_vectors(
+    lake: Lakehouse, spaces: Collection[str], retention: timedelta, sweep_age: timedelta, now: datetime
+) -> int:
     """Delete what ``doomed_vectors`` tells; the number of rows. The caller holds the lake's lease."""
-    doomed = doomed_vectors(lake, spaces, retention, now)
+    doomed = doomed_vectors(lake, spaces, retention, sweep_age, now)
     lake.delete_where(EMBEDDINGS, "space_id", doomed.spaces)
     lake.delete_where(EMBEDDINGS, "embed_hash", doomed.texts)
     return doomed.rows

@@ -38,6 +38,7 @@ from resources.vectors.segment import SegmentVanishedError
 
 T = TypeVar("T")
 _ATTEMPTS = 6
+KEEP_SECONDS = 600.0
 
 
 class EdgeStore:
@@ -51,7 +52,7 @@ class EdgeStore:
         flat_points: int = SMALL_POINTS,
         full_points: int = 100_000,
         max_segments: int = 8,
-        keep_seconds: float = 600.0,
+        keep_seconds: float = KEEP_SECONDS,
         on_step: Callable[[str], None] | None = None,
     ) -> None:
         """Open nothing yet.

@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
 
 
@@ -21,10 +20,8 @@ def weigh(folder: Path) -> int:
 def main(rounds: int) -> None:
     """Do the rounds and print."""
     from apps import actions
-    from cortex_assets.engine import care, leftovers, sweeps
     from tests.dagster.lake import note
 
-    care.SWEEP_AGE = leftovers.SWEEP_AGE = sweeps.SWEEP_AGE = timedelta(0)
     data = Path(os.environ["CORTEX_DATA"])
     notes = data / "inbox" / "notes"
     notes.mkdir(parents=True)
@@ -58,5 +55,6 @@ if __name__ == "__main__":
             "CORTEX_MIN_FREE": "0",
             "CORTEX_RETENTION": "0",
             "CORTEX_HISTORY": "0",
+            "CORTEX_SWEEP_AGE": "0",
         }
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)

@@ -1,6 +1,5 @@
 """Maintenance keeps the lake small, says what it would do, and lets runs in between."""
 
-import functools
 import os
 import threading
 import time
@@ -11,10 +10,9 @@ import polars as pl
 import pytest
 
 from apps import actions
-from cortex_assets import house
 from cortex_assets.corpora.schema import SCANS
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.engine import care, leftovers, sweeps
+from cortex_assets.engine import care
 from cortex_assets.engine.ages import AGED, remove_aged
 from cortex_assets.engine.care import Turns
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
@@ -211,12 +209,9 @@ def test_the_disk_that_edits_take_is_bounded(lake: Lake, monkeypatch: pytest.Mon
 
     ``python -m tests.bench.plateau`` does three hundred and prints what lies where.
     """
-    monkeypatch.setattr(care, "SWEEP_AGE", timedelta(0))
-    monkeypatch.setattr(leftovers, "SWEEP_AGE", timedelta(0))
-    monkeypatch.setattr(sweeps, "SWEEP_AGE", timedelta(0))
-    monkeypatch.setattr(house, "EdgeStore", functools.partial(house.EdgeStore, keep_seconds=0))
     lake.set("CORTEX_RETENTION", "0")
     lake.set("CORTEX_HISTORY", "0")
+    lake.set("CORTEX_SWEEP_AGE", "0")
     lake.drop_all(notes("notes", 5))
     sizes = []
     for number in range(40):

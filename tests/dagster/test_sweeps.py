@@ -36,10 +36,10 @@ def test_vectors_of_deleted_texts_go_after_the_retention_and_no_others(lake: Lak
     space = frozenset(lake.table(EMBEDDINGS)["space_id"])
     now = datetime.now(UTC)
     with lake.house() as house:
-        assert sweep_vectors(house.lake, space, timedelta(days=7), now) == 0
-        assert sweep_vectors(house.lake, space, timedelta(0), now) == 0, "younger than 24 hours"
-        assert sweep_vectors(house.lake, space, timedelta(days=7), now + 8 * DAY) == len(everything - named)
-        assert sweep_vectors(house.lake, space, timedelta(days=7), now + 8 * DAY) == 0
+        assert sweep_vectors(house.lake, space, timedelta(days=7), DAY, now) == 0
+        assert sweep_vectors(house.lake, space, timedelta(0), DAY, now) == 0, "younger than 24 hours"
+        assert sweep_vectors(house.lake, space, timedelta(days=7), DAY, now + 8 * DAY) == len(everything - named)
+        assert sweep_vectors(house.lake, space, timedelta(days=7), DAY, now + 8 * DAY) == 0
     assert texts(lake) == named
     lake.assert_sound()
     assert lake.run_counted()[1] == NO_WORK
@@ -55,8 +55,8 @@ def test_vectors_of_a_space_that_nothing_uses_go_and_those_of_one_to_come_stay(l
         for space in ("left", "coming"):
             house.lake.append(EMBEDDINGS, rows.with_columns(space_id=pl.lit(space)))
         house.lake.append(SNAPSHOTS, snapshots.with_columns(space_id=pl.lit("left")))
-        assert sweep_vectors(house.lake, used, timedelta(days=7), now + DAY) == 0
-        assert sweep_vectors(house.lake, used, timedelta(days=7), now + 8 * DAY) == rows.height
+        assert sweep_vectors(house.lake, used, timedelta(days=7), DAY, now + DAY) == 0
+        assert sweep_vectors(house.lake, used, timedelta(days=7), DAY, now + 8 * DAY) == rows.height
     assert set(lake.table(EMBEDDINGS)["space_id"]) == {*used, "coming"}
 
 

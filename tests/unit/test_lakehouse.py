@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
@@ -295,7 +296,7 @@ def test_optimize_sorts_a_shard_whose_files_overlap_and_then_leaves_it(lake, mon
     assert lake.version(ROWS) == version
 
 
-@pytest.mark.parametrize(("retention", "hours"), [(0, 0), (30 * 60, 1), (3600, 1), (3601, 2), (7 * 86400, 168)])
+@pytest.mark.parametrize(("retention", "hours"), [(0, 0), (30 * 60, 0), (3600, 1), (3601, 2), (7 * 86400, 168)])
 def test_vacuum_keeps_every_version_inside_the_retention(lake, monkeypatch, retention, hours):
     from deltalake import DeltaTable
 
@@ -304,6 +305,18 @@ def test_vacuum_keeps_every_version_inside_the_retention(lake, monkeypatch, rete
     monkeypatch.setattr(DeltaTable, "vacuum", lambda self, given, **rest: asked.append(given) or [])
     lake.vacuum(PLAIN, timedelta(seconds=retention))
     assert asked == [hours]
+
+
+def test_vacuum_below_an_hour_keeps_what_could_be_read_since_and_nothing_older(lake):
+    for number in range(4):
+        lake.overwrite(PLAIN, plain(number + 1))
+    time.sleep(1.2)
+    lake.overwrite(PLAIN, plain(5))
+    lake.vacuum(PLAIN, timedelta(seconds=1))
+    assert lake.scan(PLAIN, version=4).collect().height == 5
+    assert lake.scan(PLAIN, version=3).collect().height == 4, "it was the latest one a second ago"
+    with pytest.raises(FileNotFoundError):
+        lake.scan(PLAIN, version=2).collect()
 
 
 def test_before_write_can_refuse_and_nothing_is_written(tmp_path):
