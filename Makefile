@@ -47,7 +47,7 @@ up: $(READY) ## app, Dagster and worker on 127.0.0.1, until Ctrl-C
 	$(BIN)/cortex up --port $(PORT) $(ARGS)
 
 up-dagster: $(READY) ## the Dagster UI on 127.0.0.1 (PORT=3000)
-	$(BIN)/python -m apps.dagster_ui --port $(PORT)
+	$(BIN)/cortex up --no-app --no-worker --port $(PORT)
 
 test: $(READY) ## all tests
 	$(BIN)/python -m pytest $(TESTS)

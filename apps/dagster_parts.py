@@ -2,7 +2,8 @@
 
 All three listen on 127.0.0.1 only. Each is started through this module (``python -m apps.dagster_parts WHAT ...``), which
 sets how often they ask each other whether they still live: Dagster's every second costs more than all sensors together.
-Nothing else of Dagster is changed; where a later Dagster names these intervals otherwise, it keeps its own.
+Where a later Dagster names these intervals otherwise, it keeps its own. The webserver answers its own pages only
+(``apps.own_pages``), or does not start: Dagster's asks neither who one is nor where one comes from.
 """
 
 import importlib
@@ -10,6 +11,8 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from apps.own_pages import OwnPages
 
 HOST = "127.0.0.1"
 LOCATION = "cortex"
@@ -69,6 +72,23 @@ def slow_down() -> list[str]:
     return done
 
 
+def shut_out_other_pages() -> None:
+    """Put ``OwnPages`` around the webserver of this process.
+
+    Raises:
+        AttributeError: this Dagster builds its webserver in another way.
+    """
+    from dagster_webserver.webserver import DagsterWebserver
+    from starlette.middleware import Middleware
+
+    usual = DagsterWebserver.build_middleware
+
+    def build_middleware(self: DagsterWebserver) -> list[Middleware]:
+        return [Middleware(OwnPages), *usual(self)]
+
+    DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Become one of Dagster's programs."""
     # A shell that starts something in the background has it ignore Ctrl-C, and Dagster then ignores SIGTERM, too.
@@ -77,6 +97,8 @@ def main() -> None:
     name, first = PROGRAMS[what]
     program = importlib.import_module(name)
     slow_down()
+    if what == WEBSERVER:
+        shut_out_other_pages()
     sys.argv = [f"dagster {what}", *first, *words]
     program.main()
 
