@@ -1,7 +1,7 @@
 """Serve the app on the loopback interface: ``python -m apps.app_server --port 8501``; the supervisor starts ``command``.
 
 Streamlit's server has no authentication: it is never bound to another address here, takes requests that name this machine
-only (another site's name that resolves to it is refused), sends no telemetry, and watches no files, which would cost a
+only (another site's name that resolves to it is refused, and so are other pages: ``apps.own_pages``), sends no telemetry, and watches no files, which would cost a
 process at rest. What pages read with is imported while the server starts, so that the first page does not wait for it.
 """
 
@@ -10,6 +10,8 @@ import sys
 import threading
 from importlib import import_module
 from pathlib import Path
+
+from apps.own_pages import OwnPages
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +66,23 @@ def warm_up() -> None:
     import_module("pyarrow")
 
 
+def shut_out_other_pages() -> None:
+    """Put ``OwnPages`` around the server of this process.
+
+    Raises:
+        AttributeError: this Streamlit builds its server in another way.
+    """
+    from starlette.middleware import Middleware
+    from streamlit.web.server.starlette import starlette_app
+
+    usual = starlette_app.create_streamlit_middleware
+
+    def create_streamlit_middleware() -> list[Middleware]:
+        return [Middleware(OwnPages), *usual()]
+
+    starlette_app.create_streamlit_middleware = create_streamlit_middleware
+
+
 def main() -> None:
     """Entry point of ``python -m apps.app_server``; ends with the server."""
     parser = argparse.ArgumentParser(prog="python -m apps.app_server", description="Serve the app on 127.0.0.1.")
@@ -72,6 +91,7 @@ def main() -> None:
     threading.Thread(target=warm_up, name="warm up", daemon=True).start()
     from streamlit.web import cli
 
+    shut_out_other_pages()
     cli.main(args=streamlit_arguments(port), prog_name="streamlit")
 
 

@@ -1,9 +1,10 @@
-"""Lets a server on the loopback interface answer its own pages only: an ASGI layer around Dagster's webserver.
+"""Lets a server on the loopback interface answer its own pages only: an ASGI layer around the app's and Dagster's servers.
 
 Any page in a browser can send requests to a loopback port, and a name of another site can be made to resolve to it. So a
 request must name this machine, one that says which page it comes from must come from this server's own, and a question of
 GraphQL is not taken from an address: a mere picture on another site's page could ask for a run, or delete one. Programs
-without a browser say no origin and are answered.
+without a browser say no origin and are answered. No other site's page may hold one of these pages as a frame, where a person
+clicks without seeing on what.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -30,8 +31,14 @@ class OwnPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or one websocket."""
         problem = problem_of(scope) if scope["type"] in ("http", "websocket") else ""
+
+        async def unframed(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-frame-options", b"SAMEORIGIN")]
+            await send(message)
+
         if not problem:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, unframed)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": problem})
         else:

@@ -1,4 +1,4 @@
-"""Around Dagster's webserver: its own pages and programs are answered, other sites' pages are not, however they ask."""
+"""Around the app's and Dagster's servers: their own pages and programs are answered, other sites' pages are not, however they ask."""
 
 import asyncio
 import subprocess
@@ -18,7 +18,7 @@ def asked(kind: str, method: str, target: str, headers: dict[str, str]) -> list[
     sent: list[MutableMapping[str, Any]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "answered"})
+        await send({"type": "answered"} if kind == "websocket" else {"type": "http.response.start", "headers": []})
 
     async def receive() -> MutableMapping[str, Any]:
         raise AssertionError("nothing is read")
@@ -45,7 +45,8 @@ def asked(kind: str, method: str, target: str, headers: dict[str, str]) -> list[
     ],
 )
 def test_own_pages_and_programs_are_answered(method: str, target: str, headers: dict[str, str]) -> None:
-    assert [message["type"] for message in asked("http", method, target, headers)] == ["answered"]
+    (answer,) = asked("http", method, target, headers)
+    assert answer == {"type": "http.response.start", "headers": [(b"x-frame-options", b"SAMEORIGIN")]}
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,19 @@ def test_a_websocket_of_another_page_is_closed_before_it_is_opened() -> None:
     assert [message["type"] for message in own] == ["answered"]
 
 
-def test_dagster_s_webserver_wears_it() -> None:
-    """In a process of its own: the webserver's class is changed."""
-    code = """
-from dagster_webserver.webserver import DagsterWebserver
-from apps.dagster_parts import shut_out_other_pages
-shut_out_other_pages()
-print(*(one.cls.__name__ for one in DagsterWebserver.build_middleware(None)))
-"""
+@pytest.mark.parametrize(
+    ("module", "made"),
+    [
+        ("apps.dagster_parts", "dagster_webserver.webserver import DagsterWebserver as it; made = it.build_middleware(None)"),
+        (
+            "apps.app_server",
+            "streamlit.web.server.starlette import starlette_app as it; made = it.create_streamlit_middleware()",
+        ),
+    ],
+)
+def test_both_servers_wear_it(module: str, made: str) -> None:
+    """In a process of its own: what is Streamlit's and Dagster's is changed."""
+    code = f"import {module} as ours; ours.shut_out_other_pages(); from {made}; print(*(one.cls.__name__ for one in made))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     first, *others = done.stdout.split()
     assert first == "OwnPages"
