@@ -1,10 +1,12 @@
 """The worker's socket: answers for who shows the token, and refuses everybody else before it reads what they say."""
 
+import contextlib
 import json
 import os
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 
 from apps.errors import CommandError
 from apps.worker import client
+from apps.worker import server as server_module
 from apps.worker.client import HOST, Address, NoWorker
-from apps.worker.server import MOST_BYTES, Server
+from apps.worker.server import MOST_BYTES, MOST_CONNECTIONS, Server
 
 TOKEN = "a-token-that-nobody-knows"
 
@@ -101,6 +104,47 @@ def test_strangers_are_refused(up: Path, headers: dict[str, str], status: int) -
 
 def test_other_methods_are_refused(up: Path) -> None:
     assert raw(up, question(up).replace(b"POST", b"GET", 1)) == 501
+
+
+def slow(up: Path, most: int) -> list[socket.socket]:
+    """Connections that began a question and do not end it."""
+    port = client.find(up).port
+    made = []
+    for _ in range(most):
+        connection = socket.create_connection((HOST, port), timeout=5)
+        connection.sendall(b"POST /echo HTTP/1.0\r\n")
+        made.append(connection)
+    return made
+
+
+def test_many_strangers_take_neither_threads_nor_turns(up: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    strangers = slow(up, 4 * MOST_CONNECTIONS)
+    try:
+        assert client.ask(up, "echo", {"a": 1}, seconds=5) == {"a": 1}
+        assert threading.active_count() < 3 * MOST_CONNECTIONS
+    finally:
+        for connection in strangers:
+            connection.close()
+    assert client.ask(up, "echo", {"a": 1}, seconds=5) == {"a": 1}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_who_sends_a_byte_now_and_then_is_put_out(up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "PATIENCE", 0.5)
+    (connection,) = slow(up, 1)
+    began = time.monotonic()
+    with connection, contextlib.suppress(ConnectionError):
+        connection.settimeout(0.1)
+        while time.monotonic() - began < 5:
+            connection.sendall(b"X")
+            with contextlib.suppress(TimeoutError):
+                if not connection.recv(100):
+                    break
+    assert time.monotonic() - began < 3
+
+
+def test_a_length_of_many_digits_is_refused(up: Path) -> None:
+    assert raw(up, question(up, **{"Content-Length": "9" * 5_000})) == 413
 
 
 def test_what_is_no_object_is_not_understood(up: Path) -> None:
