@@ -1,12 +1,15 @@
 """Ask the resident worker, where one is up. Light: a search through it imports neither Polars nor a model.
 
-Who asks falls back on doing the work itself when nobody answers, so nothing here raises for an absent worker.
+Who asks falls back on doing the work itself when nobody answers, so nothing here raises for an absent worker. A card counts
+while its worker lives: after that any user's process may listen on that port, and would be told what people look for.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +45,10 @@ def find(up: Path) -> Address:
     """The worker of a data folder.
 
     Raises:
-        NoWorker: none was started, or it is of another release.
+        NoWorker: none lives, or it is of another release.
     """
+    if not _is_alive(up):
+        raise NoWorker("no worker is up")
     try:
         values = json.loads(card(up).read_text(encoding="ascii"))
         if values["protocol"] != PROTOCOL:
@@ -51,6 +56,36 @@ def find(up: Path) -> Address:
         return Address(int(values["port"]), str(values["token"]), int(values["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise NoWorker("no worker is up") from None
+
+
+@contextlib.contextmanager
+def alive(up: Path) -> Iterator[None]:
+    """Say that the worker of a data folder lives; the kernel takes that back however this process ends."""
+    up.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(_lock(up), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(up: Path) -> bool:
+    try:
+        descriptor = os.open(_lock(up), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(up: Path) -> Path:
+    return up / "worker.lock"
 
 
 def ask(up: Path, question: str, body: Mapping[str, Any] | None = None, seconds: float = 30.0) -> Any:

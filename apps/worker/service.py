@@ -21,7 +21,7 @@ from apps.errors import USAGE, CommandError
 from apps.reports import SearchFilters, plain
 from apps.searching import search_in
 from apps.worker.changes import Changes
-from apps.worker.client import Address, remove_card, write_card
+from apps.worker.client import Address, alive, remove_card, write_card
 from apps.worker.running import Runner
 from apps.worker.server import Server
 from apps.worker.watches import Watches
@@ -59,6 +59,10 @@ class Worker:
     def run(self) -> None:
         """Work until SIGTERM or Ctrl-C; a run in its midst is left as an interrupted one, which the next one continues."""
         signal.signal(signal.SIGTERM, self._on_signal)
+        with alive(self.settings.up):
+            self._work()
+
+    def _work(self) -> None:
         serving = threading.Thread(target=self.server.serve_forever, args=(0.5,), name="answers", daemon=True)
         try:
             serving.start()

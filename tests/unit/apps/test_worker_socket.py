@@ -36,8 +36,9 @@ def up(tmp_path: Path) -> Iterator[Path]:
     server = Server(TOKEN, answers)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    client.write_card(tmp_path, Address(server.port, TOKEN, os.getpid()))
-    yield tmp_path
+    with client.alive(tmp_path):
+        client.write_card(tmp_path, Address(server.port, TOKEN, os.getpid()))
+        yield tmp_path
     server.shutdown()
     server.server_close()
     thread.join()
@@ -160,8 +161,23 @@ def test_without_a_worker_nobody_answers(tmp_path: Path) -> None:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     client.write_card(tmp_path, Address(port, TOKEN, os.getpid()))
-    with pytest.raises(NoWorker):
+    with client.alive(tmp_path), pytest.raises(NoWorker):
         client.ask(tmp_path, "echo")
+
+
+def test_who_listens_where_a_worker_died_hears_nothing(tmp_path: Path) -> None:
+    with socket.socket() as stranger:
+        stranger.bind((HOST, 0))
+        stranger.listen()
+        stranger.settimeout(0.1)
+        client.write_card(tmp_path, Address(stranger.getsockname()[1], TOKEN, os.getpid()))
+        for _ in range(2):  # before anybody said that it lives, and after that ended
+            with pytest.raises(NoWorker):
+                client.ask(tmp_path, "echo", {"question": "what nobody is to hear"}, seconds=1)
+            with pytest.raises(TimeoutError):
+                stranger.accept()
+            with client.alive(tmp_path):
+                assert client.find(tmp_path).token == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -169,7 +185,7 @@ def test_without_a_worker_nobody_answers(tmp_path: Path) -> None:
 )
 def test_a_card_of_another_form_is_no_worker(tmp_path: Path, content: str) -> None:
     client.card(tmp_path).write_text(content, encoding="ascii")
-    with pytest.raises(NoWorker):
+    with client.alive(tmp_path), pytest.raises(NoWorker):
         client.find(tmp_path)
 
 
