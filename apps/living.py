@@ -14,12 +14,14 @@ from collections.abc import Callable
 from apps.errors import FOUND, OK, CommandError
 from apps.supervisor.logs import tail
 from apps.supervisor.parts import ROOT, chosen_parts
-from apps.supervisor.state import UP, AlreadyUp, UpState, is_held, read_state
+from apps.supervisor.state import UP, AlreadyUp, UpState, file_of, is_held, is_supervisor, read_state
 from apps.supervisor.supervise import Supervisor
 from resources.settings import Settings, child_environment, free_space_guard, load_settings
 
 PATIENCE = 120.0
 STOP_SECONDS = 30.0
+TOLD_SECONDS = 3.0
+"""One that has just started says within this time what is up."""
 
 
 def up(names: frozenset[str], port: int, app_port: int, heard: Callable[[UpState], None]) -> int:
@@ -91,9 +93,18 @@ def up_detached(names: frozenset[str], port: int, app_port: int) -> UpState:
 def down() -> UpState | None:
     """See ``apps.actions.down``."""
     settings = load_settings()
-    state = read_state(settings.up)
-    if state is None:
+    until = time.monotonic() + TOLD_SECONDS
+    while (state := read_state(settings.up)) is None and is_held(settings.up) and time.monotonic() < until:
+        time.sleep(0.1)
+    if state is None and not is_held(settings.up):
         return None
+    if state is None or not is_supervisor(settings.up, state.pid):
+        raise CommandError(
+            "something is up, but not which process keeps it up",
+            str(file_of(settings.up)),
+            "end `cortex up` where it was started, by Ctrl-C",
+            FOUND,
+        )
     with contextlib.suppress(ProcessLookupError):
         os.kill(state.pid, signal.SIGTERM)
     until = time.monotonic() + STOP_SECONDS

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 STARTING, UP, WAITING, STOPPED = "starting", "up", "waiting", "stopped"
+LOOK_SECONDS = 0.3
+"""Whoever looks whether a supervisor is at work holds its lock for a moment; one that starts waits for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,15 @@ def file_of(up: Path) -> Path:
     return up / "up.json"
 
 
-def write_state(up: Path, state: UpState) -> None:
-    """Put the state in its file, whole or not at all."""
+def write_state(up: Path, state: UpState) -> bool:
+    """Put the state in its file, whole or not at all; whether there was room on the disk for it."""
     fresh = up / f"up.json.{os.getpid()}"
-    with contextlib.suppress(OSError):  # without room on the disk the last state stays
+    try:
         fresh.write_text(json.dumps(asdict(state)), encoding="utf-8")
         fresh.replace(file_of(up))
+    except OSError:
+        return False
+    return True
 
 
 def read_state(up: Path) -> UpState | None:
@@ -87,19 +93,47 @@ def url_of(up: Path, name: str) -> str | None:
 def held(up: Path) -> Iterator[None]:
     """Be the only supervisor of a data folder; the kernel gives it back however this process ends.
 
+    What the one before said is removed: the process that it names may be anybody's by now.
+
     Raises:
         AlreadyUp: another one is.
     """
     up.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(up / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyUp(str(up)) from None
+        _lock(descriptor, up)
+        with contextlib.suppress(OSError):
+            file_of(up).unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, up: Path) -> None:
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise AlreadyUp(str(up)) from None
+            time.sleep(0.01)
+        else:
+            return
+
+
+def is_supervisor(up: Path, pid: int) -> bool:
+    """Whether a process has the supervisor's lock open; True where the system does not tell."""
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    with contextlib.suppress(OSError):
+        mine = (up / "up.lock").stat()
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                seen = entry.stat()
+                if (seen.st_dev, seen.st_ino) == (mine.st_dev, mine.st_ino):
+                    return True
+    return False
 
 
 def is_held(up: Path) -> bool:

@@ -39,6 +39,7 @@ class Supervisor:
         self._started_at = time.time()
         self._is_stopping = False
         self._cut_at = 0.0
+        self._is_written = False
 
     @property
     def state(self) -> UpState:
@@ -66,13 +67,15 @@ class Supervisor:
         changed = [kept.step(now, up) for kept in self._kept]
         if any(changed):
             self._tell()
+        elif not self._is_written:
+            self._is_written = write_state(self._up, self.state)
         if now - self._cut_at > LOG_SECONDS:
             self._cut_at = now
             with contextlib.suppress(OSError):
                 cut(self._logs)
 
     def _tell(self) -> None:
-        write_state(self._up, self.state)
+        self._is_written = write_state(self._up, self.state)
         self._heard(self.state)
 
     def _sleep(self, seconds: float) -> None:

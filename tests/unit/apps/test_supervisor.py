@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.supervisor import logs, state, watching
+from apps import living
+from apps.errors import CommandError
+from apps.supervisor import logs, state, supervise, watching
 from apps.supervisor.parts import Part, free_port, is_open
 from apps.supervisor.state import STARTING, STOPPED, UP, WAITING, AlreadyUp, PartState, UpState
 from apps.supervisor.watching import Kept
@@ -197,11 +199,61 @@ def test_a_state_that_nobody_keeps_is_none(tmp_path: Path) -> None:
     state.write_state(tmp_path, told)
     assert state.read_state(tmp_path) is None
     with state.held(tmp_path):
+        assert state.read_state(tmp_path) is None, "another one said that"
+        state.write_state(tmp_path, told)
         assert state.read_state(tmp_path) == told
         assert state.url_of(tmp_path, "app") == "http://127.0.0.1:1"
         assert state.url_of(tmp_path, "dagster") is None
         state.file_of(tmp_path).write_text("{", encoding="utf-8")
         assert state.read_state(tmp_path) is None
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_a_stranger_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool) -> None:
+    """The state names a process of somebody else: the disk was too full to write another one."""
+    monkeypatch.setenv("CORTEX_DATA", str(tmp_path))
+    monkeypatch.setattr(living, "TOLD_SECONDS", 0.2)
+    assert living.down() is None
+    with subprocess.Popen(SLEEPS) as stranger, state.held(tmp_path / "up"):
+        state.write_state(tmp_path / "up", UpState(stranger.pid, 1.0, ()))
+        if not is_readable:
+            state.file_of(tmp_path / "up").write_text("{", encoding="utf-8")
+        with pytest.raises(CommandError, match="not which process"):
+            living.down()
+        assert state.is_supervisor(tmp_path / "up", os.getpid())
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_state_that_could_not_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = iter([False, True])
+    monkeypatch.setattr(supervise, "write_state", lambda up, told: next(written))
+    kept_up = supervise.Supervisor(tmp_path, tmp_path, (), lambda told: None)
+    kept_up._step()
+    kept_up._step()
+    kept_up._step()
+    assert next(written, None) is None
+
+
+def test_one_that_starts_while_somebody_looks_is_no_second_one(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            state.is_held(tmp_path)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    with state.held(tmp_path):
+        for looker in lookers:
+            looker.start()
+    try:
+        for _ in range(200):
+            with state.held(tmp_path):
+                pass
+    finally:
+        over.set()
+        for looker in lookers:
+            looker.join()
 
 
 def test_a_taken_port_is_passed_over() -> None:
