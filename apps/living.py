@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from apps.errors import FOUND, OK, CommandError
-from apps.supervisor.logs import tail
+from apps.supervisor.logs import open_log, tail
 from apps.supervisor.parts import ROOT, chosen_parts
 from apps.supervisor.state import UP, AlreadyUp, UpState, file_of, is_held, is_supervisor, read_state
 from apps.supervisor.supervise import Supervisor
@@ -64,10 +64,9 @@ def up_detached(names: frozenset[str], port: int, app_port: int) -> UpState:
     known = read_state(settings.up)
     if known is not None:
         return known
-    settings.logs.mkdir(parents=True, exist_ok=True)
     left_out = [f"--no-{name}" for name in ("dagster", "app", "worker") if name not in names]
-    log = settings.logs / "up.log"
-    with open(log, "ab") as out:
+    log, descriptor = open_log(settings.logs, "up")
+    with open(descriptor, "ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "apps.cli", "up", "--port", str(port), "--app-port", str(app_port), *left_out],
             cwd=ROOT,

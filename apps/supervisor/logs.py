@@ -28,8 +28,16 @@ def cut(folder: Path, most_bytes: int = MOST_BYTES) -> None:
             with contextlib.suppress(FileNotFoundError):
                 path.with_suffix(f".log.{number - 1}").replace(path.with_suffix(f".log.{number}"))
         with contextlib.suppress(OSError):
-            shutil.copyfile(path, path.with_suffix(".log.1"))
+            _copy(path, path.with_suffix(".log.1"))
         os.truncate(path, 0)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """For nobody else's eyes, like the log."""
+    target.unlink(missing_ok=True)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as copy, open(path, "rb") as log:
+        shutil.copyfileobj(log, copy, 1 << 20)
 
 
 def tail(path: Path, lines: int = 5) -> list[str]:

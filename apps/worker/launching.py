@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from apps.supervisor.logs import open_log
 from cortex_assets.partitions import FILES_SHARDS
 from resources.settings import Settings, child_environment
 
@@ -78,8 +79,8 @@ def _launched(url: str, shard: str) -> str:
 
 def start_process(settings: Settings, corpora: Sequence[str]) -> "subprocess.Popen[bytes]":
     """``cortex run`` over some corpora (none: all) as a process of its own, which outlives this one; it writes to a log."""
-    settings.logs.mkdir(parents=True, exist_ok=True)
-    with open(settings.logs / "runs.log", "ab") as out:
+    _, log = open_log(settings.logs, "runs")
+    with open(log, "ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "apps.cli", "run", "--", *corpora],
             cwd=ROOT,

@@ -277,6 +277,7 @@ def test_logs_are_bounded_and_their_writer_goes_on(tmp_path: Path) -> None:
         os.write(descriptor, b"after\n")
         assert path.read_bytes() == b"after\n"
         assert sorted(p.name for p in tmp_path.iterdir()) == ["part.log", "part.log.1", "part.log.2"]
+        assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
         assert logs.tail(path) == ["after"]
         assert logs.tail(tmp_path / "none.log") == []
     finally:
