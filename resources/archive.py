@@ -5,23 +5,28 @@
     <folder>/lock               flock of whoever writes
 
 An interrupted backup leaves objects that no manifest names and the manifest of the one before; the next one uses or
-removes them. Generic: what is backed up, and where it goes back to, is ``engine.backup``'s and ``engine.restore``'s.
+removes them. A folder may come from elsewhere (a stick, a server): nothing in it is followed that is a link, nothing is read
+that is no ordinary file, nothing is removed but objects. Generic: what is backed up, and where it goes back to, is ``engine.backup``'s and ``engine.restore``'s.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from resources.durability import fsync, make_durable
-from resources.manifest import BackupError, Manifest, Stored, check_paths
+from resources.manifest import BackupError, Manifest, Stored, check_paths, is_sha256
 
 MANIFEST, OBJECTS, LOCK = "manifest.json", "objects", "lock"
 _UNFINISHED = ".new-"
 _BLOCK = 1 << 20
+_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileMoved(Exception):
@@ -54,7 +59,7 @@ class Archive:
         self._refuse_others()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / OBJECTS).mkdir(exist_ok=True)
-        with open(self.folder / LOCK, "ab") as lock:
+        with open(os.open(self.folder / LOCK, _LOCK_FLAGS, 0o600), "ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -73,6 +78,12 @@ class Archive:
         if others or (names and OBJECTS not in names):
             shown = others[0] if others else MANIFEST
             raise BackupError(f"{self.folder} holds something else, such as {shown}; give a new or an empty folder")
+        own = [self.folder / name for name in sorted(names)]
+        for path in [*own, *((self.folder / OBJECTS).iterdir() if OBJECTS in names else ())]:
+            kind = path.lstat().st_mode
+            is_folder = path == self.folder / OBJECTS or (path.parent != self.folder and len(path.name) == 2)
+            if not (stat.S_ISDIR(kind) if is_folder else stat.S_ISREG(kind)):
+                raise BackupError(f"{path} is a link, or no part of a backup; give a new or an empty folder")
 
     def add(self, source: Path, path: str, *, is_checked: bool = False, is_linked: bool = False) -> Stored:
         """Take a file in, unless the backup before has it already; durable after ``seal``.
@@ -131,13 +142,15 @@ class Archive:
         folders = {path.parent for path in self._fresh}
         make_durable([*self._fresh, *sorted(folders), self.folder / OBJECTS], self.folder)
         fresh = self.folder / f"{MANIFEST}.new"
-        fresh.write_bytes(manifest.to_bytes())
+        fresh.unlink(missing_ok=True)
+        with open(os.open(fresh, _NEW_FLAGS, 0o600), "wb") as stream:
+            stream.write(manifest.to_bytes())
         fsync(fresh)
         fresh.replace(self.folder / MANIFEST)
         fsync(self.folder)
         named = {file.sha256 for file in manifest.files}
         for path in (self.folder / OBJECTS).glob("??/*"):
-            if path.name not in named:
+            if path.name not in named and is_sha256(path.name) and path.name.startswith(path.parent.name):
                 path.unlink()
 
     def read(self) -> Manifest:
@@ -148,7 +161,8 @@ class Archive:
         """
         place = self.folder / MANIFEST
         try:
-            content = place.read_bytes()
+            with open(_opened(place), "rb") as stream:
+                content = stream.read()
         except (FileNotFoundError, NotADirectoryError):
             raise BackupError(f"{self.folder} holds no backup that is whole: there is no {MANIFEST}") from None
         manifest = Manifest.from_bytes(content, place)
@@ -158,8 +172,8 @@ class Archive:
     def is_whole(self, sha256: str, size: int) -> bool:
         """Whether the bytes under a hash are there and are those."""
         try:
-            fd = os.open(self.object(sha256), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
+            fd = _opened(self.object(sha256))
+        except (OSError, BackupError):
             return False
         try:
             return os.fstat(fd).st_size == size and _hash(fd) == sha256
@@ -172,7 +186,7 @@ class Archive:
         Raises:
             BackupError: its bytes are not those that were backed up; nothing is left at ``target``.
         """
-        fd = os.open(self.object(file.sha256), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = _opened(self.object(file.sha256))
         try:
             digest = _copy(fd, target)
         finally:
@@ -197,6 +211,24 @@ def damaged(archive: Archive, files: Sequence[Stored], heard: Callable[[int], No
     return [file.path for file in files if not verdicts[file.sha256]]
 
 
+def _opened(path: Path) -> int:
+    """A descriptor of an ordinary file; opening another kind (a pipe) could wait for ever.
+
+    Raises:
+        BackupError: it is a link, or no file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BackupError(f"{path} is a link, and a backup has none; take another backup") from None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BackupError(f"{path} is no ordinary file; take another backup")
+    return fd
+
+
 def _link(source: Path, target: Path) -> bool:
     try:
         os.link(source, target, follow_symlinks=False)
@@ -217,7 +249,7 @@ def _copy(fd: int, target: Path) -> str:
     """Copy an open file to a path where nothing is; the hash of its bytes. Nothing is left where that fails."""
     digest = hashlib.sha256()
     os.lseek(fd, 0, os.SEEK_SET)
-    out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    out = os.open(target, _NEW_FLAGS, 0o600)
     try:
         with os.fdopen(out, "wb") as stream:
             while block := os.read(fd, _BLOCK):

@@ -82,7 +82,7 @@ class Manifest:
         try:
             values: dict[str, Any] = json.loads(content)
             known, made_by = values.pop("sum"), int(values["format"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BackupError(f"{place} is no manifest of a backup ({error}); take another backup") from error
         if made_by > FORMAT:
             raise BackupError(
@@ -90,10 +90,35 @@ class Manifest:
             )
         if known != _sum(values):
             raise BackupError(f"{place} is damaged: it is not what was written; take another backup")
-        marks = {name: TableMark(**mark) for name, mark in values["tables"].items()}
-        files = tuple(Stored(**file) for file in values["files"])
-        lists = {"parts": tuple(values["parts"]), "missing": tuple(values["missing"])}
-        return cls(**{**values, "tables": marks, "files": files, **lists})
+        try:
+            marks = {name: TableMark(**mark) for name, mark in values["tables"].items()}
+            files = tuple(Stored(**file) for file in values["files"])
+            lists = {"parts": tuple(values["parts"]), "missing": tuple(values["missing"])}
+            made = cls(**{**values, "tables": marks, "files": files, **lists})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BackupError(f"{place} has another form than a manifest ({error}); take another backup") from error
+        if not _is_well_formed(made):
+            raise BackupError(f"{place} holds values that no backup has; take another backup")
+        return made
+
+
+def _is_well_formed(manifest: Manifest) -> bool:
+    """Whether all values are of their types and sizes: a sum can be made by anybody."""
+    texts = [manifest.made_at, *manifest.parts, *manifest.missing, *manifest.tables]
+    texts += [text for file in manifest.files for text in (file.path, file.sha256)]
+    numbers = [manifest.lake_format, *(number for mark in manifest.tables.values() for number in (mark.version, mark.rows))]
+    numbers += [file.size for file in manifest.files]
+    times = [file.mtime_ns for file in manifest.files]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+        and all(type(time) is int and -(2**63) <= time < 2**63 for time in times)
+    )
+
+
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 in hex."""
+    return len(text) == 64 and _HEX.issuperset(text)
 
 
 def _sum(values: Mapping[str, Any]) -> str:
@@ -114,7 +139,7 @@ def check_paths(manifest: Manifest, place: Path) -> None:
         is_plain = bool(path) and not pure.is_absolute() and str(pure) == path and ".." not in pure.parts
         if not is_plain or "\0" in path or path == ".":
             raise BackupError(f"{place}: the path {path[:100]!r} leads out of the backup; nothing is restored from it")
-        if len(file.sha256) != 64 or not _HEX.issuperset(file.sha256):
+        if not is_sha256(file.sha256):
             raise BackupError(f"{place}: the hash of {path[:100]!r} is none; nothing is restored from it")
         if path in seen:
             raise BackupError(f"{place}: the path {path[:100]!r} stands there twice; nothing is restored from it")
