@@ -93,7 +93,7 @@ def parse_hooks(text: str, file: Path) -> tuple[Hook, ...]:
 
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
         raise WebhooksError(f"{file}{where}: not YAML; compare with the example in docs/operations.md.") from None
@@ -148,6 +148,7 @@ def _address_problem(url: Any) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError:
         return "is no address; write it as https://host:port/path"
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:

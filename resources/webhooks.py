@@ -119,7 +119,7 @@ def enqueue(hooks_file: Path, spool: Path, message: Message) -> bool:
 def spool_state(spool: Path) -> SpoolState:
     """How the spool stands, by its names alone."""
     names = sorted(path.name for path in spool.glob("*.json"))
-    oldest = int(names[0][:20]) / 1e9 if names and names[0][:20].isdigit() else None
+    oldest = int(names[0][:20]) / 1e9 if names and names[0][:20].isdecimal() else None
     count = spool / "dead.count"
     return SpoolState(len(names), oldest, _dead_count(spool), count.stat().st_mtime if count.is_file() else None)
 
@@ -177,11 +177,10 @@ class _Draining:
     def _deliver(self, file: Path) -> None:
         try:
             letter = json.loads(file.read_text(encoding="utf-8"))
-            message, put_at = Message(**letter["message"]), float(letter["put_at"])
-            tries: dict[str, list[float]] = dict(letter["hooks"])
+            message, put_at, tries = _opened(letter)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self._bury(file, "it cannot be read")
             return
         left = [hook for hook in self.hooks if message.event in hook.events and tries.get(hook.key) != []]
@@ -203,12 +202,13 @@ class _Draining:
         """Try to deliver where that is due; whether this receiver needs no further try. ``tries``: [count, next time] each."""
         count, due = tries.get(hook.key, [0, 0.0])
         now = time.time()
-        if hook.key in self.down or now < due or time.monotonic() > self.deadline:
+        is_early = now < due <= now + WAITS[-1]  # what is due later than that was noted by a clock that was set back since
+        if hook.key in self.down or is_early or time.monotonic() > self.deadline:
             return False
         try:
             status = self.send(hook, message.id, message.body(), now)
             problem = "" if 200 <= status < 300 else f"it answered {status}"
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a name that can be none
             status, problem = 0, f"it could not be reached ({type(error).__name__})"
         if not problem:
             self.done = replace(self.done, sent=self.done.sent + 1)
@@ -241,6 +241,24 @@ class _Draining:
         self.done = replace(self.done, dead=self.done.dead + 1)
         log.warning("a webhook message was given up: %s", why)
         self.notes[f"a message was given up: {why}"] = None
+
+
+def _opened(letter: Any) -> tuple[Message, float, dict[str, list[float]]]:
+    """The message of a spool file, when it was put there, and the tries so far.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: the file is of another form.
+    """
+    message = Message(**letter["message"])
+    texts = (message.event, message.id, message.at, message.corpus, message.shard, message.reason)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("texts are of another form")
+    message.counts.items()
+    message.body()
+    tries = {str(key): [float(number) for number in tried] for key, tried in letter["hooks"].items()}
+    if any(len(tried) not in (0, 2) for tried in tries.values()):
+        raise ValueError("tries are of another form")
+    return message, float(letter["put_at"]), tries
 
 
 def _dead_count(spool: Path) -> int:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -312,6 +313,42 @@ def test_a_damaged_message_is_put_aside_and_the_rest_goes_on(receiver: Receiver,
     assert (done.sent, done.dead, done.waiting) == (1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"message": {"event": ["alert"], "id": "x", "at": "y"}},
+        {"message": {"event": "alert", "id": "x", "at": "y", "counts": [1]}},
+        {"message": {"event": "alert", "id": "x", "at": "y", "reason": 5}},
+        {"hooks": {"k1": "z"}},
+        {"hooks": {"k1": ["a", "b"]}},
+        {"hooks": [1]},
+        {"put_at": None},
+    ],
+)
+def test_a_message_of_another_form_keeps_no_other_waiting(
+    receiver: Receiver, spool: Path, changed: dict[str, object]
+) -> None:
+    put(spool)
+    letter = {"put_at": 1.0, "message": {"event": "alert", "id": "x", "at": "y"}, "hooks": {}} | changed
+    (spool / "00000000000000000001-msg_x.json").write_text(json.dumps(letter))
+    done = drain(spool, [hook(receiver)])
+    assert (done.sent, done.dead, done.waiting) == (1, 1, 0)
+
+
+def test_a_receiver_whose_name_can_be_none_keeps_no_other_waiting(receiver: Receiver, spool: Path) -> None:
+    put(spool)
+    broken = replace(hook(None), key="broken", host="a..b")
+    done = drain(spool, [broken, hook(receiver)])
+    assert (done.sent, done.failed, done.waiting) == (1, 1, 1)
+
+
+def test_a_clock_that_is_set_back_lets_no_message_wait_for_a_year(receiver: Receiver, spool: Path) -> None:
+    put(spool)
+    drain(spool, [hook(None)])
+    later(spool, -365 * 86_400.0)
+    assert drain(spool, [replace(hook(receiver), key="k1")]).sent == 1
+
+
 def test_two_drains_at_once_send_once(receiver: Receiver, spool: Path) -> None:
     for number in range(20):
         put(spool, number)
@@ -385,6 +422,9 @@ def test_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (entry(url="file:///etc/passwd"), "`url` must begin with http"),
         (entry(url="https://me:word@example.org/"), "`url` must hold no user name"),
         (entry(url="https://example.org:x/"), "`url` is no address"),
+        (entry(url="https://a..b/"), "`url` is no address"),
+        (entry(url=f"https://{'a' * 70}.org/"), "`url` is no address"),
+        ("webhooks: 2026-13-45", "not YAML"),
         (entry(url="https://exa mple.org/"), "`url` must be an address"),
         (entry(url="http://example.org/\r\nX: y"), "`url` must be an address"),
         (entry(events=[]), "`events` must be"),

@@ -109,6 +109,8 @@ def test_errors_name_file_entry_field_and_remedy(entry: str, told: str) -> None:
         ("corpora: {a: b}", "list of entries"),
         ("corpora: [{name: a, path: x}, {name: a, path: y}]", "used twice"),
         ("corpora: [{name: a, path: x}, {name: b, path: ./y/../x}]", "declared twice"),
+        ("corpora: 2026-13-45", "not YAML"),
+        ("[" * 5_000, "not YAML"),
         ("a: !!python/object/apply:os.system ['id']", "not YAML"),
     ],
 )
