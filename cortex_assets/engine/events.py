@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from resources.settings import Settings
 log = logging.getLogger(__name__)
 
 MOST_SECONDS = 60.0
+_FORMS: Mapping[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
 
 Lineage = Callable[[], Mapping[str, Mapping[str, Any]]]
 """Asset to the part of its metadata that says where columns come from; asked once there is something to tell."""
@@ -72,10 +74,17 @@ def drain(settings: Settings, lineage: Lineage, seconds: float = MOST_SECONDS) -
 
 
 def _stages(file: Path) -> list[StageReport]:
-    """What a file of the spool tells; nothing where another release wrote it."""
+    """What a file of the spool tells; nothing where it cannot be read, is damaged, or another release wrote it."""
     try:
-        return [StageReport(**stage) for stage in json.loads(file.read_bytes())]
-    except (ValueError, TypeError) as error:
+        stages = [StageReport(**stage) for stage in json.loads(file.read_bytes())]
+        for stage in stages:
+            for one in fields(stage):
+                if type(getattr(stage, one.name)) not in _FORMS.get(one.type, (list,)):
+                    raise TypeError(f"{one.name} is of another form")
+        return stages
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         log.warning("%s tells Dagster nothing: %s", file.name, error)
         return []
 

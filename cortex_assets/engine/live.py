@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,8 @@ BEAT_SECONDS = 1.0
 SILENT_SECONDS = 30.0
 """A run without a sign of life for so long is shown as silent: it hangs, or the machine sleeps."""
 MOST_DOCUMENTS = 50
+
+_FORMS: Mapping[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
 
 RUNNING, SILENT, INTERRUPTED, ENDED, FAILED = "running", "silent", "interrupted", "ended", "failed"
 
@@ -98,7 +100,12 @@ class LiveRun:
             TypeError, KeyError: the values are of another form.
         """
         documents = tuple(AtWork(**document) for document in values["documents"])
-        return cls(**{**values, "documents": documents})
+        run = cls(**{**values, "documents": documents})
+        for part in (run, *documents):
+            for one in fields(part):
+                if type(getattr(part, one.name)) not in _FORMS.get(one.type, (tuple,)):
+                    raise TypeError(f"{one.name} is of another form")
+        return run
 
 
 @dataclass(slots=True)
@@ -237,5 +244,5 @@ def _file(folder: Path, shard: str) -> Path:
 def _read(path: Path) -> LiveRun | None:
     try:
         return LiveRun.from_dict(json.loads(path.read_text(encoding="ascii")))
-    except (OSError, ValueError, TypeError, KeyError):  # gone, or of another version
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):  # gone, damaged, or of another version
         return None

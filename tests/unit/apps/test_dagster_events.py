@@ -77,6 +77,17 @@ def test_what_was_left_behind_is_told_later(settings: Settings) -> None:
     assert materializations(settings) == [("old", 7)]
 
 
+def test_what_cannot_be_understood_keeps_nothing_waiting(settings: Settings) -> None:
+    spool = settings.cache / "dagster-events"
+    spool.mkdir(parents=True)
+    good = StageReport("chunks", "old", new=7, commits=1).to_dict()
+    for number, text in enumerate(("{", "[" * 100_000, json.dumps([good | {"new": "x"}]), json.dumps([good | {"shard": 1}]))):
+        (spool / f"{number:020d}-1.json").write_text(text)
+    (spool / f"{9:020d}-1.json").write_text(json.dumps([good]))
+    assert dagster_events.drain(settings) == 1
+    assert not list(spool.glob("*.json"))
+
+
 def test_what_the_worker_did_is_told_by_a_sensor(settings: Settings) -> None:
     from cortex_assets.definitions import chain_lineage
     from cortex_assets.engine import events

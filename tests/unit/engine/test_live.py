@@ -115,7 +115,22 @@ def test_files_of_another_form_are_no_runs(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.json").write_text("{", encoding="ascii")
     (folder / "b.json").write_text(json.dumps({"run_id": "x"}), encoding="ascii")
+    (folder / "c.json").write_bytes(b"[" * 100_000)
     assert runs(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"heartbeat_at": "x"}, {"shard": ["a"]}, {"done": "x"}, {"reason": None}, {"documents": [{"path": 1}]}]
+)
+def test_values_of_another_form_break_neither_a_page_nor_a_run(tmp_path: Path, changed: dict[str, object]) -> None:
+    with shard_lease(tmp_path / "locks", "a"), Board(tmp_path / "live", "command").run("a", "corpus"):
+        pass
+    place = tmp_path / "live" / "a.json"
+    told = json.loads(place.read_text(encoding="ascii"))
+    assert runs(tmp_path)["a"].state == ENDED
+    place.write_text(json.dumps(told | {"state": RUNNING} | changed), encoding="ascii")
+    assert runs(tmp_path) == {}
+    assert left(tmp_path / "live", "a") is None
 
 
 def test_shards_of_any_name_have_their_file(tmp_path: Path) -> None:
