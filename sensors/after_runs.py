@@ -129,10 +129,14 @@ def after_runs_sensor(
 
 
 def _ended(instance: dg.DagsterInstance, jobs: set[str], followed: Followed) -> list[dg.DagsterRun]:
-    """Runs of the jobs that ended since the last tick, in that order; the first tick only notes where it begins."""
+    """Runs of the jobs that ended since the last tick, in that order; the first tick only notes where it begins.
+
+    One after a clock was set back begins there, too: no run would end after what was followed until then.
+    """
     if followed.until < 0:
         followed.until = time.time()
         return []
+    followed.until = min(followed.until, time.time())
     after = followed.until - OVERLAP
     records = instance.get_run_records(
         dg.RunsFilter(statuses=FINISHED, updated_after=datetime.fromtimestamp(after, UTC)), limit=10 * MOST_RUNS

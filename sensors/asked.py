@@ -59,9 +59,9 @@ class Asked:
         return json.dumps(values, sort_keys=True)
 
     def is_due(self, shard: str, token: str, now: float) -> bool:
-        """Whether a difference is new, or was asked for long enough ago."""
+        """Whether a difference is new, or was asked for long enough ago; what is to come was noted before a clock was set back."""
         last, times, at = self.shards.get(shard, ("", 0, 0.0))
-        return last != token or now - at >= min(60.0 * 4 ** (times - 1), LONGEST_WAIT)
+        return last != token or now < at or now - at >= min(60.0 * 4 ** min(times - 1, 6), LONGEST_WAIT)
 
     def note(self, shard: str, token: str, now: float) -> None:
         """Note that something was asked, or tried, for this difference."""

@@ -75,7 +75,7 @@ def shard_sensor(
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         asked, now = Asked.read(context.cursor), time.time()
         standing = glance()
-        if standing and standing == asked.quiet and now < asked.quiet_until:
+        if standing and standing == asked.quiet and now < asked.quiet_until <= now + LONGEST_QUIET:
             return dg.SkipReason("nothing moved since the last look: the worker's list and all files stand as they did")
         seen = look()
         known = set(context.instance.get_dynamic_partitions(partitions))

@@ -100,4 +100,4 @@ class Changes:
 
 def wait_after(attempts: int) -> float:
     """Seconds before a failed run is tried again: 1, 4, 16, then 60 minutes."""
-    return min(FIRST_WAIT * 4.0 ** max(0, attempts - 1), LONGEST_WAIT)
+    return min(FIRST_WAIT * 4.0 ** min(max(0, attempts - 1), 10), LONGEST_WAIT)

@@ -88,6 +88,31 @@ def test_a_run_that_changes_nothing_is_asked_for_ever_later_until_the_difference
     assert ticks.tick() == ["notes"]
 
 
+def test_what_differs_for_months_is_still_asked_for() -> None:
+    asked = Asked(shards={"notes": ("token", 10_000, 1_000.0)})
+    assert not asked.is_due("notes", "token", 1_000.0 + 3_599)
+    assert asked.is_due("notes", "token", 1_000.0 + 3_600)
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait_for_what_it_was(ticks: Ticks) -> None:
+    ticks.now += 365 * 86_400
+    ticks.standing = "a"
+    assert ticks.tick() == ["notes"]
+    ticks.changes["notes"] = "edit"
+    assert ticks.tick() == ["notes"]
+    ticks.now -= 365 * 86_400
+    assert ticks.tick() == ["notes"], "asked for again"
+    ticks.now += 365 * 86_400
+    ticks.changes["notes"] = ""
+    ticks.tick()
+    looks = ticks.looks
+    ticks.tick()
+    assert ticks.looks == looks, "all is quiet"
+    ticks.now -= 365 * 86_400
+    ticks.tick()
+    assert ticks.looks == looks + 1
+
+
 def test_a_shard_that_runs_is_left_alone(ticks: Ticks) -> None:
     ticks.tick()
     run = ticks.instance.create_run_for_job(

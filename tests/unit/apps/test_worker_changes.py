@@ -79,6 +79,7 @@ def test_of_several_the_one_that_waits_for_longest_comes_first() -> None:
 
 def test_failed_runs_wait_longer_each_time() -> None:
     assert [wait_after(attempts) for attempts in (1, 2, 3, 4, 9)] == [60.0, 240.0, 960.0, LONGEST_WAIT, LONGEST_WAIT]
+    assert wait_after(10_000) == LONGEST_WAIT
 
 
 def test_a_wait_ends_when_something_is_heard() -> None:
