@@ -24,6 +24,8 @@ from resources.settings import free_space_guard
 INCOMING = ".incoming"
 MOST_PARTS = 16
 MOST_NAME_BYTES = 255
+MOST_PATH_BYTES = 4_000
+"""The kernel takes 4,095."""
 BLOCK = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,7 +44,7 @@ def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool
             stream.seek(0)
             free_space_guard(settings.inbox, settings, size)
             try:
-                parts = _parts(name)
+                parts = _placed(settings.inbox.joinpath(*folder), _parts(name))
             except CommandError as refused:
                 done.append(Dropped(name, "refused", f"{refused.what}; {refused.remedy}"))
                 continue
@@ -90,6 +92,18 @@ def _parts(name: str, what: str = "the file name", most: int = MOST_PARTS) -> tu
         if not part.strip() or part.startswith(".") or is_odd or is_long:
             remedy = "use letters, digits, spaces and dashes; no leading dot, no '..', at most 255 bytes"
             raise CommandError(f"{what} cannot be used", name[:200], remedy, USAGE)
+    return parts
+
+
+def _placed(folder: Path, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts, where the whole path is one that can be opened again.
+
+    Raises:
+        CommandError: it is longer than the system takes.
+    """
+    if len(os.fsencode(folder.joinpath(*parts))) > MOST_PATH_BYTES:
+        shown = "/".join(parts)[:200]
+        raise CommandError("the whole path is too long", shown, f"at most {MOST_PATH_BYTES:,} bytes from the root", USAGE)
     return parts
 
 

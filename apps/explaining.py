@@ -90,7 +90,8 @@ def _unknown(house: House, corpus: Registered, registry: Registry, path: str) ->
     """
     listed = house.corpus_to_list(corpus, registry)
     raw = os.fsencode(path)
-    if not (listed.root / path).exists():
+    is_below = not path.startswith("/") and ".." not in path.split("/")
+    if not is_below or not (listed.root / path).exists():
         raise CommandError(
             "there is no such file", f"{corpus.name}/{path}", "cortex search shows paths as they are", USAGE
         )

@@ -44,6 +44,13 @@ def test_a_name_that_leads_elsewhere_or_hides_is_refused(empty, name):
     assert sorted(path.name for path in (empty / "inbox").iterdir()) == [".incoming"]
 
 
+def test_a_path_that_nothing_could_open_again_is_refused(empty):
+    name = "/".join(["d" * 255] * 15 + ["x" * 255])
+    report = actions.drop_files("notes", [(name, io.BytesIO(b"x")), ("a.md", io.BytesIO(b"x"))])
+    assert [file.state for file in report.files] == ["refused", "written"]
+    assert "path is too long" in report.files[0].reason
+
+
 @pytest.mark.parametrize("corpus", ["../out", "a/b", ".hidden", "..", ""])
 def test_a_corpus_name_that_is_no_folder_name_is_refused(empty, corpus):
     with pytest.raises(CommandError, match="the name of the corpus"):

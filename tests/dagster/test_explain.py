@@ -60,6 +60,15 @@ def test_an_unknown_file_is_an_error_with_a_remedy(explained: Lake, name: str) -
     assert raised.value.remedy
 
 
+@pytest.mark.parametrize("path", ["notes/../../../outside.md", "notes/{outside}", "notes/a/../../../outside.md"])
+def test_no_path_leads_out_of_a_corpus(explained: Lake, path: str) -> None:
+    """Nothing is told of a file out there, not even whether it is one."""
+    outside = explained.path("notes").parents[1] / "outside.md"
+    outside.write_text("x", encoding="ascii")
+    with pytest.raises(CommandError, match=r"no such file|no corpus has this file"):
+        reader.explain(path.format(outside=outside))
+
+
 def test_the_command_draws_it(explained: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "notes/gauge.md"]) == 0
     out = capsys.readouterr().out
