@@ -69,14 +69,22 @@ def _sample(described: TableDescribed) -> None:
 
 
 def _columns_of(names: tuple[str, ...], rows: tuple[tuple[Any, ...], ...]) -> Mapping[str, list[Any]]:
-    """Column by column, nested values as text, as the grid takes them."""
-    return {
-        name: [value if _is_scalar(value) else str(value) for value in (row[place] for row in rows)]
-        for place, name in enumerate(names)
-    }
+    """Column by column, as the grid takes them: each name once, nested values and numbers of more than 64 bits as text."""
+    columns: dict[str, list[Any]] = {}
+    for place, name in enumerate(names):
+        own, number = name, 1
+        while own in columns:
+            number += 1
+            own = f"{name} ({number})"
+        values = [row[place] for row in rows]
+        is_plain = all(_is_scalar(value) for value in values)
+        columns[own] = values if is_plain else [None if value is None else str(value) for value in values]
+    return columns
 
 
 def _is_scalar(value: object) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
     return not isinstance(value, (list, tuple, dict, bytes))
 
 

@@ -30,7 +30,7 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequ
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         right = name in numbers
-        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
+        table.add_column(safe(name), justify="right" if right else "left", overflow="fold", no_wrap=right)
     for row in rows:
         table.add_row(*(value if isinstance(value, Text) else safe(_cell(value)) for value in row))
     return table

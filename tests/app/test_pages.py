@@ -117,6 +117,11 @@ def test_questions_in_sql_are_answered_or_told_why_not(sample, page):
     (ask,) = [one for one in app.button if one.label == "Ask"]
     app = ask.click().run()
     assert app.dataframe[1].value["files"].to_list() == [29]
+    app.text_area(key="sql-text").set_value("SELECT 1 AS a, 2 AS a, 9223372036854775808::HUGEINT AS large")
+    (ask,) = [one for one in app.button if one.label == "Ask"]
+    app = ask.click().run()
+    (row,) = app.dataframe[1].value.to_dict("records")
+    assert row == {"a": 1, "a (2)": 2, "large": "9223372036854775808"}
     app.text_area(key="sql-text").set_value("DROP TABLE bronze.files")
     (ask,) = [one for one in app.button if one.label == "Ask"]
     app = ask.click().run()

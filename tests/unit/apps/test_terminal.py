@@ -24,6 +24,14 @@ def drawn(what, terminal=True):
     return stream.getvalue()
 
 
+def test_the_name_of_a_column_is_harmless_too():
+    """A question in SQL gives its columns any name."""
+    for name in (ATTACK, "[/bold]"):
+        text = drawn(tables.grid((name, "b"), [(1, 2)]), terminal=False)
+        assert not set(text) & {"\x1b", "\x9b", "\u202e", "\x07"}
+        assert "bold]" in text
+
+
 @given(st.text())
 def test_harmless_keeps_length_and_has_no_controls(text):
     shown = harmless(text)
