@@ -1,5 +1,6 @@
 """The data folder: may be written, has room, lies on a disk that can do locks; DAGSTER_HOME, leases, and what is up."""
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -87,7 +88,8 @@ def _dagster_home(settings: Settings) -> Diagnosis:
     size = sum(path.stat().st_size for path in home.rglob("*.db*") if path.is_file())
     for database in home.rglob("*.db"):
         try:
-            with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5) as connection:
+            address = f"{database.absolute().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.DatabaseError as error:
             remedy = "stop `cortex up` and put that file aside: Dagster's history is in it, no row of yours"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from apps import actions, cli, reader
-from apps.doctor import examine, machine
+from apps.doctor import data, examine, machine
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from apps.supervisor.state import UP, WAITING, PartState, UpState, held, write_state
 from resources.settings import Settings, load_settings
@@ -136,3 +136,15 @@ def test_an_engine_that_crashes_takes_only_its_probe_down(settings: Settings, mo
     assert "crashed (signal 11)" in crashed.detail
     monkeypatch.setattr(machine, "_PROBE", "raise SystemExit('no such model')")
     assert "no such model" in machine.probe_embedder(settings, bulk=True).detail
+
+
+def test_a_look_at_dagster_s_databases_makes_no_file(tmp_path: Path) -> None:
+    """Whatever the folder is called: in an address, # and % mean something else."""
+    settings = load_settings(tmp_path / "a #b%41", {})
+    settings.dagster_home.mkdir(parents=True)
+    (settings.dagster_home / "dagster.yaml").touch()
+    database = settings.dagster_home / "runs.db"
+    database.write_bytes(b"no database at all" * 100)
+    found = {one.name: one for one in data.examine(settings)}
+    assert found["DAGSTER_HOME"].state == BAD
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a #b%41"]
