@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from apps.delivering import deliver_aside
+from apps.errors import CommandError
 from apps.progress import silent
 from apps.reports import RunReport
 from apps.running import COLUMNS, follow, run_in
@@ -22,6 +23,7 @@ from apps.worker.changes import Change, Changes, wait_after
 from apps.worker.launching import NotLaunched, launch_in_dagster, start_process
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA
+from cortex_assets.corpora.sources import SourcesError
 from cortex_assets.engine import events
 from cortex_assets.engine.dirty import dirty_file, write_dirty
 from cortex_assets.engine.files import FilesStage
@@ -42,6 +44,7 @@ QUEUE_SECONDS = 900.0
 QUIET_SECONDS, LONGEST_SECONDS = 60.0, 900.0
 """Aggregates follow after so much quiet, or after the longest time without."""
 SAID_SECONDS = 30.0
+BAD_SOURCES = (SourcesError, UnicodeDecodeError)
 
 
 @dataclass(slots=True)
@@ -64,6 +67,8 @@ class Told:
     failed: int = 0
     at_work: str = ""
     handed: dict[str, Handed] = field(default_factory=dict)
+    problem: str = ""
+    """Why the registry cannot be brought up to date: ``sources.yaml`` is wrong, mostly, and is being edited."""
 
 
 class Runner:
@@ -72,13 +77,13 @@ class Runner:
     def __init__(self, house: House, changes: Changes) -> None:
         """Bind; ``house`` is this thread's alone."""
         self.house, self.changes, self.told = house, changes, Told()
-        self.registry = house.sync_registry()
+        self.registry = self._synced() or Registry(tuple(house.registered()))
         house.lake.keep_columns_in(house.settings.cache / COLUMNS)
         self._look_at = time.monotonic() + 1.0
         self._lake_since: float | None = None
         self._worked_at = 0.0
         self._said_at = 0.0
-        self._seen = self._signature()
+        self._seen: tuple[object, ...] = () if self.told.problem else self._signature()
         self._roots = self._root_stamps()
         self._tokens: dict[str, str] = {}
 
@@ -119,12 +124,32 @@ class Runner:
         if signature == self._seen:
             return bool(moved)
         known = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_listed}
-        self.registry = self.house.sync_registry()
+        synced = self._synced()
+        if synced is None:  # it is tried again at the next step
+            return bool(moved)
         self._seen = self._signature()
+        self.registry = synced
         for corpus in self.registry.corpora:
             if corpus.is_listed and corpus.corpus_id not in known:
                 self.changes.note(corpus.name, None, time.monotonic())
         return True
+
+    def _synced(self) -> Registry | None:
+        """The registry, brought up to date; None where ``sources.yaml`` cannot be used: then all goes on as it was."""
+        try:
+            registry = self.house.sync_registry()
+        except (*RUN_ERRORS, *BAD_SOURCES) as error:
+            is_no_text = isinstance(error, UnicodeDecodeError)
+            told = f"{self.house.settings.sources_file}: not UTF-8; save it as UTF-8" if is_no_text else str(error)
+            if told != self.told.problem:
+                log.warning("%s", told)
+            self.told.problem = told
+            return None
+        if self.told.problem:
+            self.told.problem = ""
+            for name in self.changes.waiting():  # its runs failed for that very reason
+                self.changes.ask(name, time.monotonic())
+        return registry
 
     def folders(self) -> list[Path]:
         """What is to be watched: the inbox, and the folders of listed corpora that are there."""
@@ -159,7 +184,11 @@ class Runner:
 
     def look(self) -> None:
         """Compare all corpora with their sources; what differs is a change, one that a run left as it was waits longer."""
-        differing = self.house.differing(LOOK_SECONDS)
+        try:
+            differing = self.house.differing(LOOK_SECONDS)
+        except RUN_ERRORS as error:
+            log.warning("the corpora could not be compared with their sources: %s", error)
+            return
         now = time.monotonic()
         for corpus in self.registry.corpora:
             tokens = {shard: differing.get(shard, "") for shard in corpus.shards}
@@ -182,8 +211,10 @@ class Runner:
                 self._run_here(corpus, change)
             else:
                 self._hand_on(corpus, change)
-        except RUN_ERRORS as error:
+        except (*RUN_ERRORS, *BAD_SOURCES) as error:
             self._failed(name, change, str(error))
+        except CommandError as error:  # it was removed meanwhile
+            log.info("%s: %s", name, error)
 
     def _run_here(self, corpus: Registered, change: Change) -> None:
         self.told.at_work = corpus.name

@@ -159,6 +159,7 @@ class Worker:
             "memory_bytes": psutil.Process().memory_info().rss,
             "watched": [str(folder) for folder in self.watches.folders],
             "problem": self.watches.problem,
+            "registry_problem": told.problem,
             "last_look": told.last_look.isoformat() if told.last_look else None,
             "at_work": told.at_work,
             "runs": told.runs,

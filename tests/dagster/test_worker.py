@@ -195,6 +195,23 @@ def test_a_source_that_is_gone_loses_nothing(settings: Settings, tmp_path: Path)
     assert actions.verify().is_sound
 
 
+@pytest.mark.parametrize("content", [b"corpora: [", b"corpora: \xff", b"corpora:\n  - name: x\n"])
+def test_a_slip_in_the_declared_sources_ends_nothing(settings: Settings, content: bytes) -> None:
+    write(settings, "notes/kept.md", "kept\n")
+    actions.run()
+    settings.sources_file.write_bytes(content)
+    with worker(settings) as process:
+        until(lambda: "sources.yaml" in health(settings)["registry_problem"], settings)
+        write(settings, "notes/a.md", "# Tide\n\nThe egret was seen.\n")
+        until(lambda: health(settings)["failed"], settings)
+        settings.sources_file.write_text("corpora: []\n", encoding="utf-8")
+        until(lambda: found(settings, "egret") == {"notes/a.md"}, settings)
+        assert health(settings)["registry_problem"] == ""
+        settings.sources_file.write_bytes(content)
+        until(lambda: health(settings)["registry_problem"], settings)
+        assert process.poll() is None
+
+
 def test_a_run_is_asked_of_it(settings: Settings) -> None:
     write(settings, "notes/a.md", "The osprey fishes.\n")
     asked = actions.request_run(["notes"])  # nobody is up: a process does it
