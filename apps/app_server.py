@@ -1,8 +1,9 @@
 """Serve the app on the loopback interface: ``python -m apps.app_server --port 8501``; the supervisor starts ``command``.
 
 Streamlit's server has no authentication: it is never bound to another address here, takes requests that name this machine
-only (another site's name that resolves to it is refused, and so are other pages: ``apps.own_pages``), sends no telemetry, and watches no files, which would cost a
-process at rest. What pages read with is imported while the server starts, so that the first page does not wait for it.
+only (another site's name that resolves to it is refused, and so are other pages: ``apps.own_pages``), sends no telemetry, and
+watches no files, which would cost a process at rest. What pages read with is imported while the server starts, so that the
+first page does not wait for it.
 """
 
 import argparse

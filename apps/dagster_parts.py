@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from apps.own_pages import OwnPages
 
@@ -83,7 +84,7 @@ def shut_out_other_pages() -> None:
 
     usual = DagsterWebserver.build_middleware
 
-    def build_middleware(self: DagsterWebserver) -> list[Middleware]:
+    def build_middleware(self: Any) -> list[Middleware]:
         return [Middleware(OwnPages), *usual(self)]
 
     DagsterWebserver.build_middleware = build_middleware  # type: ignore[method-assign]

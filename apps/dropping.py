@@ -103,7 +103,9 @@ def _placed(folder: Path, parts: tuple[str, ...]) -> tuple[str, ...]:
     """
     if len(os.fsencode(folder.joinpath(*parts))) > MOST_PATH_BYTES:
         shown = "/".join(parts)[:200]
-        raise CommandError("the whole path is too long", shown, f"at most {MOST_PATH_BYTES:,} bytes from the root", USAGE)
+        raise CommandError(
+            "the whole path is too long", shown, f"at most {MOST_PATH_BYTES:,} bytes from the root", USAGE
+        )
     return parts
 
 

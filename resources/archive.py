@@ -6,7 +6,8 @@
 
 An interrupted backup leaves objects that no manifest names and the manifest of the one before; the next one uses or
 removes them. A folder may come from elsewhere (a stick, a server): nothing in it is followed that is a link, nothing is read
-that is no ordinary file, nothing is removed but objects. Generic: what is backed up, and where it goes back to, is ``engine.backup``'s and ``engine.restore``'s.
+that is no ordinary file, nothing is removed but objects. Generic: what is backed up, and where it goes back to, is
+``engine.backup``'s and ``engine.restore``'s.
 """
 
 import contextlib

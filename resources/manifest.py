@@ -106,7 +106,10 @@ def _is_well_formed(manifest: Manifest) -> bool:
     """Whether all values are of their types and sizes: a sum can be made by anybody."""
     texts = [manifest.made_at, *manifest.parts, *manifest.missing, *manifest.tables]
     texts += [text for file in manifest.files for text in (file.path, file.sha256)]
-    numbers = [manifest.lake_format, *(number for mark in manifest.tables.values() for number in (mark.version, mark.rows))]
+    numbers = [
+        manifest.lake_format,
+        *(number for mark in manifest.tables.values() for number in (mark.version, mark.rows)),
+    ]
     numbers += [file.size for file in manifest.files]
     times = [file.mtime_ns for file in manifest.files]
     return (

@@ -202,7 +202,9 @@ class _Draining:
         """Try to deliver where that is due; whether this receiver needs no further try. ``tries``: [count, next time] each."""
         count, due = tries.get(hook.key, [0, 0.0])
         now = time.time()
-        is_early = now < due <= now + WAITS[-1]  # what is due later than that was noted by a clock that was set back since
+        is_early = (
+            now < due <= now + WAITS[-1]
+        )  # what is due later than that was noted by a clock that was set back since
         if hook.key in self.down or is_early or time.monotonic() > self.deadline:
             return False
         try:

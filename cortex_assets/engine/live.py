@@ -101,7 +101,8 @@ class LiveRun:
         """
         documents = tuple(AtWork(**document) for document in values["documents"])
         run = cls(**{**values, "documents": documents})
-        for part in (run, *documents):
+        parts: tuple[LiveRun | AtWork, ...] = (run, *documents)
+        for part in parts:
             for one in fields(part):
                 if type(getattr(part, one.name)) not in _FORMS.get(one.type, (tuple,)):
                     raise TypeError(f"{one.name} is of another form")

@@ -81,7 +81,9 @@ def test_what_cannot_be_understood_keeps_nothing_waiting(settings: Settings) -> 
     spool = settings.cache / "dagster-events"
     spool.mkdir(parents=True)
     good = StageReport("chunks", "old", new=7, commits=1).to_dict()
-    for number, text in enumerate(("{", "[" * 100_000, json.dumps([good | {"new": "x"}]), json.dumps([good | {"shard": 1}]))):
+    for number, text in enumerate(
+        ("{", "[" * 100_000, json.dumps([good | {"new": "x"}]), json.dumps([good | {"shard": 1}]))
+    ):
         (spool / f"{number:020d}-1.json").write_text(text)
     (spool / f"{9:020d}-1.json").write_text(json.dumps([good]))
     assert dagster_events.drain(settings) == 1

@@ -81,7 +81,10 @@ def test_a_websocket_of_another_page_is_closed_before_it_is_opened() -> None:
 @pytest.mark.parametrize(
     ("module", "made"),
     [
-        ("apps.dagster_parts", "dagster_webserver.webserver import DagsterWebserver as it; made = it.build_middleware(None)"),
+        (
+            "apps.dagster_parts",
+            "dagster_webserver.webserver import DagsterWebserver as it; made = it.build_middleware(None)",
+        ),
         (
             "apps.app_server",
             "streamlit.web.server.starlette import starlette_app as it; made = it.create_streamlit_middleware()",
@@ -90,7 +93,9 @@ def test_a_websocket_of_another_page_is_closed_before_it_is_opened() -> None:
 )
 def test_both_servers_wear_it(module: str, made: str) -> None:
     """In a process of its own: what is Streamlit's and Dagster's is changed."""
-    code = f"import {module} as ours; ours.shut_out_other_pages(); from {made}; print(*(one.cls.__name__ for one in made))"
+    code = (
+        f"import {module} as ours; ours.shut_out_other_pages(); from {made}; print(*(one.cls.__name__ for one in made))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     first, *others = done.stdout.split()
     assert first == "OwnPages"
