@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ Lineage = Callable[[], Mapping[str, Mapping[str, Any]]]
 """Asset to the part of its metadata that says where columns come from; asked once there is something to tell."""
 
 
+@dataclass(frozen=True, slots=True)
+class WholeReport:
+    """What the making of an asset that has no shards counted."""
+
+    asset: str
+    counts: dict[str, int]
+
+
 def spool_folder(settings: Settings) -> Path:
     """Where the spool is."""
     return settings.cache / "dagster-events"
@@ -39,13 +48,23 @@ def spool(settings: Settings, reports: Sequence[ShardReport]) -> int:
     done = [stage for report in reports for stage in report.stages.values() if stage.did_something]
     if not done:
         return 0
+    _put(settings, [stage.to_dict() for stage in done])
+    return len(done)
+
+
+def spool_whole(settings: Settings, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Note that assets which are made for the lake as a whole were made anew: asset to what it counted."""
+    if (settings.dagster_home / "dagster.yaml").is_file():
+        _put(settings, [asdict(WholeReport(asset, dict(counted))) for asset, counted in counts.items()])
+
+
+def _put(settings: Settings, told: Sequence[Mapping[str, Any]]) -> None:
     folder = spool_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{time.time_ns():020d}-{os.getpid()}"
     unfinished = folder / f"{name}.new"
-    unfinished.write_text(json.dumps([stage.to_dict() for stage in done]), encoding="utf-8")
+    unfinished.write_text(json.dumps(told), encoding="utf-8")
     unfinished.rename(folder / f"{name}.json")
-    return len(done)
 
 
 def drain(settings: Settings, lineage: Lineage, seconds: float = MOST_SECONDS) -> int:
@@ -62,7 +81,7 @@ def drain(settings: Settings, lineage: Lineage, seconds: float = MOST_SECONDS) -
         with _alone(folder) as is_mine:
             for file in files if is_mine else []:
                 with contextlib.suppress(FileNotFoundError):
-                    count += _tell(settings, _stages(file), lineage)
+                    count += _tell(settings, _reports(file), lineage)
                     file.unlink()
                 if time.monotonic() > patience:
                     break
@@ -71,17 +90,18 @@ def drain(settings: Settings, lineage: Lineage, seconds: float = MOST_SECONDS) -
     return count
 
 
-def _stages(file: Path) -> list[StageReport]:
+def _reports(file: Path) -> list[StageReport | WholeReport]:
     """What a file of the spool tells; nothing where another release wrote it."""
     try:
-        return [StageReport(**stage) for stage in json.loads(file.read_bytes())]
+        items = json.loads(file.read_bytes())
+        return [WholeReport(**item) if "asset" in item else StageReport(**item) for item in items]
     except (ValueError, TypeError) as error:
         log.warning("%s tells Dagster nothing: %s", file.name, error)
         return []
 
 
-def _tell(settings: Settings, stages: Sequence[StageReport], lineage: Lineage) -> int:
-    if not stages:
+def _tell(settings: Settings, reports: Sequence[StageReport | WholeReport], lineage: Lineage) -> int:
+    if not reports:
         return 0
     import dagster as dg
 
@@ -90,15 +110,17 @@ def _tell(settings: Settings, stages: Sequence[StageReport], lineage: Lineage) -
     by_asset = lineage()
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         known = set(instance.get_dynamic_partitions(FILES_SHARDS))
-        new = sorted({stage.shard for stage in stages} - known)
+        new = sorted({report.shard for report in reports if isinstance(report, StageReport)} - known)
         if new:
             instance.add_dynamic_partitions(FILES_SHARDS, new)
-        for stage in stages:
-            metadata = stage_metadata(stage) | dict(by_asset.get(stage.stage, {}))
-            instance.report_runless_asset_event(
-                dg.AssetMaterialization(stage.stage, metadata=metadata, partition=stage.shard)
-            )
-    return len(stages)
+        for report in reports:
+            if isinstance(report, WholeReport):
+                event = dg.AssetMaterialization(report.asset, metadata=dict(report.counts))
+            else:
+                metadata = stage_metadata(report) | dict(by_asset.get(report.stage, {}))
+                event = dg.AssetMaterialization(report.stage, metadata=metadata, partition=report.shard)
+            instance.report_runless_asset_event(event)
+    return len(reports)
 
 
 @contextmanager
