@@ -9,7 +9,6 @@ removes them. Generic: what is backed up, and where it goes back to, is ``engine
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resources.durability import fsync, make_durable
+from resources.file_lock import alone
 from resources.manifest import BackupError, Manifest, Stored, check_paths
 
 MANIFEST, OBJECTS, LOCK = "manifest.json", "objects", "lock"
@@ -54,11 +54,9 @@ class Archive:
         self._refuse_others()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / OBJECTS).mkdir(exist_ok=True)
-        with open(self.folder / LOCK, "ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BackupError(f"another backup is being written to {self.folder}; wait until it is done") from None
+        with alone(self.folder / LOCK) as is_mine:
+            if not is_mine:
+                raise BackupError(f"another backup is being written to {self.folder}; wait until it is done")
             for left in (self.folder / OBJECTS).glob(f"{_UNFINISHED}*"):
                 left.unlink()
             with contextlib.suppress(BackupError):  # a damaged manifest only means that everything is copied

@@ -1,7 +1,6 @@
 """What is up, in ``data/up/up.json``: written by the supervisor, read by the app, the worker and commands. Light."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from resources.file_lock import alone, is_locked
 
 STARTING, UP, WAITING, STOPPED = "starting", "up", "waiting", "stopped"
 
@@ -91,27 +92,12 @@ def held(up: Path) -> Iterator[None]:
         AlreadyUp: another one is.
     """
     up.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(up / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyUp(str(up)) from None
+    with alone(up / "up.lock") as is_mine:
+        if not is_mine:
+            raise AlreadyUp(str(up))
         yield
-    finally:
-        os.close(descriptor)
 
 
 def is_held(up: Path) -> bool:
     """Whether a supervisor is at work."""
-    try:
-        descriptor = os.open(up / "up.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(up / "up.lock")

@@ -5,19 +5,18 @@ Dagster imported tells: a sensor, a process of its own, or the next run.
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cortex_assets.engine.report import ShardReport, StageReport
 from cortex_assets.partitions import FILES_SHARDS
+from resources.file_lock import alone
 from resources.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -78,7 +77,7 @@ def drain(settings: Settings, lineage: Lineage, seconds: float = MOST_SECONDS) -
     folder, count = spool_folder(settings), 0
     patience = time.monotonic() + seconds
     while (files := sorted(folder.glob("*.json"))) and time.monotonic() < patience:
-        with _alone(folder) as is_mine:
+        with alone(folder / "lock") as is_mine:
             for file in files if is_mine else []:
                 with contextlib.suppress(FileNotFoundError):
                     count += _tell(settings, _reports(file), lineage)
@@ -121,15 +120,3 @@ def _tell(settings: Settings, reports: Sequence[StageReport | WholeReport], line
                 event = dg.AssetMaterialization(report.stage, metadata=metadata, partition=report.shard)
             instance.report_runless_asset_event(event)
     return len(reports)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """True while no other process drains the spool."""
-    with open(folder / "lock", "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
