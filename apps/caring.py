@@ -14,6 +14,7 @@ from apps.errors import USAGE, CommandError
 from apps.progress import ProgressSink
 from apps.reports import MaintainedTable, MaintainReport
 from apps.running import chosen, opened
+from apps.supervisor.state import is_held
 from cortex_assets.corpora.schema import FILES
 from cortex_assets.engine import backup as engine_backup
 from cortex_assets.engine import migrations
@@ -108,6 +109,7 @@ def restore(source: str, is_replacing: bool, progress: ProgressSink) -> Restored
     begin = time.perf_counter()
     settings = load_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _nothing_is_up(settings)
     archive = Archive(Path(source).expanduser().absolute())
     done = engine_restore.restore(settings, archive, is_replacing, CURRENT, progress)
     manifest = done.manifest
@@ -129,12 +131,24 @@ def upgrade(is_dry_run: bool) -> Upgraded:
     """See ``apps.actions.upgrade``. No house is open: it would refuse a lake that has to be upgraded."""
     settings = load_settings()
     finish_restore(settings)
+    if not is_dry_run:
+        _nothing_is_up(settings)
     if is_dry_run or not settings.lake.is_dir():
         done = migrations.planned(settings)
     else:
         lake = _lake(settings, lambda: lake_lease(settings.locks))
         done = migrations.upgrade(settings, lake, RawStore(settings.raw))
     return Upgraded(done.before, done.after, done.steps, done.snapshot, is_dry_run)
+
+
+def _nothing_is_up(settings: Settings) -> None:
+    """Refuse where app, Dagster or worker are up: they have tables and caches open that are about to be swapped."""
+    if is_held(settings.up):
+        raise CommandError(
+            "`cortex up` is at work on this lake",
+            str(settings.data_dir),
+            "`cortex down` first, and `cortex up` again after it",
+        )
 
 
 def _outside(folder: Path, settings: Settings) -> Path:

@@ -25,6 +25,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA, SCANS
 from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.engine import events
 from cortex_assets.engine.files import confirm_scan
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
 from cortex_assets.engine.report import ShardReport
@@ -119,8 +120,10 @@ def run_in(house: House, names: Sequence[str] | None, progress: ProgressSink) ->
 
 def follow(house: House) -> list[str]:
     """Aggregates and globals, after shard runs (an earlier run may have died before them); notes about what was left."""
+    if house.is_lake_complete():
+        return []
     try:
-        house.run_lake(datetime.now(UTC))
+        events.spool_whole(house.settings, house.run_lake(datetime.now(UTC)))
     except LeaseBusy as busy:
         return [f"aggregates are left to another run: {busy}"]
     return []

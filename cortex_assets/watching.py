@@ -16,6 +16,7 @@ import dagster as dg
 from cortex_assets.engine.announce import run_failed
 from cortex_assets.engine.dirty import dirty_file, fresh_dirty
 from cortex_assets.engine.events import Lineage, drain
+from cortex_assets.engine.fingerprint import remember_in
 from cortex_assets.engine.rest import standing
 from cortex_assets.house import House
 from cortex_assets.ops.checks import alert_evaluations
@@ -71,6 +72,8 @@ class Watching:
         """
         dirty, why = fresh_dirty(dirty_file(self._where.cache), time.time())
         begin = time.process_time()
+        if not self._has_looked:
+            remember_in(self._where.cache)  # versions of the code take more than a second to work out
         with House.open(self._where, self._trigger) as house:
             house.lake.keep_columns_in(self._where.cache / COLUMNS)
             shards = house.sync_registry().shards

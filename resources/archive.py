@@ -12,7 +12,6 @@ that is no ordinary file, nothing is removed but objects. Generic: what is backe
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import stat
@@ -21,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resources.durability import fsync, make_durable
+from resources.file_lock import alone
 from resources.manifest import BackupError, Manifest, Stored, check_paths, is_sha256
 
 MANIFEST, OBJECTS, LOCK = "manifest.json", "objects", "lock"
 _UNFINISHED = ".new-"
 _BLOCK = 1 << 20
 _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOCK_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileMoved(Exception):
@@ -60,11 +59,9 @@ class Archive:
         self._refuse_others()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / OBJECTS).mkdir(exist_ok=True)
-        with open(os.open(self.folder / LOCK, _LOCK_FLAGS, 0o600), "ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BackupError(f"another backup is being written to {self.folder}; wait until it is done") from None
+        with alone(self.folder / LOCK) as is_mine:
+            if not is_mine:
+                raise BackupError(f"another backup is being written to {self.folder}; wait until it is done")
             for left in (self.folder / OBJECTS).glob(f"{_UNFINISHED}*"):
                 left.unlink()
             with contextlib.suppress(BackupError):  # a damaged manifest only means that everything is copied

@@ -196,7 +196,7 @@ class Sandbox:
         try:
             if self._is_closed:
                 raise RuntimeError("the sandbox is closed")
-            if child is not None and is_apart:
+            if child is not None and (is_apart or child.has_ended):  # somebody may have killed it while it was idle
                 self._discard(child)
                 child = None
             if child is None:
@@ -287,6 +287,11 @@ class _Child:
             yield ENDED, TimedOut(f"no result within {timeout_s:g} s: killed")
         except (EOFError, BrokenPipeError):
             yield ENDED, self._autopsy()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is no more."""
+        return self._process.poll() is not None
 
     def kill(self) -> None:
         """Kill the child and everything it started, and close what belongs to it."""

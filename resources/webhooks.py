@@ -7,7 +7,6 @@ counted. No proxies, no redirects, ten seconds a delivery. Addresses and secrets
 """
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import json
@@ -15,11 +14,12 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from resources.file_lock import alone
 from resources.webhook_file import Hook, WebhooksError, load_hooks
 from resources.webhook_post import post
 
@@ -140,7 +140,7 @@ def drain(spool: Path, hooks: Sequence[Hook], seconds: float = 20.0, send: Send 
     """
     if is_empty(spool):
         return Drained()
-    with _alone(spool) as is_mine:
+    with alone(spool / "lock") as is_mine:
         return _Draining(spool, hooks, send or post, time.monotonic() + seconds).run() if is_mine else Drained()
 
 
@@ -277,15 +277,3 @@ def _write(file: Path, values: Any) -> None:
     with open(descriptor, "w", encoding="utf-8") as stream:
         json.dump(values, stream)
     fresh.replace(file)
-
-
-@contextlib.contextmanager
-def _alone(spool: Path) -> Iterator[bool]:
-    """True while no other process drains the spool."""
-    with open(spool / "lock", "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -1,15 +1,15 @@
 """What is up, in ``data/up/up.json``: written by the supervisor, read by the app, the worker and commands. Light."""
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from resources.file_lock import alone, is_locked
 
 STARTING, UP, WAITING, STOPPED = "starting", "up", "waiting", "stopped"
 LOOK_SECONDS = 0.3
@@ -99,27 +99,12 @@ def held(up: Path) -> Iterator[None]:
         AlreadyUp: another one is.
     """
     up.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(up / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _lock(descriptor, up)
+    with alone(up / "up.lock", LOOK_SECONDS) as is_mine:
+        if not is_mine:
+            raise AlreadyUp(str(up))
         with contextlib.suppress(OSError):
             file_of(up).unlink(missing_ok=True)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, up: Path) -> None:
-    until = time.monotonic() + LOOK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise AlreadyUp(str(up)) from None
-            time.sleep(0.01)
-        else:
-            return
 
 
 def is_supervisor(up: Path, pid: int) -> bool:
@@ -138,14 +123,4 @@ def is_supervisor(up: Path, pid: int) -> bool:
 
 def is_held(up: Path) -> bool:
     """Whether a supervisor is at work."""
-    try:
-        descriptor = os.open(up / "up.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(up / "up.lock")

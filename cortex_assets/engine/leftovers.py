@@ -4,8 +4,6 @@ Nothing is removed here: ``engine.care`` does it, under the lake's lease, or onl
 need a file is asked first (its process, its lock, its corpus); where nobody can be asked it must be older than ``Settings.sweep_age``.
 """
 
-import fcntl
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ from urllib.parse import unquote
 
 from cortex_assets.engine.formats import PENDING
 from resources.crew import abandoned
+from resources.file_lock import is_locked
 from resources.settings import Settings
 from resources.vectors.generation import CURRENT, folder_name
 
@@ -138,21 +137,7 @@ def _locks(folder: Path, shards: Collection[str], old: float) -> list[Path]:
         for path, name in names.items()
         if name not in shards and not name.startswith(("_", "aggregate.", "global."))
     ]
-    return [path for path in unknown if _is_before(path, old) and not _is_held(path)]
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return [path for path in unknown if _is_before(path, old) and not is_locked(path)]
 
 
 def _restoring(settings: Settings) -> list[Path]:

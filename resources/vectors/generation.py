@@ -10,7 +10,6 @@
 A segment is never changed after the manifest that first names it; merging makes a new one. Nothing here knows Qdrant.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from urllib.parse import quote, unquote
 
 import polars as pl
 
+from resources.file_lock import alone
 from resources.vectors.protocol import DamagedIndexError, Generation, PublishBusyError
 
 CURRENT = "current.json"
@@ -172,11 +172,9 @@ def publish_lock(folder: Path) -> Iterator[None]:
     Raises:
         PublishBusyError: another process or thread publishes the same shard.
     """
-    with open(folder / "publish.lock", "wb") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PublishBusyError(f"another publish holds {folder}; run again when it has ended") from error
+    with alone(folder / "publish.lock") as is_mine:
+        if not is_mine:
+            raise PublishBusyError(f"another publish holds {folder}; run again when it has ended")
         yield
 
 

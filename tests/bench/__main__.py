@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import formats, large, latency, living, models, pages, quality, scenario
+from tests.bench import formats, large, latency, living, models, pages, quality, scenario, ticks
 from tests.bench.corpus import DATA
 from tests.bench.figures import Figure, Part, machine
 from tests.bench.process import CommandFailed
@@ -35,6 +35,7 @@ PARTS: dict[str, Run] = {
     "edits": living.edits,
     "soak": living.soak,
     "pages": pages.run,
+    "ticks": ticks.run,
 }
 USUAL = (*scenario.STEPS, "latency", "command", "quality")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cortex_assets.engine import fingerprint
 from tests.dagster.lake import Lake, count_calls
 
 
@@ -15,6 +16,8 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     count_calls(made, monkeypatch)
     yield made
     made.stop()
+    if fingerprint._memo is not None:  # a sensor remembers in the cache of this lake
+        fingerprint.remember_in(None)
 
 
 @pytest.fixture

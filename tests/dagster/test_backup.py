@@ -13,6 +13,7 @@ import pytest
 from apps import actions
 from apps.care_reports import BackedUp
 from apps.errors import CommandError
+from apps.supervisor.state import held
 from cortex_assets.engine import restore as engine_restore
 from cortex_assets.engine.lease import LeaseBusy, lake_lease
 from resources import archive, manifest
@@ -457,6 +458,18 @@ def test_command_line(filled: Lake) -> None:
     assert "cortex run" in back.stdout.replace("\n", " ")
     nothing = filled.cli("restore", str(filled.root / "nowhere"))
     assert nothing.returncode == 1 and "no backup that is whole" in nothing.stderr.replace("\n", " ")
+
+
+def test_nothing_is_swapped_under_what_is_up(filled: Lake) -> None:
+    folder, _ = backup(filled)
+    before = contents()
+    with held(filled.settings.up):
+        for command in (lambda: actions.restore(str(folder), is_replacing=True), actions.upgrade):
+            with pytest.raises(CommandError, match="at work") as told:
+                command()
+            assert "cortex down" in told.value.remedy
+    assert contents() == before
+    actions.restore(str(folder), is_replacing=True)
 
 
 def test_a_manifest_tells_every_file(filled: Lake) -> None:

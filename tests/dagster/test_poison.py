@@ -26,9 +26,9 @@ def page(text: str) -> str:
 
 @pytest.fixture
 def poisoned(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
-    """A hundred pages, three of them poisoned, and a parser that is given five seconds and 300 MB."""
+    """A hundred pages, three of them poisoned, and a parser that is given three seconds and 300 MB."""
     monkeypatch.setattr(derive, "PARSE_PATH", poison.FUNCTION)
-    monkeypatch.setattr(houses, "PARSE_SECONDS", 5.0)
+    monkeypatch.setattr(houses, "PARSE_SECONDS", 3.0)
     monkeypatch.setattr(houses, "PARSE_MEGABYTES", 300)
     for number in range(GOOD):
         lake.drop(f"notes/page-{number:02d}.html", page(sentence(number)))
@@ -65,7 +65,7 @@ def test_three_poisoned_files_of_a_hundred_cost_three_rows(poisoned: Lake) -> No
     reasons = dict(documents.filter(pl.col("status") == "quarantined").select("path", "reason").iter_rows())
     assert sorted(reasons) == POISONED
     assert "SIGABRT" in reasons["crash.html"]
-    assert "no result within 5 s" in reasons["hang.html"]
+    assert "no result within 3 s" in reasons["hang.html"]
     assert "memory limit of 300 MB" in reasons["memory.html"]
     assert all(len(reason) <= 200 for reason in reasons.values())
     assert len(poisoned.points()["notes"]) == GOOD

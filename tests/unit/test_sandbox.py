@@ -161,6 +161,16 @@ def test_a_thread_that_ends_does_not_take_the_child_along(sandbox: Sandbox) -> N
     assert pids[0] == pids[1]
 
 
+def test_a_child_that_was_killed_while_idle_is_replaced(sandbox: Sandbox) -> None:
+    (first,) = sandbox.call("os.getpid")
+    os.kill(first, signal.SIGKILL)
+    while Path(f"/proc/{first}/cmdline").read_bytes():  # empty once it is a zombie
+        time.sleep(0.01)
+    call = sandbox.call("os.getpid")
+    (second,) = call
+    assert call.outcome == Ok() and second != first
+
+
 def test_calls_from_threads_share_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sandbox_tasks.py").write_text(TASKS)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -82,7 +82,13 @@ def test_what_cannot_be_understood_keeps_nothing_waiting(settings: Settings) -> 
     spool.mkdir(parents=True)
     good = StageReport("chunks", "old", new=7, commits=1).to_dict()
     for number, text in enumerate(
-        ("{", "[" * 100_000, json.dumps([good | {"new": "x"}]), json.dumps([good | {"shard": 1}]))
+        (
+            "{",
+            "[" * 100_000,
+            json.dumps([good | {"new": "x"}]),
+            json.dumps([good | {"shard": 1}]),
+            json.dumps([{"asset": "a", "counts": {"b": "x"}}]),
+        )
     ):
         (spool / f"{number:020d}-1.json").write_text(text)
     (spool / f"{9:020d}-1.json").write_text(json.dumps([good]))
@@ -102,3 +108,29 @@ def test_what_the_worker_did_is_told_by_a_sensor(settings: Settings) -> None:
     assert materializations(settings) == [("notes", 3)]
     assert watching.deliver() == ""
     assert not list(events.spool_folder(settings).glob("*.json"))
+
+
+def test_what_is_made_for_the_whole_lake_is_told_without_a_partition(settings: Settings) -> None:
+    import dagster as dg
+
+    from cortex_assets.engine import events
+
+    events.spool_whole(settings, {"duplicates": {"new": 2}, "corpus_statistics": {"rows": 1}})
+    assert dagster_events.drain(settings) == 2
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        latest = instance.get_latest_materialization_event(dg.AssetKey("duplicates"))
+    assert latest is not None and latest.asset_materialization is not None
+    assert latest.asset_materialization.partition is None
+    assert latest.asset_materialization.metadata["new"].value == 2
+
+
+def test_shards_that_are_no_more_leave_the_partitions(settings: Settings) -> None:
+    import dagster as dg
+
+    from cortex_assets.partitions import FILES_SHARDS
+
+    dagster_events.report_to_dagster(settings, reports("notes", "code"))
+    dagster_events.forget_shards(settings, ["notes", "never-was"])
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        assert instance.get_dynamic_partitions(FILES_SHARDS) == ["code"]
+    assert materializations(settings) == [("code", 3), ("notes", 3)], "the history stays"
