@@ -76,7 +76,8 @@ class Supervisor:
 
     def _tell(self) -> None:
         self._is_written = write_state(self._up, self.state)
-        self._heard(self.state)
+        with contextlib.suppress(OSError):  # whoever listens has gone, or the disk that takes its words is full
+            self._heard(self.state)
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds

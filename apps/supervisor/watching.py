@@ -63,7 +63,11 @@ class Kept:
         return self.state != before
 
     def _start(self, now: float) -> None:
-        _, log = open_log(self.logs, self.part.name)
+        try:
+            _, log = open_log(self.logs, self.part.name)
+        except OSError as error:
+            self._ended(now, f"its log cannot be written: {error}")
+            return
         try:
             self.process = subprocess.Popen(
                 self.part.command,

@@ -91,6 +91,30 @@ def test_a_part_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "cannot be started" in kept.reason
 
 
+def test_a_log_that_cannot_be_written_is_told_and_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("no folder", encoding="ascii")
+    kept = Kept(part("sleeper"), tmp_path / "logs")
+    kept.step(time.monotonic(), frozenset())
+    assert kept.state == WAITING
+    assert "its log cannot be written" in kept.reason
+    (tmp_path / "logs").unlink()
+    kept.step(time.monotonic() + 60, frozenset())
+    assert kept.state == STARTING
+    end(kept)
+
+
+def test_who_listens_to_a_full_disk_ends_nothing(tmp_path: Path) -> None:
+    def heard(told: UpState) -> None:
+        raise OSError(28, "No space left on device")
+
+    kept_up = supervise.Supervisor(tmp_path, tmp_path / "logs", (part("sleeper"),), heard)
+    try:
+        kept_up._step()
+        assert [one.state for one in kept_up.state.parts] == [STARTING]
+    finally:
+        kept_up._stop()
+
+
 def test_one_that_runs_and_does_not_answer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [True]
     kept = Kept(part("deaf", is_well=lambda: answers[0]), tmp_path)
