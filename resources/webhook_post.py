@@ -48,6 +48,9 @@ def post(hook: Hook, ident: str, body: bytes, now: float) -> int:
     limit.daemon = True
     limit.start()
     try:
+        connection.connect()
+        if not limit.is_alive():  # looking the name up took so long; nothing was there yet that could be cut
+            raise TimeoutError(f"no connection within {SECONDS:g} s")
         connection.request("POST", hook.target, body, headers)
         return connection.getresponse().status
     finally:

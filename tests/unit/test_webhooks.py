@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -278,6 +279,23 @@ def test_a_receiver_that_is_slow_is_left_after_the_limit(
     done = drain(spool, [hook(receiver)])
     assert time.monotonic() - begin < 3, "though it sends a byte now and then"
     assert (done.failed, done.waiting) == (1, 1)
+
+
+def test_a_name_that_is_looked_up_for_too_long_is_left(
+    receiver: Receiver, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After that nobody would watch the limit: a receiver that answers byte by byte would hold everybody up."""
+    usual = socket.getaddrinfo
+
+    def slow(*words: object, **more: object) -> object:
+        time.sleep(0.4)
+        return usual(*words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(webhook_post, "SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    put(spool)
+    done = drain(spool, [hook(receiver)])
+    assert (done.sent, done.failed, receiver.got) == (0, 1, [])
 
 
 def test_one_receiver_that_is_down_keeps_no_other_from_being_told_and_nobody_is_told_twice(
