@@ -4,6 +4,7 @@ Names come from outside: each part of a path must be an ordinary name, folders a
 and bytes lie in ``inbox/.incoming`` until they are on the disk, so that a scan never takes half a file.
 """
 
+import errno
 import hashlib
 import os
 import secrets
@@ -160,7 +161,7 @@ def _write(folder: int, name: str, stream: BinaryIO) -> str:
 def _move(incoming: int, temporary: str, target: int, name: str, shown: str, digest: str, replace: bool) -> Dropped:
     """Give the bytes their name, in one step that others see whole."""
     try:
-        os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target)
+        _name(incoming, temporary, target, name)
     except FileExistsError:
         there = _hash_of(target, name)
         if there is None:
@@ -176,6 +177,22 @@ def _move(incoming: int, temporary: str, target: int, name: str, shown: str, dig
         return Dropped(shown, "replaced")
     os.fsync(target)
     return Dropped(shown, "written")
+
+
+def _name(incoming: int, temporary: str, target: int, name: str) -> None:
+    """Give a file a name that nothing has.
+
+    Raises:
+        FileExistsError: something has it.
+    """
+    try:
+        os.link(temporary, name, src_dir_fd=incoming, dst_dir_fd=target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        # A file system without links (a stick, some network shares): the name is taken first, then filled.
+        os.close(os.open(name, _NEW, 0o644, dir_fd=target))
+        os.replace(temporary, name, src_dir_fd=incoming, dst_dir_fd=target)
 
 
 def _hash_of(folder: int, name: str) -> str | None:

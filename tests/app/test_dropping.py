@@ -1,5 +1,6 @@
 """Dropped files: written whole, under ordinary names, inside of the inbox, and never over another file without a word."""
 
+import errno
 import io
 import os
 
@@ -65,6 +66,17 @@ def test_nothing_is_overwritten_without_a_word(empty):
     assert place.read_bytes() == b"one"
     assert drop("notes", ("a.md", b"two"), replace=True) == {"a.md": "replaced"}
     assert place.read_bytes() == b"two"
+
+
+def test_a_file_system_without_links_takes_files_too(empty, monkeypatch):
+    def refuse(*words, **more):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert drop("notes", ("a.md", b"one")) == {"a.md": "written"}
+    assert drop("notes", ("a.md", b"two")) == {"a.md": "refused"}
+    assert (empty / "inbox" / "notes" / "a.md").read_bytes() == b"one"
+    assert list((empty / "inbox" / ".incoming").iterdir()) == []
 
 
 def test_what_a_drop_left_that_was_cut_off_is_removed_by_the_next(empty):
