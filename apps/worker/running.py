@@ -255,8 +255,11 @@ class Runner:
             return False
         if files.is_settled():  # the tables moved, or the code that makes them
             return not any(self._tokens.get(shard) for shard in corpus.shards)
-        counts = files.listing(datetime.now(UTC)).counts
-        return counts.new + counts.changed + counts.vanished <= SMALL_FILES and counts.bytes_to_read <= SMALL_BYTES
+        intake = files.listing(datetime.now(UTC))
+        decision, _ = files.foresee(intake)
+        counts, kept = intake.counts, len(decision.withheld | decision.protected)
+        count = counts.new + counts.changed + counts.vanished - kept
+        return count <= SMALL_FILES and counts.bytes_to_read <= SMALL_BYTES
 
     def _is_held(self, corpus: Registered) -> bool:
         names = {holder.name for holder in holders(self.house.settings.locks)}

@@ -14,6 +14,9 @@ from cortex_assets.retrieval.words import UNSPACED, part_pattern, unit_ids, unit
 
 Span = tuple[int, int]
 
+SHOWN_WEIGHT = 0.25
+"""Terms of less than this share of the weight of a question's heaviest one (its "the" and "in") are not stressed."""
+
 _UNSAFE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # terminal control sequences
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # window titles, links and other strings for the terminal
@@ -111,11 +114,13 @@ def snippet(text: str, weights: Mapping[int, float], width: int = 240) -> Snippe
     found = matches(text, weights)
     first, last = _best_run(found, weights, width)
     start, end = _window(text, found[first].start, found[last].end, width) if found else _window(text, 0, 0, width)
-    asked = frozenset(weights)
+    least = SHOWN_WEIGHT * max(weights.values(), default=0.0)
+    asked = frozenset(term for term, weight in weights.items() if weight >= least)
     spans = [
         (max(low, start) - start, min(high, end) - start)
         for match in found
         if match.start < end and match.end > start
+        if not asked.isdisjoint(match.terms)
         for low, high in match_spans(text, match, asked)
         if low < end and high > start
     ]

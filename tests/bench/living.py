@@ -223,6 +223,7 @@ def soak(scratch: Path, asked: argparse.Namespace) -> Part:
             time.sleep(folder.random.expovariate(1 / pause))
             if time.monotonic() - said > min(60.0, 10 * minutes):
                 said = time.monotonic()
+                _confirm(scratch)
                 done = _maintain(scratch)
                 maintained, refused = maintained + done, refused + (not done)
                 disk.append(_megabytes(data) - _megabytes(folder.root))
@@ -234,6 +235,7 @@ def soak(scratch: Path, asked: argparse.Namespace) -> Part:
         passed = time.monotonic() - began
         runs = client.ask(state_folder, "health")["runs"]
         _until_quiet(state_folder)
+    _confirm(scratch)
     cortex(["run", "--json"], scratch, **SOAK)
     found = json.loads(cortex(["verify", "--json"], scratch, **SOAK).output)["findings"]
     differing = _differing(scratch, data)
@@ -265,6 +267,13 @@ def _maintain(scratch: Path) -> bool:
     except CommandFailed:
         return False
     return True
+
+
+def _confirm(scratch: Path) -> None:
+    """What a person is asked after many deletes of a day: yes, they are meant."""
+    for corpus in json.loads(cortex(["status", "--json"], scratch, **SOAK).output)["corpora"]:
+        if corpus["withheld"] is not None:
+            cortex(["confirm", corpus["withheld"]["scan_id"], "--json"], scratch, **SOAK)
 
 
 def _megabytes(folder: Path) -> float:

@@ -164,6 +164,22 @@ def test_what_is_large_is_handed_on_and_small_things_go_on(settings: Settings) -
     assert actions.verify().is_sound
 
 
+def test_deletes_that_are_withheld_make_no_change_a_large_one(settings: Settings) -> None:
+    for number in range(80):
+        write(settings, f"notes/{number:02d}.md", f"# {number}\n\nThe ibis {number} wades.\n")
+    actions.run()
+    with worker(settings):
+        for number in range(60):
+            (settings.inbox / "notes" / f"{number:02d}.md").unlink()
+        until(lambda: reader.status().corpora[0].withheld is not None, settings)
+        write(settings, "notes/more/new.md", "The jackdaw is quick.\n")
+        until(lambda: found(settings, "jackdaw"), settings)
+        assert found(settings, "ibis"), "what is withheld stays"
+    runs = pl.read_delta(str(settings.lake / "ops" / "runs"))
+    by_command = runs.filter(pl.col("trigger") == "command")["run_id"].n_unique()
+    assert by_command == 1, "a process was started for what waits for a person"
+
+
 def test_a_shard_that_another_run_holds_is_taken_up_afterwards(settings: Settings) -> None:
     write(settings, "notes/a.md", "The kestrel hovers.\n")
     actions.run()

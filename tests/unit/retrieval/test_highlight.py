@@ -31,6 +31,14 @@ def test_the_window_holds_the_most_different_terms() -> None:
     assert shown.end - shown.start <= 60
 
 
+def test_words_that_weigh_next_to_nothing_are_marked_only_among_their_like() -> None:
+    text = "The mussels in the well"
+    light = asked("the in")
+    for weights, wanted in ((light | dict.fromkeys(asked("mussels"), 9.0), ["mussels"]), (light, ["The", "in", "the"])):
+        shown = snippet(text, weights)
+        assert [piece for piece, is_match in shown.segments() if is_match] == wanted
+
+
 def test_without_a_match_it_is_the_beginning() -> None:
     shown = snippet("one two three four five", asked("zebra"), 12)
     assert (shown.start, shown.spans) == (0, ())
