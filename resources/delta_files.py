@@ -76,11 +76,13 @@ def writer_properties(dtypes: Mapping[str, pl.DataType]) -> Any:
 def log_properties(retention: timedelta) -> dict[str, str]:
     """Properties that keep a table's log bounded: at a checkpoint delta-rs removes commits, and forgets files, that are older.
 
-    Left alone it keeps 30 days of commits, each a file, and every checkpoint names the files that went in a week.
+    Left alone it keeps 30 days of commits, each a file, and every checkpoint names the files that went in a week. What a
+    checkpoint does not name any more a light vacuum does not see, so below an hour a file that went is named for that long.
     """
     seconds = math.ceil(retention.total_seconds())
-    kept = f"interval {math.ceil(seconds / 3600)} hours" if seconds >= 3600 else f"interval {seconds} seconds"
-    return {"delta.logRetentionDuration": kept, "delta.deletedFileRetentionDuration": kept}
+    hours = f"interval {math.ceil(seconds / 3600)} hours"
+    log = hours if seconds >= 3600 else f"interval {seconds} seconds"
+    return {"delta.logRetentionDuration": log, "delta.deletedFileRetentionDuration": hours}
 
 
 def configuration(sort_by: Sequence[str], statistics: Sequence[str]) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import dataframely as dy
 import polars as pl
@@ -305,6 +306,18 @@ def test_vacuum_keeps_every_version_inside_the_retention(lake, monkeypatch, rete
     monkeypatch.setattr(DeltaTable, "vacuum", lambda self, given, **rest: asked.append(given) or [])
     lake.vacuum(PLAIN, timedelta(seconds=retention))
     assert asked == [hours]
+
+
+def test_vacuum_below_an_hour_finds_what_went_before_a_checkpoint(lake):
+    for number in range(60):  # a checkpoint comes after every 50 commits
+        lake.overwrite(PLAIN, plain(number + 1))
+        if number in (20, 40):
+            lake.vacuum(PLAIN, timedelta(seconds=1))
+            time.sleep(1.1)
+    time.sleep(1.1)
+    lake.vacuum(PLAIN, timedelta(seconds=1))
+    left = list(Path(lake.uri(PLAIN)).rglob("*.parquet"))
+    assert len([path for path in left if "_delta_log" not in path.parts]) == 1
 
 
 def test_vacuum_below_an_hour_keeps_what_could_be_read_since_and_nothing_older(lake):
