@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,15 +78,18 @@ class Runner:
     def __init__(self, house: House, changes: Changes) -> None:
         """Bind; ``house`` is this thread's alone."""
         self.house, self.changes, self.told = house, changes, Told()
+        before = self._signature()
         self.registry = self._synced() or Registry(tuple(house.registered()))
         house.lake.keep_columns_in(house.settings.cache / COLUMNS)
         self._look_at = time.monotonic() + 1.0
         self._lake_since: float | None = None
         self._worked_at = 0.0
         self._said_at = 0.0
-        self._seen: tuple[object, ...] = () if self.told.problem else self._signature()
+        self._seen: tuple[object, ...] = () if self.told.problem else (house.lake.version(CORPORA), *before[1:])
         self._roots = self._root_stamps()
         self._tokens: dict[str, str] = {}
+        self._is_strange = threading.Event()
+        self._is_to_be_watched = False
 
     # -- the registry --------------------------------------------------------------------------------------------------
 
@@ -120,19 +124,35 @@ class Runner:
         self._roots = roots
         for name in moved:
             self.changes.note(name, None, time.monotonic())
+        is_to_be_watched, self._is_to_be_watched = self._is_to_be_watched or bool(moved), False
         signature = self._signature()
-        if signature == self._seen:
-            return bool(moved)
-        known = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_listed}
+        if not self._is_strange.is_set() and signature == self._seen:
+            return is_to_be_watched
+        self._is_strange.clear()
         synced = self._synced()
         if synced is None:  # it is tried again at the next step
-            return bool(moved)
-        self._seen = self._signature()
-        self.registry = synced
-        for corpus in self.registry.corpora:
+            return is_to_be_watched
+        self._take(synced, signature)
+        is_to_be_watched, self._is_to_be_watched = is_to_be_watched or self._is_to_be_watched, False
+        return is_to_be_watched
+
+    def _take(self, registry: Registry, before: tuple[object, ...]) -> None:
+        """Go by this registry; corpora that are new in it are changes, and other folders are to be watched.
+
+        Args:
+            registry: as it is now.
+            before: the signature from before it was read: whoever came meanwhile is seen at the next step.
+        """
+        known, folders = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_listed}, self.folders()
+        self.registry, self._seen = registry, (self.house.lake.version(CORPORA), *before[1:])
+        self._is_to_be_watched |= self.folders() != folders
+        for corpus in registry.corpora:
             if corpus.is_listed and corpus.corpus_id not in known:
                 self.changes.note(corpus.name, None, time.monotonic())
-        return True
+
+    def hear_of_a_stranger(self) -> None:
+        """Something in the inbox changed that is of no corpus yet, perhaps in the midst of a run; any thread may say so."""
+        self._is_strange.set()
 
     def _synced(self) -> Registry | None:
         """The registry, brought up to date; None where ``sources.yaml`` cannot be used: then all goes on as it was."""
@@ -217,15 +237,14 @@ class Runner:
             log.info("%s: %s", name, error)
 
     def _run_here(self, corpus: Registered, change: Change) -> None:
-        self.told.at_work = corpus.name
+        self.told.at_work, before = corpus.name, self._signature()
         try:
             report, did = run_in(self.house, [corpus.name], silent)
         finally:
             self.told.at_work = ""
         self.told.runs += 1
         self.told.last_run = report
-        self.registry = Registry(tuple(self.house.registered()))
-        self._seen = self._signature()
+        self._take(Registry(tuple(self.house.registered())), before)
         if any(stage.did_something for one in did for stage in one.stages.values()):
             self._lake_since = self._lake_since or time.monotonic()
             events.spool(self.house.settings, did)
@@ -270,7 +289,7 @@ class Runner:
     def _hand_on(self, corpus: Registered, change: Change) -> None:
         prepared = self.house.prepare(corpus, self.registry)
         self.registry = self.registry.with_corpus(prepared)
-        self._seen = self._signature()
+        self._seen = (self.house.lake.version(CORPORA), *self._seen[1:])
         url = dagster_url(self.house.settings.up)
         if url is not None:
             try:

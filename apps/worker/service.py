@@ -104,6 +104,7 @@ class Worker:
         for number, path in enumerate(paths):
             corpus, root = _owner(path, roots)
             if corpus is None:
+                self.runner.hear_of_a_stranger()
                 continue
             if number < MOST_JUDGED and self._is_left_out(corpus, root, path):
                 continue

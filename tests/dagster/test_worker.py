@@ -16,9 +16,11 @@ import pytest
 
 from apps import actions, reader
 from apps.reports import SearchFilters
-from apps.worker import client
+from apps.worker import client, running
+from apps.worker.changes import Changes
 from cortex_assets.engine.dirty import dirty_file, read_dirty
 from cortex_assets.engine.lease import shard_lease
+from cortex_assets.house import House
 from resources.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +113,33 @@ def test_what_is_saved_edited_renamed_and_deleted_is_found_as_it_is(settings: Se
     assert not report.busy
     runs = pl.read_delta(str(settings.lake / "ops" / "runs"))
     assert set(runs.get_column("trigger")) == {"worker"}
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_folder_that_appears_during_a_run_is_a_change(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_before: bool
+) -> None:
+    write(settings, "notes/a.md", "The albatross was seen.\n")
+    real = running.run_in
+
+    def meanwhile(*given: Any) -> Any:
+        if is_before:  # the run itself registers it
+            write(settings, "other/b.md", "The bittern was seen.\n")
+        result = real(*given)
+        if not is_before:
+            write(settings, "other/b.md", "The bittern was seen.\n")
+        return result
+
+    with House.open(settings) as house:
+        changes = Changes(0.0)
+        runner = running.Runner(house, changes)
+        runner.follow_registry()
+        monkeypatch.setattr(running, "run_in", meanwhile)
+        changes.ask("notes", time.monotonic())
+        assert runner.step()
+        runner.follow_registry()
+        assert set(changes.waiting()) == {"other"}
+        assert not runner.follow_registry(), "the inbox is watched as it was"
 
 
 def test_a_corpus_elsewhere_is_watched_as_soon_as_it_is_added(settings: Settings, tmp_path: Path) -> None:
