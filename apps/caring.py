@@ -29,6 +29,7 @@ from resources.manifest import Manifest
 from resources.raw_store import RawStore
 from resources.settings import Settings, free_space_guard, load_settings
 
+PROVIDER = "copy the bucket, or switch its versioning on, with your provider's tools while no run is at work"
 ALLOWED = tuple(2**power for power in range(11))
 
 
@@ -46,8 +47,17 @@ def maintain(is_dry_run: bool, wait_seconds: float) -> MaintainReport:
 
 def _lake(settings: Settings, lock: Callable[[], AbstractContextManager[object]]) -> Lakehouse:
     return Lakehouse(
-        settings.lake, before_write=lambda: free_space_guard(settings.lake, settings), maintenance_lock=lock
+        settings.lake_root,
+        storage_options=settings.lake_options,
+        before_write=lambda: free_space_guard(settings.lake, settings),
+        maintenance_lock=lock,
     )
+
+
+def _not_on_store(settings: Settings, what: str, remedy: str) -> None:
+    """Refuse what only a lake in a folder has."""
+    if settings.bucket is not None:
+        raise CommandError(f"the lake is on an object store, and {what} is not made there", settings.lake_root, remedy)
 
 
 def reshard(name: str, count: int | None, wait_seconds: float) -> Resharded:
@@ -84,6 +94,7 @@ def backup(destination: str, parts: frozenset[str], is_checked: bool, progress: 
     """See ``apps.actions.backup``."""
     begin = time.perf_counter()
     with opened() as house:
+        _not_on_store(house.settings, "a backup of it", PROVIDER)
         folder = _outside(Path(destination).expanduser().absolute(), house.settings)
         archive = Archive(folder, lambda size: free_space_guard(folder, house.settings, size))
         wanted = engine_backup.Wanted(parts, is_checked)
@@ -108,6 +119,7 @@ def restore(source: str, is_replacing: bool, progress: ProgressSink) -> Restored
     """See ``apps.actions.restore``. No house is open: its folders are swapped."""
     begin = time.perf_counter()
     settings = load_settings()
+    _not_on_store(settings, "a restore", PROVIDER)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     _nothing_is_up(settings)
     archive = Archive(Path(source).expanduser().absolute())
@@ -133,10 +145,12 @@ def upgrade(is_dry_run: bool) -> Upgraded:
     finish_restore(settings)
     if not is_dry_run:
         _nothing_is_up(settings)
-    if is_dry_run or not settings.lake.is_dir():
+    if is_dry_run or not (settings.bucket or settings.lake.is_dir()):
         done = migrations.planned(settings)
     else:
-        lake = _lake(settings, lambda: lake_lease(settings.locks))
+        if migrations.planned(settings).steps:
+            _not_on_store(settings, "the snapshot before an upgrade", PROVIDER)
+        lake = _lake(settings, lambda: lake_lease(settings.leases))
         done = migrations.upgrade(settings, lake, RawStore(settings.raw))
     return Upgraded(done.before, done.after, done.steps, done.snapshot, is_dry_run)
 

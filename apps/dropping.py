@@ -64,6 +64,10 @@ def _folder(registered: Sequence[Registered], inbox: Path, corpus: str) -> tuple
     known = next((one for one in registered if one.name == corpus), None)
     if known is None:
         return _parts(corpus, "the name of the corpus", 1)
+    if not known.is_here:
+        raise CommandError(
+            "this corpus belongs to another machine", corpus, f"drop the files on {known.machine}", USAGE
+        )
     place = Path(known.source.uri)
     if known.origin != INBOX or place.parent != inbox:
         raise CommandError(

@@ -6,6 +6,8 @@ things in one sentence and are shown as they are. The exit codes of the command 
 
 from dataclasses import asdict, dataclass
 
+from resources.settings import SettingsError, load_settings
+
 OK = 0
 FOUND = 1
 USAGE = 2
@@ -48,7 +50,16 @@ def is_expected(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> Explained:
-    """Say what, where and remedy of any error."""
+    """Say what, where and remedy of any error, without what is secret: an object store repeats what was sent to it."""
+    said = _explained(error)
+    try:
+        bucket = load_settings().bucket
+    except SettingsError:
+        return said
+    return said if bucket is None else Explained(*(bucket.hide(text) for text in (said.what, said.where, said.remedy)))
+
+
+def _explained(error: BaseException) -> Explained:
     if isinstance(error, CommandError):
         return Explained(error.what, error.where, error.remedy)
     if isinstance(error, OSError) and not is_own(error):

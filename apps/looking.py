@@ -69,10 +69,10 @@ def status(name: str | None, failed: bool) -> StatusReport:
     """See ``apps.reader.status``."""
     with looked_in() as house:
         registry = Registry(tuple(house.registered()))
-        corpora = chosen(registry, [name]) if name else list(registry.corpora)
+        corpora = chosen(registry, [name], is_anywhere=True) if name else list(registry.corpora)
         lines = tuple(_corpus(house, corpus) for corpus in corpora)
         failures = tuple(group for corpus in corpora for group in _failures(house, corpus)) if failed else ()
-        return StatusReport(str(house.settings.lake), lines, failures, _alerts(house, name))
+        return StatusReport(house.settings.lake_root, lines, failures, _alerts(house, name))
 
 
 def alerts() -> AlertsReport:
@@ -108,6 +108,8 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
         published,
         withheld[0] if withheld else None,
         "withheld" if withheld else _freshness(house, corpus, looked_at, published),
+        corpus.machine or "",
+        corpus.is_here,
     )
 
 

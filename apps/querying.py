@@ -23,10 +23,11 @@ def sql(query: str, limit: int) -> SqlResult:
     if not 1 <= limit <= MOST_ROWS:
         raise CommandError(f"{limit} rows cannot be asked for", "--limit", f"choose between 1 and {MOST_ROWS:,}", USAGE)
     begin = time.perf_counter()
-    root = str(load_settings().lake)
+    settings = load_settings()
+    root = settings.lake_root
     tables = [SqlTable(*_name(spec), f"{root.rstrip('/')}/{spec.name}", _columns(spec)) for spec in TABLES]
     try:
-        answer = _door().ask(query, tables, limit)
+        answer = _door().ask(query, tables, limit, settings.lake_options)
     except SqlError as error:
         raise CommandError(str(error), "SQL", error.remedy, USAGE) from error
     seconds = time.perf_counter() - begin

@@ -39,14 +39,15 @@ def preview(place: str, name: str | None, options: AddOptions) -> AddPreview:
         raise CommandError(f"the address {problem}", redact(place), "see the example in data/sources.yaml", USAGE)
     called = slug((name or place.rstrip("/").rpartition("/")[2].removesuffix(".git")).encode())
     with opened() as house:
-        known = {corpus.source.uri: corpus for corpus in house.sync_registry().corpora}
-        taken = {corpus.name: corpus.source.uri for corpus in known.values()}
+        registered = house.sync_registry().corpora
+        known = {corpus.source.uri: corpus for corpus in registered if corpus.is_here}
+        taken = {corpus.name: corpus.source.uri if corpus.is_here else "" for corpus in registered}
         if taken.get(called, place) != place:
             raise CommandError("a corpus of that name is registered already", called, "give another one: --name", USAGE)
         if is_git:
             return AddPreview(called, "git", place, 0, 0, (), 0.0, 0, options, place in known)
         source = _source(called, "folder", place, options)
-        others = [corpus.source for corpus in known.values() if corpus.is_listed and corpus.source.uri != place]
+        others = [corpus.source for corpus in known.values() if corpus.is_active and corpus.source.uri != place]
         below = nested_below([*others, source], house.settings.data_dir)[called]
     listing = walk(Path(place), corpus_scope(options.include, options.exclude, below), None, False)
     size = sum(entry[0] for entry in listing.entries.values())
@@ -85,7 +86,12 @@ def remove(name: str, purge: bool) -> Removed:
         corpus = next((c for c in house.registered() if c.name == name), None)
         if corpus is None:
             raise CommandError("no corpus has that name", name, "`cortex status` shows their names", USAGE)
-        if corpus.origin != corpora_registry.ADDED and Path(corpus.source.uri).is_dir() and not purge:
+        if (
+            corpus.origin != corpora_registry.ADDED
+            and corpus.is_here
+            and Path(corpus.source.uri).is_dir()
+            and not purge
+        ):
             place = "data/sources.yaml" if corpus.origin == corpora_registry.DECLARED else corpus.source.uri
             raise CommandError(
                 f"the corpus is {corpus.origin}, so it would register itself again", place, "take it out of there first"
@@ -123,7 +129,7 @@ def resume(name: str) -> Resumed:
 
 def _purge_shard(house: House, space_id: str, shard: str) -> tuple[int, int]:
     """Delete a shard's points, chunks, documents and files, in this order; (rows, points) deleted."""
-    with shard_lease(house.settings.locks, shard):
+    with shard_lease(house.leases, shard):
         generation = house.store.generation(space_id, shard)
         house.store.drop(space_id, shard)
         rows = 0

@@ -264,6 +264,8 @@ class CorpusStatus:
     Attributes:
         freshness: ``current``, or what most needs to be known: ``withheld``, ``interrupted``, ``never run``, ``unpublished`` (taken,
             and not in the index yet) or ``behind`` (not listed for a week).
+        machine: which of the machines that share the lake runs it; empty where nobody shares it.
+        is_here: whether that is this one.
     """
 
     name: str
@@ -279,6 +281,8 @@ class CorpusStatus:
     last_run: datetime | None = None
     withheld: Withheld | None = None
     freshness: str = "current"
+    machine: str = ""
+    is_here: bool = True
 
 
 @dataclass(frozen=True, slots=True)

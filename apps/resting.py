@@ -33,7 +33,7 @@ def looked(settings: Settings) -> Iterator[RunReport | None]:
     """
     begin = time.perf_counter()
     file = settings.cache / "state.sqlite"
-    if settings.qdrant_url or not file.is_file() or holders(settings.locks):
+    if settings.qdrant_url or settings.bucket or not file.is_file() or holders(settings.locks):
         yield None
         return
     with State(file) as state:
@@ -71,9 +71,8 @@ def remember(house: "House", registry: "Registry", done: RunReport) -> None:
     """After a run over all corpora: note how everything stands where it left nothing to do, forget it where it did not."""
     listed = [corpus for corpus in registry.corpora if corpus.is_listed]
     record: dict[str, Any] | None = None
-    if not (done.withheld or done.busy or done.errors or house.settings.qdrant_url) and all(
-        c.source.kind != "git" for c in listed
-    ):
+    is_seen = not (house.settings.qdrant_url or house.settings.bucket)
+    if is_seen and not (done.withheld or done.busy or done.errors) and all(c.source.kind != "git" for c in listed):
         record = _rest(house, listed, registry)
     text = json.dumps(record) if record is not None else ""
     if text != (house.state.meta(RECORD) or ""):

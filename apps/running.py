@@ -11,6 +11,7 @@ import polars as pl
 
 from apps import resting
 from apps.errors import USAGE, CommandError
+from apps.following import follow_others
 from apps.progress import ProgressSink
 from apps.reports import (
     Confirmed,
@@ -49,20 +50,22 @@ def opened() -> Iterator[House]:
         yield house
 
 
-def chosen(registry: Registry, names: Sequence[str] | None) -> list[Registered]:
-    """The listed corpora, or those of the names.
+def chosen(registry: Registry, names: Sequence[str] | None, is_anywhere: bool = False) -> list[Registered]:
+    """The listed corpora that this machine runs, or those of the names.
 
     Raises:
-        CommandError: a name is unknown.
+        CommandError: a name is unknown, or another machine's corpus (unless ``is_anywhere``).
     """
     if not names:
-        return [corpus for corpus in registry.corpora if corpus.is_listed]
+        return [corpus for corpus in registry.corpora if corpus.is_active]
     found = []
     for name in names:
         corpus = registry.by_name(name)
         if corpus is None:
             known = ", ".join(c.name for c in registry.corpora) or "none yet"
             raise CommandError("no corpus has that name", name, f"registered are: {known}", USAGE)
+        if not corpus.is_here and not is_anywhere:
+            raise CommandError(f"the corpus belongs to machine {corpus.machine}", name, "do it there", USAGE)
         found.append(corpus)
     return found
 
@@ -125,8 +128,8 @@ def follow(house: House) -> list[str]:
     try:
         events.spool_whole(house.settings, house.run_lake(datetime.now(UTC)))
     except LeaseBusy as busy:
-        return [f"aggregates are left to another run: {busy}"]
-    return []
+        return [f"aggregates are left to another run: {busy}", *follow_others(house)]
+    return follow_others(house)
 
 
 def _line(corpus: str, report: ShardReport, stage: str) -> StageLine:
@@ -191,7 +194,7 @@ def retry(target: str | None) -> Retried:
 
 def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: str, path: str) -> int:
     count = 0
-    with shard_lease(house.settings.locks, shard):
+    with shard_lease(house.leases, shard):
         stages = house.stages(corpus, registry)
         ledgers = {stage.name: stage.ledger for stage in stages.maps} | {stages.embed.name: stages.embed.ledger}
         for stage in () if path else stages.maps:
@@ -240,7 +243,7 @@ def verify(names: Sequence[str] | None, repair: bool) -> VerifyReport:
     with opened() as house:
         registry = house.sync_registry()
         for corpus in chosen(registry, names) if names else registry.corpora:
-            for shard in corpus.shards:
+            for shard in corpus.shards if corpus.is_here else ():
                 try:
                     found += _verified(
                         partial(house.deep_check, shard, corpus, registry),

@@ -32,8 +32,22 @@ def search_in(house: House, question: str, k: int, filters: SearchFilters) -> Se
     """Answer a question from an open house, which may be asked again and again."""
     registry = Registry(tuple(house.registered()))
     result = find(house, registry, question, k, filters)
+    result = replace(result, notes=(*result.notes, *lacking(house, registry, filters)))
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     return respond(house, question, result, names)
+
+
+def lacking(house: House, registry: Registry, filters: SearchFilters) -> tuple[str, ...]:
+    """Notes on corpora of other machines that this one has no index of."""
+    if house.machine is None:
+        return ()
+    return tuple(
+        f"corpus {corpus.name} belongs to machine {corpus.machine} and is not searched: `cortex run` makes its index here"
+        for corpus in registry.corpora
+        if not corpus.is_here
+        and (not filters.corpora or corpus.name in filters.corpora)
+        and not set(corpus.shards) & set(house.store.shards(corpus.space_id))
+    )
 
 
 def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:

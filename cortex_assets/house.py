@@ -48,7 +48,17 @@ from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.formats import CURRENT
 from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.fresh import FreshVectors
-from cortex_assets.engine.lease import LAKE, LeaseBusy, holders, lake_lease, shard_lease
+from cortex_assets.engine.lease import (
+    LAKE,
+    LeaseBusy,
+    LeaseLost,
+    check_held,
+    fences,
+    holders,
+    lake_lease,
+    shard_lease,
+    take,
+)
 from cortex_assets.engine.live import INTERRUPTED, Board, left
 from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.project import IndexStage
@@ -78,6 +88,7 @@ from inference.lanes import (
 )
 from inference.models import ModelPlaces
 from inference.protocols import IdsTokenizer, Space
+from resources.bucket import ObjectStoreError
 from resources.crew import Crew
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
 from resources.lakehouse import LakeError, Lakehouse, literal
@@ -98,10 +109,14 @@ LONG_TOKENS = 300_000
 """A shard that lacks vectors for more tokens than this is published by keywords first."""
 FEW_TOKENS = 16_000
 """Torch takes two seconds to start, and then half as long for a token as what starts at once."""
+REGISTRY, REGISTER_SECONDS = "_registry", 10.0
+"""Lease of whoever registers corpora, and how long another machine is waited for that does."""
 RUN_ERRORS = (
     GitError,
     DerivationStopped,
     LakeError,
+    LeaseLost,
+    ObjectStoreError,
     InferenceError,
     VectorStoreError,
     StoreWriteError,
@@ -123,8 +138,8 @@ class Registry:
 
     @property
     def shards(self) -> list[str]:
-        """Every shard of every listed corpus."""
-        return [shard for corpus in self.corpora if corpus.is_listed for shard in corpus.shards]
+        """Every shard of every listed corpus that is this machine's to run."""
+        return [shard for corpus in self.corpora if corpus.is_active for shard in corpus.shards]
 
     def by_name(self, name: str) -> Registered | None:
         """The corpus of a name."""
@@ -147,13 +162,11 @@ class House:
         admit(settings)
         self.settings = settings
         self.board = Board(settings.cache / "live", trigger)
-        for folder in (settings.inbox, settings.lake, settings.index, settings.raw, settings.cache, settings.locks):
+        folders = (settings.inbox, settings.index, settings.raw, settings.cache, settings.locks)
+        for folder in folders if settings.bucket else (settings.lake, *folders):
             folder.mkdir(parents=True, exist_ok=True)
-        self.lake = Lakehouse(
-            settings.lake,
-            before_write=self._before_write,
-            maintenance_lock=lambda: lake_lease(settings.locks),
-        )
+        self.leases, self.machine = settings.leases, settings.machine
+        self.lake = self._opened(lambda: lake_lease(self.leases))
         self.state = State(settings.cache / "state.sqlite")
         self.raw = RawStore(settings.raw, lambda size: free_space_guard(settings.raw, settings, size))
         self.places = ModelPlaces(settings.models, settings.cache)
@@ -201,7 +214,7 @@ class House:
         """The rows of ``human/corpora``."""
         self._registry_version = self.lake.version(CORPORA)
         rows = self.lake.scan(CORPORA).collect().sort("name")
-        return [from_row(row) for row in rows.iter_rows(named=True)]
+        return [from_row(row, self.machine) for row in rows.iter_rows(named=True)]
 
     def sync_registry(self) -> Registry:
         """Register inbox folders and what sources.yaml declares; pause what is gone. Writes only what differs.
@@ -209,10 +222,13 @@ class House:
         A change of the number of shards that was cut off is finished first, where no run is at work.
         """
         known, wanted = self._wanted()
-        self._save([corpus for corpus in wanted if corpus not in known])
-        cut_off = [corpus for corpus in wanted if corpus.resharding is not None]
+        if wanted != known:
+            with self._registering():
+                known, wanted = (known, wanted) if self.machine is None else self._wanted()
+                self._save([corpus for corpus in wanted if corpus not in known])
+        cut_off = [corpus for corpus in wanted if corpus.resharding is not None and corpus.is_here]
         for corpus in cut_off:
-            with suppress(LeaseBusy), lake_lease(self.settings.locks):
+            with suppress(LeaseBusy), lake_lease(self.leases):
                 self._resharding().run(corpus, corpus.shard_count)
         return Registry(tuple(self._wanted()[1])) if cut_off else Registry(tuple(wanted))
 
@@ -222,7 +238,7 @@ class House:
         Raises:
             LeaseBusy: runs are at work.
         """
-        with lake_lease(self.settings.locks, patience):
+        with lake_lease(self.leases, patience):
             now = next(one for one in self.registered() if one.corpus_id == corpus.corpus_id)
             done = Resharded(now, 0, 0, ())
             while done.corpus.resharding is not None or done.corpus.shard_count != count:
@@ -241,18 +257,35 @@ class House:
         """(what is registered, what is to be)."""
         known = self.registered()
         found = [*self._declared(), *self._inbox(known)]
-        return known, sync(known, found, self._resolve, datetime.now(UTC))
+        return known, sync(known, found, self._resolve, datetime.now(UTC), self.machine)
+
+    @contextmanager
+    def _registering(self) -> Iterator[None]:
+        """Alone among the machines that share the lake, so that two do not give one name to two corpora."""
+        if self.machine is None:
+            yield
+            return
+        deadline = time.monotonic() + REGISTER_SECONDS
+        while True:
+            try:
+                lease = take(self.leases, REGISTRY)
+                break
+            except LeaseBusy as busy:
+                if time.monotonic() > deadline:
+                    raise LakeError(f"corpora are registered by another machine, {busy.holder}; run again") from None
+            time.sleep(0.2)
+        with lease:
+            yield
 
     def register(self, source: Source, origin: str) -> Registered:
         """Register one source that a person added, or change its settings."""
-        known = self.registered()
-        others = [
-            (corpus.origin, corpus.source) for corpus in known if corpus.is_listed and corpus.source.uri != source.uri
-        ]
         check_places([source], self.settings.data_dir, self.settings.sources_file)
-        wanted = sync(known, [*others, (origin, source)], self._resolve, datetime.now(UTC))
-        self._save([corpus for corpus in wanted if corpus not in known])
-        return next(corpus for corpus in wanted if corpus.source.uri == source.uri)
+        with self._registering():
+            known = self.registered()
+            others = [(c.origin, c.source) for c in known if c.is_active and c.source.uri != source.uri]
+            wanted = sync(known, [*others, (origin, source)], self._resolve, datetime.now(UTC), self.machine)
+            self._save([corpus for corpus in wanted if corpus not in known])
+        return next(corpus for corpus in wanted if corpus.source.uri == source.uri and corpus.is_here)
 
     def save(self, corpus: Registered) -> None:
         """Write one corpus's row."""
@@ -279,8 +312,8 @@ class House:
             items = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
         folders = [name for name, is_folder in items if is_folder]
         has_loose = any(not is_folder and not name.startswith(b".") for name, is_folder in items)
-        mine = {corpus.source.uri: corpus.name for corpus in known if corpus.origin == INBOX}
-        others = [corpus.name for corpus in known if corpus.origin != INBOX]
+        mine = {corpus.source.uri: corpus.name for corpus in known if corpus.origin == INBOX and corpus.is_here}
+        others = [corpus.name for corpus in known if corpus.origin != INBOX or not corpus.is_here]
         sources = inbox_sources(inbox, folders, mine, others)
         return [(INBOX, s) for s in sources if not s.is_flat or has_loose or str(inbox) in mine]
 
@@ -326,7 +359,7 @@ class House:
     def corpus_to_list(self, corpus: Registered, registry: Registry) -> Corpus:
         """What the intake needs of a corpus."""
         source = corpus.source
-        below = nested_below([c.source for c in registry.corpora if c.is_listed], self.settings.data_dir)
+        below = nested_below([c.source for c in registry.corpora if c.is_active], self.settings.data_dir)
         root = Path(source.uri)
         if source.kind == "git":
             root = self.settings.cache / "git" / corpus.corpus_id
@@ -365,7 +398,9 @@ class House:
         limit = space.max_tokens
         chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)
         fresh = FreshVectors(self.crew.folder)
-        index = IndexStage(space, self.store, self.lake, self.state, self.crew, fresh, self._before_publish)
+        index = IndexStage(
+            space, self.store, self.lake, self.state, self.crew, fresh, self._before_publish, corpus.is_here
+        )
         embed = EmbedStage(
             space,
             lambda tokens: self.embedders.get(config, bulk=tokens > FEW_TOKENS),
@@ -430,7 +465,7 @@ class House:
         """
         registry = Registry(tuple(self.registered()))
         if known is not None:
-            watched = [s for c in registry.corpora if c.is_listed and c.source.kind == "folder" for s in c.shards]
+            watched = [s for c in registry.corpora if c.is_active and c.source.kind == "folder" for s in c.shards]
             known = dict.fromkeys(watched, "") | dict(known)
 
         def opened(corpus: Registered) -> tuple[FilesStage, ShardStages]:
@@ -439,7 +474,7 @@ class House:
                 raise FileNotFoundError(f"{corpus.name} is not fetched yet")
             return files, self.stages(corpus, registry)  # type: ignore[return-value]
 
-        listed = {c.name: (c.shards, partial(opened, c)) for c in registry.corpora if c.is_listed}
+        listed = {c.name: (c.shards, partial(opened, c)) for c in registry.corpora if c.is_active}
         found = differing(listed, self.lake, self.state, datetime.now(UTC), seconds, known)
         at_work = {holder.name for holder in holders(self.settings.locks)}
         quiet = {shard: token for shard, token in found.items() if shard not in at_work}
@@ -498,6 +533,10 @@ class House:
         corpus = known.of_shard(shard)
         if corpus is None:
             raise UnknownShard(f"shard {shard} belongs to no registered corpus; `cortex status` shows what there is")
+        if not corpus.is_here:
+            return ShardReport(
+                shard, notes=[f"corpus {corpus.name} belongs to machine {corpus.machine}, which runs it"]
+            )
         if registry is None:
             corpus = self.prepare(corpus, known)
             known = known.with_corpus(corpus)
@@ -507,7 +546,7 @@ class House:
             )
             return ShardReport(shard, notes=[note])
         try:
-            with shard_lease(self.settings.locks, shard):
+            with shard_lease(self.leases, shard):
                 note = self._moved_on(corpus)
                 if note:
                     return ShardReport(shard, is_busy=True, notes=[note])
@@ -522,6 +561,8 @@ class House:
             now = next((one for one in self.registered() if one.corpus_id == corpus.corpus_id), corpus)
         if now.resharding is not None or now.shard_epoch != corpus.shard_epoch:
             return f"the shards of corpus {corpus.name} are being changed; the next run takes them as they are then"
+        if not now.is_here:
+            return f"corpus {corpus.name} belongs to machine {now.machine} by now, which runs it"
         return ""
 
     def _run_leased(
@@ -550,11 +591,22 @@ class House:
         """The run itself."""
         self.raw.remove_abandoned()
         chain = self.chain(corpus, registry)
-        with beforehand(self._readings(corpus, registry)):
+        with self._without_secrets(), beforehand(self._readings(corpus, registry)):
             report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
         self._after_findings(corpus, registry, report)
         self._follow_space(corpus, registry)
         return report
+
+    @contextmanager
+    def _without_secrets(self) -> Iterator[None]:
+        """What an object store answers may repeat what was sent to it: no error that holds a secret leaves as it is."""
+        try:
+            yield
+        except Exception as error:
+            bucket = self.settings.bucket
+            if bucket is None or bucket.hide(str(error)) == str(error):
+                raise
+            raise bucket.explained(error) from None
 
     def _note_findings(self, shard: str, counts: Mapping[str, int]) -> None:
         """Secrets were found, whose rows are about to be committed."""
@@ -640,12 +692,12 @@ class House:
         signature = self._lake_signature(aggregate, whole)
         if self.state.complete(LAKE, "aggregates") == signature:
             return result
-        with shard_lease(self.settings.locks, f"aggregate.{aggregate.name}"):
+        with shard_lease(self.leases, f"aggregate.{aggregate.name}"):
             for bucket in aggregate.due(now):
                 report = aggregate.run(bucket, Budget(10**9, 10**18, float("inf")), now)
                 for name in counts:
                     counts[name] += getattr(report, name)
-        with shard_lease(self.settings.locks, f"global.{whole.name}"):
+        with shard_lease(self.leases, f"global.{whole.name}"):
             result[whole.name] = {"rows": whole.run(now)}
         signature["outputs"] = self._lake_signature(aggregate, whole)["outputs"]
         self.state.set_complete(LAKE, "aggregates", signature)
@@ -679,16 +731,26 @@ class House:
             LeaseBusy: runs are at work, and not one step could be done.
         """
         registry = self.peek_registry() if is_dry_run else self.sync_registry()
-        turns = Turns(self.settings.locks, wait_seconds)
-        lake = Lakehouse(self.settings.lake, before_write=self._before_write, maintenance_lock=turns.lease)
-        upkeep = Upkeep(lake, self.raw, self.store, registry.corpora, self.settings, turns)
+        turns = Turns(self.leases, wait_seconds)
+        upkeep = Upkeep(self._opened(turns.lease), self.raw, self.store, registry.corpora, self.settings, turns)
         done = maintain_lake(upkeep, turns, is_dry_run)
         if not is_dry_run:
             note_sizes(self.state, (self.settings.lake, self.settings.index, self.settings.raw), datetime.now(UTC))
         return done
 
+    def _opened(self, lock: Callable[[], AbstractContextManager[object]]) -> Lakehouse:
+        """The lake's tables; ``lock`` is taken around what maintains them."""
+        return Lakehouse(
+            self.settings.lake_root,
+            storage_options=self.settings.lake_options,
+            before_write=self._before_write,
+            maintenance_lock=lock,
+            fences=lambda: fences(self.leases),
+        )
+
     def _before_write(self) -> None:
-        free_space_guard(self.settings.lake, self.settings)
+        check_held(self.leases)
+        free_space_guard(self.settings.data_dir if self.settings.bucket else self.settings.lake, self.settings)
 
     def alerts(self, now: datetime) -> list[Alert]:
         """Every alert that fires at ``now``; writes nothing."""
@@ -700,8 +762,8 @@ class House:
         return firing, tell_changes(self.state, self.settings, firing, now)
 
     def repositories(self) -> list[Registered]:
-        """The listed corpora of git remotes."""
-        return [corpus for corpus in self.registered() if corpus.is_listed and corpus.source.kind == "git"]
+        """The listed corpora of git remotes that are this machine's to run."""
+        return [corpus for corpus in self.registered() if corpus.is_active and corpus.source.kind == "git"]
 
     # -- checks ----------------------------------------------------------------------------------------------------
 
@@ -709,7 +771,7 @@ class House:
         """``deep_check`` of every shard of every corpus, then ``lake_check`` (shard ``_lake``); None where a run is at work."""
         registry = Registry(tuple(self.registered()))
         for corpus in registry.corpora:
-            for shard in corpus.shards:
+            for shard in corpus.shards if corpus.is_here else ():
                 try:
                     yield shard, self.deep_check(shard, corpus, registry)
                 except LeaseBusy:
@@ -737,7 +799,7 @@ class House:
         Raises:
             LeaseBusy: a run holds the shard, so what is compared would move meanwhile.
         """
-        with shard_lease(self.settings.locks, shard):
+        with shard_lease(self.leases, shard):
             stages, now = self.stages(corpus, registry), datetime.now(UTC)
             folder = folder_findings(stages.files, shard, now) if corpus.is_listed else []
             found = folder + deep(self.lake, stages, self.raw, shard, now, self.looked_at(corpus))
@@ -767,11 +829,11 @@ class House:
             LeaseBusy: a run holds the shard.
         """
         stages = self.stages(corpus, registry)
-        with shard_lease(self.settings.locks, shard):
+        with shard_lease(self.leases, shard):
             wrong = take_out(self.lake, self.raw, self.state, stages, shard, datetime.now(UTC), corpus.is_listed)
         only = None if corpus.is_listed else frozenset(stage.name for stage in self.chain(corpus, registry).stages[1:])
         self.run_shard(shard, only=only, registry=registry)
-        with shard_lease(self.settings.locks, shard):
+        with shard_lease(self.leases, shard):
             rewrite_points(stages.index, shard, wrong, datetime.now(UTC))
 
     def repair_lake(self) -> None:
@@ -781,7 +843,7 @@ class House:
             LeaseBusy: another run is at it.
         """
         for shard in sorted({finding.shard for finding in self._unowned()}):
-            with shard_lease(self.settings.locks, shard):
+            with shard_lease(self.leases, shard):
                 if shard not in self._owned():
                     take_out_unowned(self.lake, self.store, self._spaces(), shard)
         for bucket in BUCKETS:

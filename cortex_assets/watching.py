@@ -96,7 +96,7 @@ class Watching:
     def glance(self) -> str:
         """How everything stands that a look depends on; empty where no worker says how the folders stand."""
         dirty, _ = fresh_dirty(dirty_file(self._where.cache), time.time())
-        if dirty is None:
+        if dirty is None or self._where.bucket is not None:  # how the tables stand is not seen by looking at files
             return ""
         heads = {str(path): path.stat().st_mtime_ns for path in self._where.cache.glob("git/*/.git/refs/cortex/head")}
         values = [dict(dirty.shards), standing(self._where), heads]
@@ -136,7 +136,7 @@ class Watching:
 
     def alerts(self) -> list[dg.AssetCheckEvaluation]:
         """Evaluate the alert checks; what began or ended is told, and those checks are given whose result is another now."""
-        if not self._where.lake.is_dir():
+        if self._where.bucket is None and not self._where.lake.is_dir():
             return []
         with House.open(self._where, self._trigger) as house:
             firing, _ = house.tell_alerts(datetime.now(UTC))

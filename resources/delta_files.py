@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 import polars as pl
 
+from resources.bucket import Bucket
+
 if TYPE_CHECKING:
     from deltalake.transaction import AddAction
 
@@ -117,11 +119,9 @@ def write_files(
     actions: list[AddAction] = []
     for (shard,), rows in data.group_by("shard", maintain_order=True):
         folder = f"shard={quote(str(shard), safe='')}"  # as delta-rs names it
-        if "://" not in root:
-            (Path(root) / folder).mkdir(parents=True, exist_ok=True)
         for piece, content in _cut(rows.drop("shard"), aim):
             name = f"{folder}/part-{uuid.uuid4()}.zstd.parquet"
-            _store(f"{root.rstrip('/')}/{name}", content, storage_options)
+            _store(root.rstrip("/"), name, content, storage_options)
             actions.append(_action(name, str(shard), len(content), piece, statistics))
     return actions
 
@@ -151,20 +151,14 @@ def _parquet(rows: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _store(uri: str, content: bytes, storage_options: Mapping[str, str] | None) -> None:
-    """Write a new file, on disk or in the object store that delta-rs uses."""
-    if "://" not in uri:
-        Path(uri).write_bytes(content)
+def _store(root: str, name: str, content: bytes, storage_options: Mapping[str, str] | None) -> None:
+    """Write a new file, on disk or in an object store (delta-rs' own writer keeps Python's lock while the store answers)."""
+    if "://" not in root or root.startswith("file://"):
+        path = Path(root.removeprefix("file://"), name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
         return
-    # The public handler's stream takes pyarrow's buffers and gives them on to this one, which takes bytes alone (1.6).
-    from deltalake._internal import DeltaFileSystemHandler
-
-    parent, name = uri.rsplit("/", 1)
-    if parent.startswith("file://"):  # where folders have to be made
-        Path(parent.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
-    stream: Any = DeltaFileSystemHandler(parent, dict(storage_options or {})).open_output_stream(name)
-    stream.write(content)
-    stream.close()
+    Bucket(root, tuple((storage_options or {}).items())).write(name, content)
 
 
 def _action(name: str, shard: str, size: int, rows: pl.DataFrame, statistics: Sequence[str]) -> "AddAction":

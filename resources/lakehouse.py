@@ -21,13 +21,15 @@ from typing import Any, Protocol, TypeVar
 import polars as pl
 
 from resources import delta_files
+from resources.bucket import Bucket
+from resources.bucket_log import BucketLog
 from resources.coercion import SchemaMismatch, coerce, empty_frame
 from resources.delta_log import has_checkpoint, spare_checkpoints
 from resources.delta_reads import rows_near, rows_of, rows_picked
 from resources.delta_scan import scan_files, with_columns_of
 from resources.narrow import KEPT_ROWS, NarrowColumns
 from resources.replacing import Change, change
-from resources.snapshots import Snapshots, latest_stamp, latest_version
+from resources.snapshots import Snapshots, Stamp, latest_stamp, latest_version
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,7 @@ class Lakehouse:
         before_write: Callable[[], None] | None = None,
         maintenance_lock: Callable[[], AbstractContextManager[object]] | None = None,
         at: Mapping[str, int] | None = None,
+        fences: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         """Bind the lake to a root.
 
@@ -122,14 +125,17 @@ class Lakehouse:
             before_write: called before every write; raises to refuse it (free-space guard, kill points of tests).
             maintenance_lock: exclusive lock taken around optimize and vacuum; without one they refuse to run.
             at: table name to the version that is read whatever is committed later; -1 = the table was not there yet.
+            fences: names that commits carry; one that would jump over another's of the same name is refused (leases).
         """
         self.root = str(root)
         self.storage_options = dict(storage_options) if storage_options else None
         self._before_write = before_write or (lambda: None)
         self._maintenance_lock = maintenance_lock
+        self._fences = fences or (lambda: ())
         self._at = dict(at or {})
         self._fixed: dict[str, Any | None] = {}
-        self._snapshots = Snapshots()
+        self._log = self._log_of_root()
+        self._snapshots = Snapshots(self._log)
         self._narrow = NarrowColumns()
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -149,6 +155,8 @@ class Lakehouse:
             return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
         except TableNotFoundError:
             return None
+        except OSError as error:
+            raise self._told(error) from None
 
     def _existing(self, table: Table) -> Any:
         handle = self.open(table)
@@ -158,9 +166,19 @@ class Lakehouse:
 
     def _to_write(self, table: Table) -> Any | None:
         """A handle of the latest version to write by, or None where there is no table; readers get another one meanwhile."""
-        if "://" in self.root:
+        if self._log is None:
             return _grown(table, self.open(table))
-        return _grown(table, self._snapshots.take(Path(self.uri(table)), lambda: self.open(table)))
+        return _grown(table, self._snapshots.take(self._place(table), lambda: self.open(table)))
+
+    def _log_of_root(self) -> Callable[[Path], Stamp | None] | None:
+        """What tells cheaply how a table stands; None where nothing does."""
+        if self.root.startswith("s3://"):
+            return BucketLog(Bucket(self.root.rstrip("/"), tuple((self.storage_options or {}).items()))).stamp
+        return None if "://" in self.root else latest_stamp
+
+    def _place(self, table: Table) -> Path:
+        """Where ``_log`` finds a table."""
+        return Path(self.uri(table)) if "://" not in self.root else Path(table.name)
 
     def _is_absent_locally(self, table: Table) -> bool:
         return "://" not in self.root and not (Path(self.uri(table)) / "_delta_log").is_dir()
@@ -169,14 +187,17 @@ class Lakehouse:
         """Latest version of a table, -1 where it does not exist. Local tables are answered by listing their log."""
         if "://" not in self.root:
             return latest_version(Path(self.uri(table)))
+        if self._log is not None:
+            stamp = self._log(self._place(table))
+            return -1 if stamp is None else int(stamp[0][:20])
         handle = self.open(table)
         return -1 if handle is None else int(handle.version())
 
     def stamp(self, table: Table) -> tuple[object, ...]:
         """What changes with every commit to a table, also where it was deleted and made anew; cheap for local tables."""
-        if "://" in self.root:
+        if self._log is None:
             return (self.version(table),)
-        return latest_stamp(Path(self.uri(table))) or ()
+        return self._log(self._place(table)) or ()
 
     def _snapshot(self, table: Table) -> Any | None:
         """A handle for reading only, shared between callers while the table stays as it is; see ``open``."""
@@ -185,9 +206,9 @@ class Lakehouse:
                 version = self._at[table.name]
                 self._fixed[table.name] = None if version < 0 else self.open(table, version)
             return self._fixed[table.name]
-        if "://" in self.root:
+        if self._log is None:
             return self.open(table)
-        return self._snapshots.get(Path(self.uri(table)), lambda: self.open(table))
+        return self._snapshots.get(self._place(table), lambda: self.open(table))
 
     def rows(self, table: Table) -> int:
         """How many rows a table has, by its log."""
@@ -373,7 +394,7 @@ class Lakehouse:
     def _write(
         self, table: Table, data: pl.DataFrame, mode: Any, predicate: str | None, transaction: tuple[str, int] | None
     ) -> None:
-        from deltalake import CommitProperties, Transaction, write_deltalake
+        from deltalake import write_deltalake
 
         handle = self._to_write(table)
         write_deltalake(
@@ -386,7 +407,7 @@ class Lakehouse:
             storage_options=self.storage_options,
             target_file_size=delta_files.file_bytes(table.sort_by),
             writer_properties=delta_files.writer_properties(table.dtypes),
-            commit_properties=CommitProperties(app_transactions=[Transaction(*transaction)]) if transaction else None,
+            commit_properties=self._carried(transaction),
         )
         self._read_through(table, handle)
 
@@ -398,7 +419,10 @@ class Lakehouse:
             handle = self._existing(table)
         aim = delta_files.file_bytes(table.sort_by, _bytes(handle) + delta_files.likely_bytes(data))
         actions = delta_files.write_files(self.uri(table), data, aim, _statistics(table), self.storage_options)
-        handle.create_write_transaction(actions, "append", handle.schema(), list(table.partition_by))
+        carried = self._carried()
+        handle.create_write_transaction(
+            actions, "append", handle.schema(), list(table.partition_by), commit_properties=carried
+        )
         self._read_through(table, handle)
 
     def _configuration(self, table: Table) -> dict[str, str | None]:
@@ -490,6 +514,7 @@ class Lakehouse:
             target_alias="t",
             writer_properties=delta_files.writer_properties(table.dtypes),
             streamed_exec=False,
+            commit_properties=self._carried(),
         )
         metrics: dict[str, int] = (
             merger.when_matched_delete("s.op = 'D'")
@@ -515,7 +540,7 @@ class Lakehouse:
         handle = self._to_write(table)
         if handle is None:
             return 0
-        deleted = int(handle.delete(predicate)["num_deleted_rows"] or 0)
+        deleted = int(handle.delete(predicate, commit_properties=self._carried())["num_deleted_rows"] or 0)
         self._read_through(table, handle)
         return deleted
 
@@ -573,7 +598,7 @@ class Lakehouse:
         if not actions:  # gone since it was found scattered
             return 0
         only = [("shard", "=", shard)]
-        handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
+        self._overwrite_files(table, handle, actions, only)
         return len(actions)
 
     def rearrange(
@@ -609,8 +634,14 @@ class Lakehouse:
                 self.uri(table), sorted_rows, aim, _statistics(table), self.storage_options
             )
         only = [("shard", "in", list(shards))]
-        handle.create_write_transaction(actions, "overwrite", handle.schema(), list(table.partition_by), only)
+        self._overwrite_files(table, handle, actions, only)
         return moved
+
+    def _overwrite_files(self, table: Table, handle: Any, actions: Any, only: Any) -> None:
+        """Make files those of some partitions."""
+        self._before_write()
+        columns, carried = list(table.partition_by), self._carried()
+        handle.create_write_transaction(actions, "overwrite", handle.schema(), columns, only, commit_properties=carried)
 
     def vacuum(self, table: Table, retention: timedelta) -> list[str]:
         """Delete files that no version within ``retention`` names, and clean the log, under the exclusive lock.
@@ -641,11 +672,14 @@ class Lakehouse:
             return list(handle.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True))
 
     def would_go(self, table: Table, retention: timedelta, strays_older_than: timedelta) -> list[Path]:
-        """Files that ``vacuum`` and ``sweep_strays`` would delete of a local table, as it is now; its log's old commits apart."""
+        """Files that ``vacuum`` and ``sweep_strays`` would delete of a table, as it is now; its log's old commits apart.
+
+        Those of an object store are relative to the table.
+        """
         handle = self.open(table)
         if handle is None:
             return []
-        folder = Path(self.uri(table))
+        folder = Path() if "://" in self.root else Path(self.uri(table))
         named = set(self._vacuumed(handle, retention, is_dry_run=True))
         hours = _hours(max(retention, strays_older_than))
         named |= set(handle.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True))
@@ -667,7 +701,7 @@ class Lakehouse:
         """Delete the rows whose time is before ``moment`` (aware); nothing matched makes no commit."""
         if self.scan(table).filter(pl.col(column) < moment).select(pl.len()).collect().item() == 0:
             return Commit(self.version(table))
-        predicate = f"{column} < {literal(moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S+00:00'))}"
+        predicate = f"{column} < {literal(moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S.%f+00:00'))}"
         deleted = self._retry(table, lambda: self._delete(table, predicate))
         return Commit(self.version(table), deleted=deleted)
 
@@ -696,10 +730,24 @@ class Lakehouse:
 
     # -- within ----------------------------------------------------------------------------------------------------
 
+    def _carried(self, transaction: tuple[str, int] | None = None) -> Any | None:
+        """What a commit carries besides rows: the fences, and a transaction of the writer's own; None where that is nothing."""
+        from deltalake import CommitProperties, Transaction
+
+        now = int(time.time() * 1000)
+        wanted = [(f"lease/{name}", now) for name in self._fences()] + ([transaction] if transaction else [])
+        return CommitProperties(app_transactions=[Transaction(*one) for one in wanted]) if wanted else None
+
+    def _told(self, error: OSError) -> Exception:
+        """An object store's error in our words; one of a folder is what it is."""
+        if "://" not in self.root:
+            return error
+        return Bucket(self.root, tuple((self.storage_options or {}).items())).explained(error)
+
     def _read_through(self, table: Table, written: Any | None) -> None:
         """Read from now on by the handle of a write, which knows what it committed; no later write takes it."""
-        if written is not None and "://" not in self.root:
-            self._snapshots.put(Path(self.uri(table)), written)
+        if written is not None and self._log is not None:
+            self._snapshots.put(self._place(table), written)
 
     def _prepare(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         try:
@@ -723,6 +771,8 @@ class Lakehouse:
                     ) from error
                 log.info("%s: commit conflict, attempt %d", table.name, attempt + 1)
                 time.sleep(0.05 * 2**attempt)
+            except OSError as error:
+                raise self._told(error) from None
         raise AssertionError("unreachable")
 
 

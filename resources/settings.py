@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from resources.bucket import Bucket, LeasePlace
+from resources.machine import machine_name
+
 _SIZE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZE_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _DURATION_UNITS = {"": 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION")
 _INHERITED_GIT = frozenset({"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_PROXY_COMMAND"})
 
 
@@ -46,6 +50,8 @@ class Settings:
         still_seconds: how long size and mtime must have stood still before a file is taken.
         workers: processes or threads a stage may use.
         webhooks: file that says whom to tell what happens, or None for ``webhooks.yaml`` in the data folder.
+        bucket: the object store that the lake's tables are on, or None for a folder.
+        lease_seconds: on an object store, how long a lease lasts that is not renewed.
     """
 
     data_dir: Path
@@ -63,6 +69,8 @@ class Settings:
     webhooks: Path | None = None
     history: timedelta = timedelta(days=400)
     sweep_age: timedelta = timedelta(hours=24)
+    bucket: Bucket | None = None
+    lease_seconds: float = 60.0
 
     @property
     def inbox(self) -> Path:
@@ -86,8 +94,30 @@ class Settings:
 
     @property
     def lake(self) -> Path:
-        """Root of the Delta tables."""
+        """Root of the Delta tables where they are in a folder; see ``lake_root``."""
         return self.data_dir / "lake"
+
+    @property
+    def lake_root(self) -> str:
+        """Root of the Delta tables, wherever it is."""
+        return str(self.lake) if self.bucket is None else self.bucket.url
+
+    @property
+    def lake_options(self) -> dict[str, str] | None:
+        """What opens ``lake_root`` where it is on an object store; never to be shown."""
+        return None if self.bucket is None else self.bucket.options
+
+    @property
+    def leases(self) -> Path | LeasePlace:
+        """Where leases are taken: a folder, or for a lake that machines share the object store."""
+        if self.bucket is None:
+            return self.locks
+        return LeasePlace(self.locks, self.bucket, machine_name(self.data_dir), self.lease_seconds)
+
+    @property
+    def machine(self) -> str | None:
+        """Name of this machine among those that share the lake; None where nobody does."""
+        return None if self.bucket is None else machine_name(self.data_dir)
 
     @property
     def index(self) -> Path:
@@ -106,7 +136,7 @@ class Settings:
 
     @property
     def locks(self) -> Path:
-        """Lease files."""
+        """Lease files of this machine's processes."""
         return self.data_dir / "locks"
 
     @property
@@ -162,6 +192,8 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         sweep_age=timedelta(seconds=_duration("CORTEX_SWEEP_AGE", env.get("CORTEX_SWEEP_AGE") or "24h")),
         workers=_whole("CORTEX_WORKERS", env.get("CORTEX_WORKERS") or str(min(cores, 8)), least=1),
         webhooks=(base / Path(env["CORTEX_WEBHOOKS"]).expanduser()).absolute() if env.get("CORTEX_WEBHOOKS") else None,
+        bucket=_bucket(env),
+        lease_seconds=_number("CORTEX_LEASE_SECONDS", env.get("CORTEX_LEASE_SECONDS") or "60", least=1.0),
     )
 
 
@@ -221,9 +253,9 @@ def _whole(variable: str, value: str, least: int) -> int:
     return int(value)
 
 
-def _number(variable: str, value: str) -> float:
-    if not re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()):
-        raise _error(variable, value, "a number of seconds from 0, such as 2 or 0.5")
+def _number(variable: str, value: str, least: float = 0.0) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()) or float(value) < least:
+        raise _error(variable, value, f"a number of seconds from {least:g}, such as 2 or 0.5")
     return float(value)
 
 
@@ -260,6 +292,30 @@ def _url(variable: str, value: str | None) -> str | None:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
         raise _error(variable, value, "a URL such as http://127.0.0.1:6333")
     return value.rstrip("/")
+
+
+def _bucket(env: Mapping[str, str]) -> Bucket | None:
+    """The object store of the lake, and how it is reached. No value of ``AWS_*`` is put into an error: it may be a secret."""
+    url = (env.get("CORTEX_LAKE") or "").strip()
+    if not url:
+        return None
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", url, re.ASCII) or "/.." in url:
+        shown = "s3://…" if "@" in url or "?" in url else url
+        raise _error("CORTEX_LAKE", shown, "a bucket and a folder in it, such as s3://bucket/lake")
+    found = {name: env[name] for name in _AWS if env.get(name)}
+    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or ""
+    if endpoint:
+        if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", endpoint):
+            raise SettingsError("AWS_ENDPOINT_URL is not allowed as it is: use a URL such as https://s3.example.org.")
+        found["AWS_ENDPOINT_URL"] = endpoint.rstrip("/")
+    if (env.get("AWS_ALLOW_HTTP") or "").lower() in {"1", "true", "yes"}:
+        found["AWS_ALLOW_HTTP"] = "true"
+    elif endpoint.startswith("http://"):
+        raise SettingsError("AWS_ENDPOINT_URL is not encrypted: use https, or allow it with AWS_ALLOW_HTTP=true.")
+    if ("AWS_ACCESS_KEY_ID" in found) != ("AWS_SECRET_ACCESS_KEY" in found):
+        raise SettingsError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or none.")
+    found.setdefault("AWS_REGION", env.get("AWS_DEFAULT_REGION") or "us-east-1")
+    return Bucket(url.rstrip("/"), tuple(sorted(found.items())))
 
 
 def _name(variable: str, value: str) -> str:

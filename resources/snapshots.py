@@ -1,4 +1,4 @@
-"""Handles of local Delta tables for reading, kept while the table stays as it is. Nothing here writes.
+"""Handles of Delta tables for reading, kept while the table stays as it is. Nothing here writes.
 
 Opening a table replays its log: 3 to 12 ms, and a run after an edit asks sixty times. What a table is now is told by the
 last entry of its log, so a commit by whomever opens it anew. A handle that is read from never moves to another version:
@@ -17,8 +17,9 @@ Stamp = tuple[str, int, int]
 class Snapshots:
     """One handle a table, for any number of threads that only read."""
 
-    def __init__(self) -> None:
-        """Nothing is open yet."""
+    def __init__(self, stamp: Callable[[Path], Stamp | None] | None = None) -> None:
+        """Nothing is open yet; ``stamp`` says how a table stands, ``latest_stamp`` where it is None."""
+        self._stamp = stamp or latest_stamp
         self._lock = threading.Lock()
         self._known: dict[Path, tuple[Stamp, Any]] = {}
         self._opening: dict[Path, threading.Lock] = {}
@@ -33,7 +34,7 @@ class Snapshots:
         Returns:
             What ``fresh`` gave, now or earlier.
         """
-        stamp = latest_stamp(folder)
+        stamp = self._stamp(folder)
         if stamp is None:
             return fresh()
         with self._lock:
@@ -53,7 +54,7 @@ class Snapshots:
 
     def take(self, folder: Path, fresh: Callable[[], Any | None]) -> Any | None:
         """``get`` for a commit, which moves the handle: nobody is given it any more until it is ``put`` back."""
-        stamp = latest_stamp(folder)
+        stamp = self._stamp(folder)
         with self._lock:
             known = self._known.pop(folder, None)
         return known[1] if known is not None and stamp is not None and known[0] == stamp else fresh()
@@ -65,7 +66,7 @@ class Snapshots:
             folder: the table's.
             handle: nobody writes by it any more.
         """
-        stamp = latest_stamp(folder)
+        stamp = self._stamp(folder)
         if stamp is not None and int(stamp[0][:20]) != handle.version():
             handle.update_incremental()
         if stamp is not None and int(stamp[0][:20]) == handle.version():

@@ -21,7 +21,11 @@ def drop_area(corpora: list[CorpusStatus], chosen: str | None = None) -> None:
         corpora: all that are registered; those that lie in the inbox can be added to, and the answer says so of others.
         chosen: the corpus that is offered first.
     """
-    names = [corpus.name for corpus in corpora if corpus.kind == "folder" and corpus.is_listed and corpus.name != LOOSE]
+    names = [
+        corpus.name
+        for corpus in corpora
+        if corpus.kind == "folder" and corpus.is_listed and corpus.is_here and corpus.name != LOOSE
+    ]
     options = [*names, LOOSE, NEW]
     start = options.index(chosen) if chosen in options else len(options) - 1
     with st.form("drop", border=False, clear_on_submit=True):

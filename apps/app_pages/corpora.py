@@ -48,18 +48,23 @@ def _standing(corpus: CorpusStatus) -> None:
             f"{plural(corpus.documents, 'document')} · {plural(corpus.chunks, 'chunk')} · "
             f"{plural(corpus.points, 'point')} in the index</div>"
         )
-        st.caption(f"{corpus.kind} · {plain(corpus.uri)}")
+        owner = f" · on machine {plain(corpus.machine)}" if corpus.machine else ""
+        st.caption(f"{corpus.kind} · {plain(corpus.uri)}{owner}")
         with st.container(horizontal=True):
             _buttons(corpus, not_ok)
 
 
 def _buttons(corpus: CorpusStatus, not_ok: int) -> None:
-    if st.button("Run now", icon=":material/play_arrow:", type="primary", disabled=not corpus.is_listed):
+    if st.button(
+        "Run now", icon=":material/play_arrow:", type="primary", disabled=not (corpus.is_listed and corpus.is_here)
+    ):
         with told():
             requested = actions.request_run([corpus.name])
             say_next(f"A run was asked for ({requested.how}).")
             st.rerun()
-    if st.button("Retry what failed", icon=":material/replay:", disabled=not not_ok or not corpus.is_listed):
+    if st.button(
+        "Retry what failed", icon=":material/replay:", disabled=not (not_ok and corpus.is_listed and corpus.is_here)
+    ):
         with told():
             retried = actions.retry(corpus.name)
             actions.request_run([corpus.name])

@@ -74,6 +74,9 @@ def _corpora(corpora: list[CorpusStatus]) -> None:
         Column("listed", "time"),
         Column("published", "time"),
     ]
+    is_shared = any(corpus.machine for corpus in corpora)
+    if is_shared:
+        columns.append(Column("machine"))
     at_work = {line.corpus: line.state for line in reader.live() if line.is_working or line.next_step}
     rows = [
         (
@@ -85,6 +88,7 @@ def _corpora(corpora: list[CorpusStatus]) -> None:
             corpus.points,
             (ago(corpus.last_scan), at(corpus.last_scan)),
             (ago(corpus.last_run), at(corpus.last_run)),
+            *([corpus.machine] if is_shared else []),
         )
         for corpus in corpora
     ]

@@ -12,6 +12,7 @@ from apps.supervisor.state import UP, read_state
 from apps.worker import client
 from cortex_assets.engine.lease import holders
 from cortex_assets.engine.live import INTERRUPTED, SILENT, live_runs
+from resources.bucket import ObjectStoreError
 from resources.settings import DiskFullError, Settings, free_space_guard
 
 AREA = "data"
@@ -126,7 +127,10 @@ def _leases(settings: Settings) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 AREA, f"shard {run.shard}", BAD, detail, f"see what it does (py-spy), or end process {run.pid}"
             )
-    held = [f"{holder.name} ({holder})" for holder in holders(settings.locks)] if settings.locks.is_dir() else []
+    try:
+        held = [f"{holder.name} ({holder})" for holder in holders(settings.leases)]
+    except ObjectStoreError:  # ``store`` says so
+        held = [f"{holder.name} ({holder})" for holder in holders(settings.locks)]
     yield Diagnosis(AREA, "leases", GOOD, "; ".join(held)[:500] or "none is held")
 
 

@@ -9,13 +9,14 @@ from resources.settings import Settings
 
 def examine(settings: Settings) -> DoctorReport:
     """Look at machine, data folder and lake; writes no row."""
-    from apps.doctor import data, lake, machine
+    from apps.doctor import data, lake, machine, store
 
     begin = time.perf_counter()
     found: list[Diagnosis] = []
     looks: tuple[tuple[str, Callable[[Settings], Iterator[Diagnosis]]], ...] = (
         ("machine", machine.examine),
         ("data", data.examine),
+        ("lake", store.examine),
         ("lake", lake.examine),
     )
     for area, look in looks:

@@ -59,7 +59,10 @@ def _sources(corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:
         yield Diagnosis("sources", "corpora", GOOD, "none yet: cortex add FOLDER, or copy one into data/inbox")
     for corpus in corpora:
         place = redact(corpus.source.uri)
-        if not corpus.is_listed:
+        if not corpus.is_here:
+            detail = f"belongs to machine {corpus.machine}, where {place} is"
+            yield Diagnosis("sources", corpus.name, GOOD, detail)
+        elif not corpus.is_listed:
             yield Diagnosis("sources", corpus.name, GOOD, f"paused: {place}; kept and still found")
         elif corpus.source.kind == "git":
             yield Diagnosis("sources", corpus.name, GOOD, place)

@@ -120,6 +120,7 @@ def alert_line(alert: AlertLine) -> Text:
 def _corpora(corpora: Sequence[CorpusStatus]) -> Table:
     numbers = ("files", "not ok", "documents", "chunks", "vectors", "points")
     columns = ("corpus", "kind", *numbers, "scanned (UTC)", "run (UTC)", "state")
+    is_shared = any(one.machine for one in corpora)
     rows = [
         (
             one.name,
@@ -133,10 +134,11 @@ def _corpora(corpora: Sequence[CorpusStatus]) -> Table:
             moment(one.last_scan),
             moment(one.last_run),
             one.freshness if one.is_listed else "paused",
+            *([one.machine + (" (this one)" if one.is_here else "")] if is_shared else []),
         )
         for one in corpora
     ]
-    return grid(columns, rows, numbers)
+    return grid((*columns, "machine") if is_shared else columns, rows, numbers)
 
 
 def failures(groups: Sequence[FailureGroup]) -> RenderableType:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from apps.delivering import deliver_aside
 from apps.errors import CommandError
+from apps.following import follow_others
 from apps.progress import silent
 from apps.reports import RunReport
 from apps.running import COLUMNS, follow, run_in
@@ -31,6 +32,7 @@ from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.lease import LAKE, holders
 from cortex_assets.engine.live import live_runs
 from cortex_assets.house import RUN_ERRORS, House, Registry
+from resources.bucket import ObjectStoreError
 from resources.memory import give_back
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class Runner:
     def __init__(self, house: House, changes: Changes) -> None:
         """Bind; ``house`` is this thread's alone."""
         self.house, self.changes, self.told = house, changes, Told()
+        self._version, self._version_at = -1, float("-inf")
         before = self._signature()
         self.registry = self._synced() or Registry(tuple(house.registered()))
         house.lake.keep_columns_in(house.settings.cache / COLUMNS)
@@ -85,7 +88,7 @@ class Runner:
         self._lake_since: float | None = None
         self._worked_at = 0.0
         self._said_at = 0.0
-        self._seen: tuple[object, ...] = () if self.told.problem else (house.lake.version(CORPORA), *before[1:])
+        self._seen: tuple[object, ...] = () if self.told.problem else self._seen_since(before)
         self._roots = self._root_stamps()
         self._tokens: dict[str, str] = {}
         self._is_strange = threading.Event()
@@ -103,13 +106,27 @@ class Runner:
                 stats.append((seen.st_mtime_ns, seen.st_ino))
             except OSError:
                 stats.append(None)
-        return (self.house.lake.version(CORPORA), *stats)
+        return (self._registry_version(), *stats)
+
+    def _seen_since(self, before: tuple[object, ...]) -> tuple[object, ...]:
+        """The signature of now, but for the folders: there ``before`` counts, so that what came meanwhile is seen."""
+        self._version_at = float("-inf")
+        return (self._registry_version(), *before[1:])
+
+    def _registry_version(self) -> int:
+        """Of the table of corpora; an object store is not asked at every step."""
+        now = time.monotonic()
+        if self.house.settings.bucket is None or now - self._version_at > SAID_SECONDS:
+            self._version_at = now
+            with contextlib.suppress(ObjectStoreError):  # a run that fails says so
+                self._version = self.house.lake.version(CORPORA)
+        return self._version
 
     def _root_stamps(self) -> dict[str, tuple[int, int] | None]:
         """Corpus to (device, inode) of its folder, None where that is gone: a stick that is unplugged, or plugged in again."""
         stamps: dict[str, tuple[int, int] | None] = {}
         for corpus in self.registry.corpora:
-            if corpus.is_listed and corpus.source.kind == "folder":
+            if corpus.is_active and corpus.source.kind == "folder":
                 try:
                     seen = Path(corpus.source.uri).stat()
                     stamps[corpus.name] = seen.st_dev, seen.st_ino
@@ -143,11 +160,11 @@ class Runner:
             registry: as it is now.
             before: the signature from before it was read: whoever came meanwhile is seen at the next step.
         """
-        known, folders = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_listed}, self.folders()
-        self.registry, self._seen = registry, (self.house.lake.version(CORPORA), *before[1:])
+        known, folders = {corpus.corpus_id for corpus in self.registry.corpora if corpus.is_active}, self.folders()
+        self.registry, self._seen = registry, self._seen_since(before)
         self._is_to_be_watched |= self.folders() != folders
         for corpus in registry.corpora:
-            if corpus.is_listed and corpus.corpus_id not in known:
+            if corpus.is_active and corpus.corpus_id not in known:
                 self.changes.note(corpus.name, None, time.monotonic())
 
     def hear_of_a_stranger(self) -> None:
@@ -173,7 +190,7 @@ class Runner:
 
     def folders(self) -> list[Path]:
         """What is to be watched: the inbox, and the folders of listed corpora that are there."""
-        roots = [Path(c.source.uri) for c in self.registry.corpora if c.is_listed and c.source.kind == "folder"]
+        roots = [Path(c.source.uri) for c in self.registry.corpora if c.is_active and c.source.kind == "folder"]
         inbox = self.house.settings.inbox
         return [inbox, *(root for root in roots if not root.is_relative_to(inbox) and root.is_dir())]
 
@@ -216,12 +233,17 @@ class Runner:
             if is_news and corpus.name not in self.told.handed:
                 self.changes.note(corpus.name, None, now)
             self._tokens |= tokens
+        try:
+            for note in follow_others(self.house):
+                log.info("%s", note)
+        except RUN_ERRORS as error:
+            log.warning("what other machines run was not followed: %s", error)
         self.told.last_look = datetime.now(UTC)
         self.say()
 
     def _run(self, name: str, change: Change) -> None:
         corpus = self.registry.by_name(name)
-        if corpus is None or not corpus.is_listed:
+        if corpus is None or not corpus.is_active:
             return
         if name in self.told.handed or self._is_held(corpus):
             self.changes.put_back(name, change, BUSY_SECONDS, time.monotonic(), "another run has it")
@@ -289,7 +311,7 @@ class Runner:
     def _hand_on(self, corpus: Registered, change: Change) -> None:
         prepared = self.house.prepare(corpus, self.registry)
         self.registry = self.registry.with_corpus(prepared)
-        self._seen = (self.house.lake.version(CORPORA), *self._seen[1:])
+        self._seen = self._seen_since(self._seen)
         url = dagster_url(self.house.settings.up)
         if url is not None:
             try:
@@ -349,8 +371,12 @@ class Runner:
         if now - self._worked_at < QUIET_SECONDS and now - self._lake_since < LONGEST_SECONDS:
             return
         self._lake_since = None
-        for note in follow(self.house):
-            log.info("%s", note)
+        try:
+            for note in follow(self.house):
+                log.info("%s", note)
+        except RUN_ERRORS as error:
+            log.warning("aggregates are made later: %s", error)
+            self._lake_since = self._worked_at = now
         self.house.lake.save_columns()
         give_back()
 

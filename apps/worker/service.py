@@ -136,7 +136,7 @@ class Worker:
     def _run(self, body: Mapping[str, Any]) -> Any:
         registry = self.runner.registry
         names = [str(name) for name in body.get("corpora") or ()]
-        listed = [corpus.name for corpus in registry.corpora if corpus.is_listed]
+        listed = [corpus.name for corpus in registry.corpora if corpus.is_active]
         for name in names:
             if name not in listed:
                 known = ", ".join(listed) or "none yet"
@@ -176,7 +176,7 @@ class Worker:
 
 def _roots(corpora: Sequence[Registered]) -> list[tuple[str, Registered]]:
     """(root, corpus) of listed folders, the deepest first."""
-    roots = [(c.source.uri.rstrip("/"), c) for c in corpora if c.is_listed and c.source.kind == "folder"]
+    roots = [(c.source.uri.rstrip("/"), c) for c in corpora if c.is_active and c.source.kind == "folder"]
     return sorted(roots, key=lambda pair: -len(pair[0]))
 
 

@@ -2,7 +2,8 @@
 
 A corpus is matched by its place, then by its name, so a rename keeps its id and its rows; of two that want one name the
 later gets a short hash of its place beside it. What is not found any more is
-paused: kept and shown, not listed, not deleted.
+paused: kept and shown, not listed, not deleted. Where machines share a lake, a corpus belongs to the one that registered it:
+its folder is there, so the others neither look at it nor pause it.
 """
 
 import json
@@ -32,6 +33,8 @@ class Registered:
         is_listed: false = paused.
         registered_at: when.
         resharding: (from, to) while the number of shards is being changed, also where that was cut off.
+        machine: which of several that share the lake has its source; None = no one in particular.
+        is_here: whether that is this machine; not part of the row.
     """
 
     corpus_id: str
@@ -44,6 +47,13 @@ class Registered:
     is_listed: bool
     registered_at: datetime
     resharding: tuple[int, int] | None = None
+    machine: str | None = None
+    is_here: bool = True
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this machine looks at its source and runs it."""
+        return self.is_listed and self.is_here
 
     @property
     def name(self) -> str:
@@ -77,11 +87,12 @@ class Registered:
             "space_id": self.space_id,
             "is_listed": self.is_listed,
             "registered_at": self.registered_at,
+            "machine": self.machine,
         }
 
 
-def from_row(row: Mapping[str, Any]) -> Registered:
-    """Inverse of ``Registered.to_row``."""
+def from_row(row: Mapping[str, Any], machine: str | None = None) -> Registered:
+    """Inverse of ``Registered.to_row``, as it is seen on a machine (None: one that shares its lake with nobody)."""
     settings = json.loads(row["settings"])
     origin, embed = settings.pop("origin"), settings.pop("embed_config")
     resharding = settings.pop("resharding", None)
@@ -98,6 +109,8 @@ def from_row(row: Mapping[str, Any]) -> Registered:
         row["is_listed"],
         row["registered_at"],
         None if resharding is None else (resharding[0], resharding[1]),
+        row["machine"],
+        machine is None or row["machine"] in (None, machine),
     )
 
 
@@ -106,6 +119,7 @@ def sync(
     found: Sequence[tuple[str, Source]],
     resolve: Callable[[str | None], tuple[str, str]],
     now: datetime,
+    machine: str | None = None,
 ) -> list[Registered]:
     """Bring the registry up to date.
 
@@ -114,27 +128,32 @@ def sync(
         found: (origin, source) of everything declared or found now; what was ``added`` need not be among it.
         resolve: lane name or None to (embedder configuration, space id); asked for new corpora only.
         now: time of a registration.
+        machine: which looked, where several share the lake; what others registered stays as it is.
 
     Returns:
         Every corpus as it is to be, sorted by name.
     """
-    olds = _matches(registered, found)
+    olds = _matches([corpus for corpus in registered if corpus.is_here], found)
     result: dict[str, Registered] = {}
     for origin, source in found:
         old = olds.get(source.uri)
         if old is not None:
             name = old.name if old.shard_count > 0 else source.name
-            result[old.corpus_id] = replace(old, source=replace(source, name=name), origin=origin, is_listed=True)
+            named = replace(source, name=name)
+            owner = machine or old.machine
+            result[old.corpus_id] = replace(old, source=named, origin=origin, is_listed=True, machine=owner)
     for corpus in registered:
         if corpus.corpus_id not in result:
-            result[corpus.corpus_id] = corpus if corpus.origin == ADDED else replace(corpus, is_listed=False)
+            is_own = machine is None or corpus.machine == machine
+            stays = corpus.origin == ADDED or not is_own
+            result[corpus.corpus_id] = corpus if stays else replace(corpus, is_listed=False)
     for origin, source in found:
         if source.uri not in olds:
             embed, space_id = resolve(source.embed)
-            name = _free_name(source, result)
+            name = _free_name(source, result, machine)
             new_id = identity.corpus_id(name)
             named = replace(source, name=name)
-            result[new_id] = Registered(new_id, named, origin, embed, space_id, 0, 0, True, now)
+            result[new_id] = Registered(new_id, named, origin, embed, space_id, 0, 0, True, now, machine=machine)
     return sorted(result.values(), key=lambda corpus: corpus.name)
 
 
@@ -152,9 +171,10 @@ def _matches(registered: Sequence[Registered], found: Sequence[tuple[str, Source
     return matches
 
 
-def _free_name(source: Source, taken: Mapping[str, Registered]) -> str:
+def _free_name(source: Source, taken: Mapping[str, Registered], machine: str | None) -> str:
     """A name that no other corpus has or was first registered under: the source's own, or with a short hash of its place."""
+    place = source.uri if machine is None else f"{machine}:{source.uri}"
     names = {corpus.name for corpus in taken.values()}
     if source.name not in names and identity.corpus_id(source.name) not in taken:
         return source.name
-    return f"{source.name[:56]}-{identity.content_id(source.uri)[:6]}"
+    return f"{source.name[:56]}-{identity.content_id(place)[:6]}"

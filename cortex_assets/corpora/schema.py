@@ -18,6 +18,10 @@ class Corpora(dy.Schema):
     space_id = dy.String(metadata={"doc": "the embedding space, resolved once at registration"})
     is_listed = dy.Bool(metadata={"doc": "false = paused: no longer declared or found, kept and shown"})
     registered_at = dy.Datetime(time_zone="UTC")
+    machine = dy.String(
+        nullable=True,
+        metadata={"doc": "which of the machines that share the lake has the source; null where the lake is a folder"},
+    )
 
 
 class Files(dy.Schema):

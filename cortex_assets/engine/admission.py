@@ -2,7 +2,11 @@
 
 from cortex_assets.engine import formats
 from cortex_assets.engine.lease import lake_lease
+from resources.bucket import NO_PROMISE, Bucket, ObjectStoreError
 from resources.settings import Settings
+
+NOTE = "object-store"
+"""File of the cache that names the object store whose promises were tried."""
 
 
 def admit(settings: Settings) -> None:
@@ -11,9 +15,25 @@ def admit(settings: Settings) -> None:
     Raises:
         LeaseBusy: a restore is at work.
         NewerLake, OlderLake: this Cortex would harm the lake.
+        ObjectStoreError: the lake is on an object store that does not answer, or refuses us.
     """
     finish_restore(settings)
+    if settings.bucket is not None:
+        _admit_store(settings, settings.bucket)
     formats.check(settings)
+
+
+def _admit_store(settings: Settings, bucket: Bucket) -> None:
+    """Ask the store whether it answers, and once for a data folder whether it can be relied on."""
+    bucket.check()
+    note = settings.cache / NOTE
+    if note.is_file() and note.read_text(encoding="utf-8") == bucket.url:
+        return
+    broken = bucket.broken_promise()
+    if broken:
+        raise ObjectStoreError(f"{bucket.url}: {broken}; {NO_PROMISE}")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(bucket.url, encoding="utf-8")
 
 
 def finish_restore(settings: Settings) -> None:

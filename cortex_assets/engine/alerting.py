@@ -49,7 +49,7 @@ def all_alerts(
     limits: Thresholds = DEFAULTS,
 ) -> list[Alert]:
     """Every alert that fires at ``now``. Reads tables and the disk; writes nothing."""
-    listed = [corpus for corpus in corpora if corpus.is_listed]
+    listed = [corpus for corpus in corpora if corpus.is_active]
     table = pl.DataFrame(
         [(c.corpus_id, c.name, looked_at(c), c.registered_at) for c in listed],
         schema={

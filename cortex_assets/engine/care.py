@@ -24,6 +24,7 @@ from cortex_assets.engine.leftovers import PLACES, leftovers
 from cortex_assets.engine.sweeps import doomed_spaces, doomed_vectors, named_contents, sweep_vectors
 from cortex_assets.ops.schema import CHECKS, LAKE, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
 from cortex_assets.tables import TableSpec
+from resources.bucket import Bucket, LeasePlace
 from resources.lakehouse import Lakehouse
 from resources.raw_store import RawStore
 from resources.settings import Settings
@@ -89,14 +90,14 @@ class Maintained:
 class Turns:
     """Takes the lake's lease for one short step after another, so that runs get in between, and waits for a turn."""
 
-    def __init__(self, locks: Path, patience: float) -> None:
+    def __init__(self, leases: Path | LeasePlace, patience: float) -> None:
         """Begin.
 
         Args:
-            locks: folder of the leases.
+            leases: where the leases are.
             patience: seconds to wait in all while runs are at work.
         """
-        self._locks, self._deadline = locks, time.monotonic() + patience
+        self._leases, self._deadline = leases, time.monotonic() + patience
         self.longest = 0.0
 
     @contextmanager
@@ -106,7 +107,7 @@ class Turns:
         Raises:
             LeaseBusy: runs are at work, and patience is at its end.
         """
-        with lake_lease(self._locks, max(0.0, self._deadline - time.monotonic())):
+        with lake_lease(self._leases, max(0.0, self._deadline - time.monotonic())):
             begin = time.perf_counter()
             try:
                 yield
@@ -123,6 +124,8 @@ class Step:
         folders: what is weighed before and after.
         work: does it; the number of rows deleted.
         would: files and folders that it would delete, and rows.
+        is_shown_always: also where nothing came of it.
+        stored: where it is that is weighed, if not in folders: a bucket and a prefix in it.
     """
 
     name: str
@@ -130,6 +133,24 @@ class Step:
     work: Callable[[], int]
     would: Callable[[], tuple[Collection[Path], int]]
     is_shown_always: bool = True
+    stored: tuple[Bucket, str] | None = None
+
+    def weigh(self) -> tuple[int, int]:
+        """(files, bytes) of what it cares for."""
+        if self.stored is None:
+            return _weigh(self.folders)
+        bucket, prefix = self.stored
+        found = bucket.list(prefix)
+        return len(found), sum(one.size for one in found)
+
+    def weigh_some(self, paths: Collection[Path]) -> tuple[int, int]:
+        """(files, bytes) of some of it."""
+        if self.stored is None:
+            return _weigh(tuple(paths))
+        bucket, prefix = self.stored
+        wanted = {f"{prefix}{path.as_posix()}" for path in paths}
+        sizes = [one.size for one in bucket.list(prefix) if one.key in wanted] if wanted else []
+        return len(sizes), sum(sizes)
 
 
 class Upkeep:
@@ -194,6 +215,9 @@ class Upkeep:
         def would() -> tuple[Collection[Path], int]:
             return lake.would_go(table, retention, sweep_age), 0
 
+        bucket = self._settings.bucket
+        if bucket is not None:
+            return Step(table.name, (), work, would, stored=(bucket, f"{table.name}/"))
         return Step(table.name, (Path(lake.uri(table)),), work, would)
 
     def _index(self, space_id: str, shard: str) -> Step:
@@ -272,18 +296,18 @@ def maintain_lake(upkeep: Upkeep, turns: Turns, is_dry_run: bool = False) -> Mai
 
 def _done(step: Step) -> Cared:
     begin = time.perf_counter()
-    before = _weigh(step.folders)
+    before = step.weigh()
     rows = step.work()
-    after = _weigh(step.folders)
+    after = step.weigh()
     return Cared(step.name, before[0], after[0], before[1] - after[1], time.perf_counter() - begin, rows)
 
 
 def _foreseen(step: Step) -> Cared:
     begin = time.perf_counter()
-    before = _weigh(step.folders)
+    before = step.weigh()
     paths, rows = step.would()
-    going = _weigh(tuple(paths))
-    files = before[0] if step.folders else going[0]
+    going = step.weigh_some(paths)
+    files = before[0] if step.folders or step.stored else going[0]
     return Cared(step.name, files, files - going[0], going[1], time.perf_counter() - begin, rows)
 
 

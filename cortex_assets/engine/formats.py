@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.bucket import Bucket
 from resources.settings import Settings
 from resources.snapshots import latest_stamp
 
@@ -37,6 +38,8 @@ class OlderLake(Exception):
 
 def format_of(settings: Settings) -> int:
     """The format of the lake; the current one where there is no lake yet."""
+    if settings.bucket is not None:
+        return _read(settings) if _is_begun(settings.bucket) else CURRENT
     folder = settings.lake / _TABLE
     stamp = latest_stamp(folder)
     if stamp is None:
@@ -60,12 +63,12 @@ def check(settings: Settings) -> None:
     found = format_of(settings)
     if found > CURRENT:
         raise NewerLake(
-            f"{settings.lake} is a lake of format {found}, and this Cortex knows formats up to {CURRENT}; "
+            f"{settings.lake_root} is a lake of format {found}, and this Cortex knows formats up to {CURRENT}; "
             "use the newer Cortex that wrote it, or restore a backup from before its upgrade"
         )
     if found < OLDEST:
         raise OlderLake(
-            f"{settings.lake} is a lake of format {found}, and this Cortex works on formats from {OLDEST}; "
+            f"{settings.lake_root} is a lake of format {found}, and this Cortex works on formats from {OLDEST}; "
             "run `cortex upgrade`, which takes a snapshot first"
         )
 
@@ -88,13 +91,19 @@ def record(lake: "Lakehouse", reached: int, now: datetime, snapshot: str | None 
         lake.append(LAKE, pl.DataFrame([row], schema=LAKE.dtypes))
 
 
+def _is_begun(bucket: Bucket) -> bool:
+    """Whether a table is there; a lake on an object store tells its format from its first commit on."""
+    return bool(bucket.list(f"{_TABLE}/_delta_log/") or bucket.list("human/corpora/_delta_log/"))
+
+
 def _read(settings: Settings) -> int:
     import polars as pl
 
     from cortex_assets.ops.schema import LAKE
     from resources.lakehouse import Lakehouse
 
-    found = Lakehouse(settings.lake).scan(LAKE).select(pl.col("format_version").max()).collect().item()
+    lake = Lakehouse(settings.lake_root, storage_options=settings.lake_options)
+    found = lake.scan(LAKE).select(pl.col("format_version").max()).collect().item()
     return FIRST if found is None else int(found)
 
 

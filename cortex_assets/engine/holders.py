@@ -63,6 +63,7 @@ HOLDERS = (
     Holder(
         "restoring", "a lake on its way back from a backup, and the one before", "the restore's end, or the next one"
     ),
+    Holder("cache/object-store", "URL of the lake; no content", "may be deleted whole"),
     Holder("cache/format.json*", "format of the lake; no content", "may be deleted whole"),
     Holder(
         "snapshots",
@@ -71,6 +72,9 @@ HOLDERS = (
     ),
     Holder("passwords", "passwords of encrypted documents", "whoever put them there"),
     Holder("models", "weights; no content", "whoever pulled them"),
+    Holder(
+        "machine*", "name of this machine among those that share the lake; no content", "stays as long as the folder"
+    ),
     Holder("up", "ports and process ids, the worker's token; no content", "the end of cortex up"),
     Holder("logs", "names of corpora, counts, reasons", "cortex up, above ten megabytes each"),
     Holder("locks", "names of shards and processes", "may be deleted while nothing runs"),

@@ -4,6 +4,9 @@ A lease is a ``flock`` on a small file that tells who holds it. The kernel relea
 ends, so there is no stale lease to break. A run holds its shard's lease exclusively and the lake's shared; maintenance
 holds the lake's exclusively, so either some runs work or one maintenance does. Nothing here waits unasked: whoever comes
 second gets ``LeaseBusy``.
+
+Where machines share a lake on an object store, a lease is this one, among the processes of a machine, and an object in the
+store besides: see ``engine.shared_lease``. The functions here take either place.
 """
 
 import contextlib
@@ -21,8 +24,13 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote, unquote
 
+from resources.bucket import LeasePlace
+
 LAKE = "_lake"
 RETRY_SECONDS = 0.02
+SHARED_RETRY_SECONDS = 0.5
+GLANCES, GLANCE_SECONDS = 4, 0.015
+"""``holders`` takes a lease that is free for microseconds, to see that it is: whoever meets that tries again."""
 _open_descriptors: set[int] = set()
 _mutex = threading.Lock()
 _is_fork_hooked = False
@@ -53,6 +61,10 @@ class LeaseBusy(RuntimeError):
         if holder is not None and holder.pid == os.getpid() and holder.host == socket.gethostname():
             who = "this very process, in another place"
         super().__init__(f"{what} is leased by {who}; wait until it is done")
+
+
+class LeaseLost(RuntimeError):
+    """A lease in the object store ran out before its holder could renew it; nothing more may be written under it."""
 
 
 class Lease:
@@ -106,27 +118,40 @@ class Lease:
         return self._fd >= 0 and self._pid == os.getpid()
 
 
+def take(place: Path | LeasePlace, name: str, is_shared: bool = False) -> Lease:
+    """Take a lease in a folder, or one that machines share.
+
+    Raises:
+        LeaseBusy: it is held in a way that excludes this one.
+    """
+    if isinstance(place, Path):
+        return Lease(place, name, is_shared)
+    from cortex_assets.engine.shared_lease import SharedLease
+
+    return SharedLease(place, name, is_shared)
+
+
 @contextlib.contextmanager
-def shard_lease(folder: Path, shard: str) -> Iterator[Lease]:
+def shard_lease(place: Path | LeasePlace, shard: str) -> Iterator[Lease]:
     """Hold a shard for a run: the lake's lease shared, the shard's exclusively.
 
     Args:
-        folder: where lock files lie; made where it is missing.
+        place: where leases are; a folder is made where it is missing.
         shard: name of the shard.
 
     Raises:
         LeaseBusy: another run has the shard, or maintenance has the lake.
     """
-    with Lease(folder, LAKE, is_shared=True), Lease(folder, shard) as lease:
+    with take(place, LAKE, is_shared=True), take(place, shard) as lease:
         yield lease
 
 
 @contextlib.contextmanager
-def lake_lease(folder: Path, patience: float = 0.0) -> Iterator[Lease]:
+def lake_lease(place: Path | LeasePlace, patience: float = 0.0) -> Iterator[Lease]:
     """Hold the whole lake for maintenance: no run works meanwhile.
 
     Args:
-        folder: where lock files lie.
+        place: where leases are.
         patience: seconds in which it is tried again; runs that come meanwhile are not kept from working.
 
     Raises:
@@ -135,21 +160,25 @@ def lake_lease(folder: Path, patience: float = 0.0) -> Iterator[Lease]:
     deadline = time.monotonic() + patience
     while True:
         try:
-            lease = Lease(folder, LAKE)
+            lease = take(place, LAKE)
             break
         except LeaseBusy as error:
             if time.monotonic() >= deadline:
-                working = [holder for holder in holders(folder) if holder.name != LAKE]
+                working = [holder for holder in holders(place) if holder.name != LAKE]
                 raise LeaseBusy(LAKE, working[0] if working else error.holder) from None
-        time.sleep(RETRY_SECONDS)
+        time.sleep(RETRY_SECONDS if isinstance(place, Path) else SHARED_RETRY_SECONDS)
     with lease:
         yield lease
 
 
-def holders(folder: Path) -> list[Holder]:
-    """Who holds an exclusive lease at this moment, by lease name."""
+def holders(place: Path | LeasePlace) -> list[Holder]:
+    """Who holds an exclusive lease at this moment, by lease name; of a shared place those of all machines."""
+    if isinstance(place, LeasePlace):
+        from cortex_assets.engine.shared_lease import shared_holders
+
+        return shared_holders(place)
     found = []
-    for path in sorted(folder.glob("*.lock")):
+    for path in sorted(place.glob("*.lock")):
         with contextlib.suppress(FileNotFoundError):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -162,12 +191,37 @@ def holders(folder: Path) -> list[Holder]:
     return found
 
 
-def _lock_path(folder: Path, name: str) -> Path:
-    """The lock file of a name: letters, digits, ``-``, ``_`` and inner dots stay, the rest is percent-encoded."""
+def check_held(place: Path | LeasePlace) -> None:
+    """Refuse to go on where a lease that this process took ran out; asked before every write.
+
+    Raises:
+        LeaseLost: naming it. A lease in a folder is never lost: the kernel keeps it.
+    """
+    if isinstance(place, LeasePlace):
+        from cortex_assets.engine.shared_lease import check_shared
+
+        check_shared(place)
+
+
+def fences(place: Path | LeasePlace) -> tuple[str, ...]:
+    """Names that this process's commits are to carry, so that those of a holder that lost its lease meet them as conflicts."""
+    if isinstance(place, Path):
+        return ()
+    from cortex_assets.engine.shared_lease import held_names
+
+    return held_names(place)
+
+
+def encoded(name: str) -> str:
+    """A lease's name as a file or an object: letters, digits, ``-``, ``_`` and inner dots stay, the rest is percent-encoded."""
     if not name or len(name) > 80:
         raise ValueError(f"{name[:100]!r}: a lease name has 1 to 80 characters")
-    encoded = quote(name, safe="")
-    return folder / f"{'%2E' + encoded[1:] if encoded.startswith('.') else encoded}.lock"
+    quoted = quote(name, safe="")
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
+
+
+def _lock_path(folder: Path, name: str) -> Path:
+    return folder / f"{encoded(name)}.lock"
 
 
 def _locked(path: Path, name: str, mode: int) -> int:
@@ -176,7 +230,7 @@ def _locked(path: Path, name: str, mode: int) -> int:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, mode | fcntl.LOCK_NB)
+            _lock(fd, mode)
         except BlockingIOError:
             holder = _holder(fd)
             os.close(fd)
@@ -188,6 +242,23 @@ def _locked(path: Path, name: str, mode: int) -> int:
             if os.fstat(fd).st_ino == path.stat().st_ino:
                 return fd
         os.close(fd)
+
+
+def _lock(fd: int, mode: int) -> None:
+    """Lock an open file, exclusively after some tries.
+
+    Raises:
+        BlockingIOError: it is held, and not just looked at.
+    """
+    for left in reversed(range(GLANCES if mode == fcntl.LOCK_EX else 1)):
+        try:
+            fcntl.flock(fd, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(GLANCE_SECONDS)
+        else:
+            return
 
 
 def _holder(fd: int) -> Holder | None:

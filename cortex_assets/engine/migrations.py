@@ -95,7 +95,7 @@ def upgrade(settings: Settings, lake: Lakehouse, raw: RawStore) -> Upgraded:
         LeaseBusy: a run or maintenance is at work.
         NewerLake: the lake is of a newer format.
     """
-    with lake_lease(settings.locks):
+    with lake_lease(settings.leases):
         plan = planned(settings)
         if not plan.steps:
             _pending(settings).unlink(missing_ok=True)

@@ -53,12 +53,24 @@ class IndexStage:
         crew: Crew,
         fresh: FreshVectors,
         before_publish: Callable[[], None] = lambda: None,
+        is_recorded: bool = True,
     ) -> None:
-        """Bind; nothing is read yet. ``before_publish`` raises to refuse a publish (free-space guard)."""
+        """Bind; nothing is read yet.
+
+        Args:
+            space: whose vectors.
+            store: what is published to.
+            lake: where rows are.
+            state: remembers complete publishes.
+            crew: writes segments apart.
+            fresh: vectors that were just made.
+            before_publish: raises to refuse a publish (free-space guard).
+            is_recorded: whether a publish gets its row in ``ops/snapshots``; not that of another machine's corpus.
+        """
         self.wanted = WantedPoints(space, store, lake, fresh)
         self._crew = crew
         self.space, self._store, self._lake, self._state = space, store, lake, state
-        self._before_publish = before_publish
+        self._before_publish, self._is_recorded = before_publish, is_recorded
         self._before_early: dict[str, tuple[pl.DataFrame, StageReport]] = {}
         self._begun: dict[str, _Begun] = {}
         self._settled: dict[str, StageReport] = {}
@@ -220,9 +232,9 @@ class IndexStage:
         """Publish what differs; returns the points. An index that cannot be read is a DamagedIndexError."""
         changes = self.wanted.changes(shard)
         report.unchanged = changes.points - changes.upserts.height
-        if changes.is_empty:
+        if changes.is_empty and self._is_recorded:
             published.record_current(self._lake, self._store, self.space.space_id, shard, now)
-        else:
+        elif not changes.is_empty:
             self._publish(shard, changes, now, report, progress)
         return changes.points
 
@@ -257,5 +269,6 @@ class IndexStage:
             report.notes.append(f"{changes.sparse_only} points are keyword-only: their vectors are not there yet")
         if publication.generation is not None:
             number = publication.generation.number
-            published.record(self._lake, self.space.space_id, shard, number, changes.versions, changes.points, now)
+            if self._is_recorded:
+                published.record(self._lake, self.space.space_id, shard, number, changes.versions, changes.points, now)
             self.wanted.settle(shard, number, changes)

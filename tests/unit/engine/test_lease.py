@@ -133,3 +133,26 @@ def test_a_replaced_lock_file_is_noticed(tmp_path: Path) -> None:
         (tmp_path / "notes.lock").unlink()
     with shard_lease(tmp_path, "notes"), pytest.raises(LeaseBusy), shard_lease(tmp_path, "notes"):
         pass
+
+
+def test_whoever_looks_at_holders_keeps_nobody_from_a_lease(tmp_path: Path) -> None:
+    """To see that a lease is free it is taken for an instant; a run that comes just then tries again."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            holders(tmp_path)
+
+    with shard_lease(tmp_path, "notes"):
+        pass
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(1_500):
+            with shard_lease(tmp_path, "notes"):
+                pass
+    finally:
+        over.set()
+        for looker in lookers:
+            looker.join()
