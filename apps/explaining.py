@@ -19,7 +19,8 @@ from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.redact import IN_BYTES
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
+from cortex_assets.register import Registry
 from resources.listing import left_out
 
 BEGINNING = 80
@@ -29,7 +30,7 @@ _SHOWN = ("title", "kind", "language", "encoding", "page_count", "failed_pages",
 def explain(file: str, member: str | None, most: int) -> FileExplained:
     """See ``apps.reader.explain``."""
     with looked_in() as house:
-        registry = house.peek_registry()
+        registry = house.register.peek()
         if not Path(file).exists():
             file, _, named = file.partition("!/")
             member = member or named or None

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.engine.lease import LeaseBusy, take
-from cortex_assets.house import RUN_ERRORS, House, Registry
+from cortex_assets.house import RUN_ERRORS, House
+from cortex_assets.register import Registry
 
 INDEX = frozenset({"index"})
 
@@ -17,7 +18,7 @@ def follow_others(house: House) -> list[str]:
     """
     if house.machine is None or house.settings.qdrant_url:
         return []
-    registry = Registry(tuple(house.registered()))
+    registry = house.register.now()
     notes = []
     for corpus in registry.corpora:
         if corpus.is_here:

@@ -31,7 +31,7 @@ from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.live import INTERRUPTED, live_runs
 from cortex_assets.engine.planning import plan_shard
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
 from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.tables import TableSpec
 from resources.git_source import redact
@@ -48,7 +48,7 @@ def plan(names: Sequence[str] | None) -> PlanReport:
     begin = time.perf_counter()
     lines: list[PlanLine] = []
     with opened() as house:
-        registry = house.peek_registry()
+        registry = house.register.peek()
         corpora = chosen(registry, names)
         for corpus in corpora:
             files = house.chain(corpus, registry).stages[0]
@@ -68,7 +68,7 @@ def plan(names: Sequence[str] | None) -> PlanReport:
 def status(name: str | None, failed: bool) -> StatusReport:
     """See ``apps.reader.status``."""
     with looked_in() as house:
-        registry = Registry(tuple(house.registered()))
+        registry = house.register.now()
         corpora = chosen(registry, [name], is_anywhere=True) if name else list(registry.corpora)
         lines = tuple(_corpus(house, corpus) for corpus in corpora)
         failures = tuple(group for corpus in corpora for group in _failures(house, corpus)) if failed else ()

@@ -20,7 +20,8 @@ from resources.state import State
 
 if TYPE_CHECKING:
     from cortex_assets.corpora.registry import Registered
-    from cortex_assets.house import House, Registry
+    from cortex_assets.house import House
+    from cortex_assets.register import Registry
 
 RECORD = "at rest"
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, time
 from apps.reports import Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
+from cortex_assets.register import Registry
 from cortex_assets.retrieval.cite import verify_citation
 from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, Place, SearchResult, search_spaces
 from cortex_assets.retrieval.search import Hit as FoundHit
@@ -24,13 +25,13 @@ def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None
     """See ``apps.reader.search``."""
     with looked_in() as house:
         if as_of is not None:
-            return _search_at(house, Registry(tuple(house.registered())), question, k, filters, as_of)
+            return _search_at(house, house.register.now(), question, k, filters, as_of)
         return search_in(house, question, k, filters)
 
 
 def search_in(house: House, question: str, k: int, filters: SearchFilters) -> SearchResponse:
     """Answer a question from an open house, which may be asked again and again."""
-    registry = Registry(tuple(house.registered()))
+    registry = house.register.now()
     result = find(house, registry, question, k, filters)
     result = replace(result, notes=(*result.notes, *lacking(house, registry, filters)))
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}

@@ -23,7 +23,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
 from cortex_assets.retrieval.highlight import displayable
 from resources.lakehouse import Lakehouse
 from resources.passwords import read_passwords
@@ -231,7 +231,7 @@ def _bytes_of(house: House, corpus: Registered, file: Mapping[str, Any], where: 
     Raises:
         CommandError: they are not there any more.
     """
-    opened = partial(house.original, corpus, Registry(tuple(house.registered())))
+    opened = partial(house.original, corpus, house.register.now())
     try:
         with opened(file) as path:
             yield path

@@ -12,7 +12,6 @@ import pytest
 from apps import actions, reader, searching
 from apps.reports import SearchFilters
 from cortex_assets.engine.lease import LeaseBusy
-from cortex_assets.house import Registry
 from resources.vectors.edge import EdgeStore
 from tests.dagster.contents import contents
 from tests.dagster.lake import Lake, note, notes, sentence
@@ -190,7 +189,7 @@ def test_searches_never_fail_while_generations_come_and_go(lake: Lake) -> None:
 
     def search(number: int) -> None:
         with lake.house() as house:
-            registry = Registry(tuple(house.registered()))
+            registry = house.register.now()
             assert isinstance(house.store, EdgeStore)
             while publisher.poll() is None:
                 try:

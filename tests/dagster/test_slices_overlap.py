@@ -176,7 +176,7 @@ def test_vectors_of_this_run_are_not_read_back_and_others_are(sliced: Lake, monk
     sliced.run()
     assert asked and not any(asked)
     with sliced.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         house.store.drop(corpus.space_id, "notes")
     sliced.run()
     assert sum(asked) == len(set(sliced.points()["notes"]))
