@@ -89,7 +89,7 @@ def _unknown(house: House, corpus: Registered, registry: Registry, path: str) ->
     Raises:
         CommandError: it is not on the disk either.
     """
-    listed = house.corpus_to_list(corpus, registry)
+    listed = house.workshop.corpus_to_list(corpus, registry)
     raw = os.fsencode(path)
     is_below = not path.startswith("/") and ".." not in path.split("/")
     if not is_below or not (listed.root / path).exists():
@@ -209,7 +209,7 @@ def _waits(
     """What the ledgers say is still to come for the file or its documents."""
     keys = [row["file_id"], *documents.get_column("document_id").to_list()]
     said = []
-    for stage in house.stages(corpus, registry).maps:
+    for stage in house.workshop.stages(corpus, registry).maps:
         ledger = stage.ledger.rows(row["shard"])
         bad = ledger.filter(pl.col("input_key").is_in(keys) & (pl.col("status") != "ok"))
         for failed in bad.iter_rows(named=True):

@@ -24,7 +24,7 @@ def follow_others(house: House) -> list[str]:
         if corpus.is_here:
             continue
         try:
-            if house.space(corpus).space_id == corpus.space_id:
+            if house.workshop.space(corpus).space_id == corpus.space_id:
                 _follow(house, corpus, registry)
             else:
                 notes.append(
@@ -39,4 +39,4 @@ def _follow(house: House, corpus: Registered, registry: Registry) -> None:
     """Under this machine's lock of each shard alone: its own index is all that is written."""
     for shard in corpus.shards:
         with suppress(LeaseBusy), take(house.settings.locks, shard):
-            house.chain(corpus, registry).run_shard(shard, lambda: datetime.now(UTC), only=INDEX)
+            house.workshop.chain(corpus, registry).run_shard(shard, lambda: datetime.now(UTC), only=INDEX)

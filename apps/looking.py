@@ -51,12 +51,12 @@ def plan(names: Sequence[str] | None) -> PlanReport:
         registry = house.register.peek()
         corpora = chosen(registry, names)
         for corpus in corpora:
-            files = house.chain(corpus, registry).stages[0]
+            files = house.workshop.chain(corpus, registry).stages[0]
             if not isinstance(files, FilesStage):
                 continue
             intake = files.still_listing(datetime.now(UTC))
             for shard in corpus.shards:
-                planned = plan_shard(house.lake, files, house.stages(corpus, registry), intake, shard)
+                planned = plan_shard(house.lake, files, house.workshop.stages(corpus, registry), intake, shard)
                 lines += [
                     PlanLine(p.stage, shard, p.new, p.stale, p.orphaned, p.unchanged, p.is_exact, p.basis)
                     for p in planned

@@ -197,7 +197,7 @@ def retry(target: str | None) -> Retried:
 def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: str, path: str) -> int:
     count = 0
     with shard_lease(house.leases, shard):
-        stages = house.stages(corpus, registry)
+        stages = house.workshop.stages(corpus, registry)
         ledgers = {stage.name: stage.ledger for stage in stages.maps} | {stages.embed.name: stages.embed.ledger}
         for stage in () if path else stages.maps:
             count += stage.accept(shard)

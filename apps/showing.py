@@ -217,7 +217,7 @@ def page_picture(corpus: str, document_id: str, page: int, width: int, as_of: da
             raise CommandError(f"the page cannot be drawn: {why}", where, "read its text")
         passwords = read_passwords(house.settings.passwords, corpus)
         with _bytes_of(house, known, file, where) as path:
-            call = house.sandbox().call(PICTURE, str(path), page, width, passwords)
+            call = house.workshop.sandbox().call(PICTURE, str(path), page, width, passwords)
             pictures: Sequence[bytes] = list(call)
         if not pictures:
             raise CommandError("the page cannot be drawn", f"{where}: {call.outcome.reason}"[:300], "read its text")
@@ -231,7 +231,7 @@ def _bytes_of(house: House, corpus: Registered, file: Mapping[str, Any], where: 
     Raises:
         CommandError: they are not there any more.
     """
-    opened = partial(house.original, corpus, house.register.now())
+    opened = partial(house.workshop.original, corpus, house.register.now())
     try:
         with opened(file) as path:
             yield path

@@ -35,7 +35,7 @@ def quick_check(house: House, shard: str) -> list[Finding]:
     corpus = registry.of_shard(shard)
     if corpus is None:
         return []
-    stages, now = house.stages(corpus, registry), datetime.now(UTC)
+    stages, now = house.workshop.stages(corpus, registry), datetime.now(UTC)
     found = quick(house.lake, stages, shard, now, house.looked_at(corpus)) + reading_findings(house.lake, shard)
     record_checks(house.lake, shard, "quick", found, now)
     return found
@@ -48,7 +48,7 @@ def deep_check(house: House, shard: str, corpus: Registered, registry: Registry)
         LeaseBusy: a run holds the shard, so what is compared would move meanwhile.
     """
     with shard_lease(house.leases, shard):
-        stages, now = house.stages(corpus, registry), datetime.now(UTC)
+        stages, now = house.workshop.stages(corpus, registry), datetime.now(UTC)
         folder = folder_findings(stages.files, shard, now) if corpus.is_listed else []
         found = folder + deep(house.lake, stages, house.raw, shard, now, house.looked_at(corpus))
         record_checks(house.lake, shard, "deep", found, now)
@@ -81,10 +81,14 @@ def repair_shard(house: House, shard: str, corpus: Registered, registry: Registr
     Raises:
         LeaseBusy: a run holds the shard.
     """
-    stages = house.stages(corpus, registry)
+    stages = house.workshop.stages(corpus, registry)
     with shard_lease(house.leases, shard):
         wrong = take_out(house.lake, house.raw, house.state, stages, shard, datetime.now(UTC), corpus.is_listed)
-    only = None if corpus.is_listed else frozenset(stage.name for stage in house.chain(corpus, registry).stages[1:])
+    only = (
+        None
+        if corpus.is_listed
+        else frozenset(stage.name for stage in house.workshop.chain(corpus, registry).stages[1:])
+    )
     house.run_shard(shard, only=only, registry=registry)
     with shard_lease(house.leases, shard):
         rewrite_points(stages.index, shard, wrong, datetime.now(UTC))

@@ -4,8 +4,6 @@ What a run does is the engine's; what people ask for (previews, reports, search 
 """
 
 import logging
-import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,18 +11,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any
 
-from cortex_assets.chunks.derive import ChunksCompute, chunks_derivation
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.derive import duplicates_stage, statistics_stage
 from cortex_assets.corpora.registry import INBOX, Registered
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, FILES, SCANS
-from cortex_assets.corpora.sources import Source, nested_below
-from cortex_assets.documents.derive import DocumentsCompute, documents_derivation
-from cortex_assets.documents.model import ParseOptions
-from cortex_assets.documents.redact import KEPT, Redaction
+from cortex_assets.documents.redact import KEPT
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.documents.spans import secret_counts
 from cortex_assets.embeddings.schema import EMBEDDINGS
@@ -34,12 +26,8 @@ from cortex_assets.engine.ahead import beforehand
 from cortex_assets.engine.alerting import AlertChange, all_alerts, note_sizes, tell_changes
 from cortex_assets.engine.announce import run_failed, run_finished, run_interrupted
 from cortex_assets.engine.care import Maintained, Turns, Upkeep, maintain_lake
-from cortex_assets.engine.chain import Chain
 from cortex_assets.engine.changes import differing, next_due, note_pending
-from cortex_assets.engine.corpus import Corpus
-from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage, looked_at
-from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import (
     LAKE,
     LeaseBusy,
@@ -52,11 +40,10 @@ from cortex_assets.engine.lease import (
 )
 from cortex_assets.engine.live import INTERRUPTED, Board, left
 from cortex_assets.engine.narrow import narrow
-from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.report import ProgressSink, ShardReport, silent
 from cortex_assets.engine.reshard import Resharded, Resharding
 from cortex_assets.engine.runs import record_endings, record_run
-from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
+from cortex_assets.engine.stage import Budget, DerivationStopped
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.engine.withheld import note_findings, withhold
 from cortex_assets.ops.alerts import Alert
@@ -64,24 +51,13 @@ from cortex_assets.ops.schema import SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.partitions import shard_count
 from cortex_assets.register import Register, Registry
 from cortex_assets.tables import TableSpec
-from cortex_assets.taking import media_types, media_version
+from cortex_assets.workshop import Workshop, redaction_of
 from inference.errors import InferenceError
-from inference.lanes import (
-    EngineConfig,
-    ResidentEmbedders,
-    load_tokenizer,
-    parse_engine,
-    space_of,
-)
 from inference.models import ModelPlaces
-from inference.protocols import IdsTokenizer, Space
 from resources.bucket import ObjectStoreError
-from resources.crew import Crew
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
 from resources.lakehouse import LakeError, Lakehouse
-from resources.passwords import read_passwords
-from resources.raw_store import RawStore, StoreWriteError, checked_file
-from resources.sandbox import Sandbox
+from resources.raw_store import RawStore, StoreWriteError
 from resources.settings import DiskFullError, Settings, free_space_guard
 from resources.state import State
 from resources.vectors.edge import KEEP_SECONDS, EdgeStore
@@ -89,12 +65,6 @@ from resources.vectors.protocol import VectorStore, VectorStoreError
 
 log = logging.getLogger(__name__)
 
-PARSE_SECONDS = 120.0
-PARSE_MEGABYTES = 2_048
-LONG_TOKENS = 300_000
-"""A shard that lacks vectors for more tokens than this is published by keywords first."""
-FEW_TOKENS = 16_000
-"""Torch takes two seconds to start, and then half as long for a token as what starts at once."""
 RUN_ERRORS = (
     GitError,
     DerivationStopped,
@@ -131,12 +101,16 @@ class House:
         self.raw = RawStore(settings.raw, lambda size: free_space_guard(settings.raw, settings, size))
         self.places = ModelPlaces(settings.models, settings.cache)
         self.register = Register(self.lake, settings, self.places)
-        self.embedders = ResidentEmbedders(self.places)
-        self._tokenizers: dict[str, IdsTokenizer] = {}
-        self._loading = threading.Lock()
-        self._chains: dict[str, tuple[Registered, Chain]] = {}
-        self._sandbox: Sandbox | None = None
-        self.crew = Crew(settings.workers - 1, settings.cache / "crew")
+        self.workshop = Workshop(
+            settings,
+            self.lake,
+            self.state,
+            self.raw,
+            lambda: self.store,
+            self.places,
+            self.board,
+            self._note_findings,
+        )
         self._not_fetched: dict[str, str] = {}
         self._found: dict[str, Counter[str]] = {}
 
@@ -152,9 +126,7 @@ class House:
 
     def close(self) -> None:
         """Close what is open."""
-        if self._sandbox is not None:
-            self._sandbox.close()
-        self.crew.close()
+        self.workshop.close()
         if "store" in self.__dict__:
             self.store.close()
         self.state.close()
@@ -196,130 +168,6 @@ class House:
     def _resharding(self) -> Resharding:
         return Resharding(self.lake, self.store, self.state, self.register.save)
 
-    # -- chains ----------------------------------------------------------------------------------------------------
-
-    def config(self, corpus: Registered) -> EngineConfig:
-        """The engine configuration of a corpus's space."""
-        return parse_engine(corpus.embed, f"corpus {corpus.name}")
-
-    def space(self, corpus: Registered) -> Space:
-        """The embedding space that a corpus's model makes now; ``corpus.space_id`` is the one that is searched."""
-        return self.space_of(self.config(corpus))
-
-    def space_of(self, config: EngineConfig) -> Space:
-        """The embedding space of an engine."""
-        return space_of(config, self.places)
-
-    def tokenizer(self, config: EngineConfig) -> IdsTokenizer:
-        """The tokenizer of an engine, loaded once."""
-        with self._loading:
-            if config.model not in self._tokenizers:
-                self._tokenizers[config.model] = load_tokenizer(config, self.places)
-            return self._tokenizers[config.model]
-
-    def sandbox(self) -> Sandbox:
-        """The pool of child processes for isolated parsers, started at first use."""
-        if self._sandbox is None:
-            self._sandbox = Sandbox(1, PARSE_SECONDS, PARSE_MEGABYTES)
-        return self._sandbox
-
-    def corpus_to_list(self, corpus: Registered, registry: Registry) -> Corpus:
-        """What the intake needs of a corpus."""
-        source = corpus.source
-        below = nested_below([c.source for c in registry.corpora if c.is_active], self.settings.data_dir)
-        root = Path(source.uri)
-        if source.kind == "git":
-            root = self.settings.cache / "git" / corpus.corpus_id
-        return Corpus(
-            corpus.corpus_id,
-            corpus.name,
-            root,
-            max(1, corpus.shard_count),
-            "raw" if source.raw == "copy" else "reference",
-            source.include,
-            source.exclude,
-            below.get(corpus.name, ()),
-            source.is_flat,
-            source.max_bytes or self.settings.max_file_bytes,
-            0 if source.kind == "git" else int(self.settings.still_seconds * 1e9),
-        )
-
-    def chain(self, corpus: Registered, registry: Registry) -> Chain:
-        """The stages of a corpus of files."""
-        known = self._chains.get(corpus.corpus_id)
-        if known is not None and known[0] == corpus:
-            return known[1]
-        config, space = self.config(corpus), self.space(corpus)
-        listed = self.corpus_to_list(corpus, registry)
-        redaction = _redaction(corpus.source)
-        documents = DocumentsCompute(
-            self._raw_path(listed),
-            self.sandbox,
-            corpus.source.keep_last_good,
-            lambda: ParseOptions(read_passwords(self.settings.passwords, corpus.name)),
-            redaction=redaction,
-            found=self._note_findings,
-            at=lambda shard, path: self.board.at(shard, "documents", [path]),
-        )
-        tokenizer_name = f"{config.model}:{space.space_id}"
-        limit = space.max_tokens
-        chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)
-        fresh = FreshVectors(self.crew.folder)
-        index = IndexStage(
-            space, self.store, self.lake, self.state, self.crew, fresh, self._before_publish, corpus.is_here
-        )
-        embed = EmbedStage(
-            space,
-            lambda tokens: self.embedders.get(config, bulk=tokens > FEW_TOKENS),
-            self.lake,
-            self.state,
-            fresh,
-            index if config.model != "hash" else None,
-            LONG_TOKENS,
-        )
-        chain = Chain(
-            [
-                FilesStage(listed, self.lake, self.state, self.raw, media_types, media_version()),
-                MapStage(documents_derivation(redaction), documents, self.lake, self.state),
-                MapStage(chunks_derivation(tokenizer_name, limit), chunks, self.lake, self.state, self.board.at),
-                embed,
-                index,
-            ],
-            self.settings.slice_files,
-            self.settings.slice_seconds,
-        )
-        self._chains[corpus.corpus_id] = corpus, chain
-        return chain
-
-    def _before_publish(self) -> None:
-        if not self.settings.qdrant_url:
-            free_space_guard(self.settings.index, self.settings)
-
-    def _raw_path(self, corpus: Corpus) -> Callable[[Mapping[str, Any]], AbstractContextManager[Path]]:
-        root = os.path.realpath(os.fsencode(corpus.root))
-
-        def path(row: Mapping[str, Any]) -> AbstractContextManager[Path]:
-            if row["store"] == "raw" and self.raw.has(row["content_hash"]):
-                return nullcontext(self.raw.path_of(row["content_hash"]))
-            # What is not there was withheld, or is damaged: the file itself, if its bytes still are what they were.
-            raw_path = row["raw_path"] if row["raw_path"] is not None else row["path"].encode("utf-8")
-            return checked_file(root, raw_path, row["content_hash"])
-
-        return path
-
-    def original(self, corpus: Registered, registry: Registry, row: Mapping[str, Any]) -> AbstractContextManager[Path]:
-        """Where the bytes of a row of ``bronze/files`` are to be read: the raw store, or the file itself while it has its hash.
-
-        Raises (on entering):
-            OSError: they are not there any more, or lead out of the corpus.
-        """
-        return self._raw_path(self.corpus_to_list(corpus, registry))(row)
-
-    def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
-        """The stages that plans and verification look at."""
-        files, documents, chunks, embed, index = self.chain(corpus, registry).stages
-        return ShardStages(files, (documents, chunks), embed, index)  # type: ignore[arg-type]
-
     def differing(self, seconds: float, known: Mapping[str, str] | None = None) -> dict[str, str]:
         """Which listed shards differ from their sources, and how; see ``engine.changes``. Stops after about ``seconds``.
 
@@ -336,10 +184,10 @@ class House:
             known = dict.fromkeys(watched, "") | dict(known)
 
         def opened(corpus: Registered) -> tuple[FilesStage, ShardStages]:
-            files = self.chain(corpus, registry).stages[0]
+            files = self.workshop.chain(corpus, registry).stages[0]
             if corpus.source.kind == "git" and not files.corpus.root.is_dir():  # type: ignore[attr-defined]
                 raise FileNotFoundError(f"{corpus.name} is not fetched yet")
-            return files, self.stages(corpus, registry)  # type: ignore[return-value]
+            return files, self.workshop.stages(corpus, registry)  # type: ignore[return-value]
 
         listed = {c.name: (c.shards, partial(opened, c)) for c in registry.corpora if c.is_active}
         found = differing(listed, self.lake, self.state, datetime.now(UTC), seconds, known)
@@ -368,7 +216,7 @@ class House:
             self._fetch(corpus)
         if corpus.shard_count:
             return corpus
-        stage = self.chain(corpus, registry).stages[0]
+        stage = self.workshop.chain(corpus, registry).stages[0]
         listed = stage.listing(datetime.now(UTC)).counts.listed if isinstance(stage, FilesStage) else 0
         if not listed:
             return corpus
@@ -457,7 +305,7 @@ class House:
     ) -> ShardReport:
         """The run itself."""
         self.raw.remove_abandoned()
-        chain = self.chain(corpus, registry)
+        chain = self.workshop.chain(corpus, registry)
         with self._without_secrets(), beforehand(self._readings(corpus, registry)):
             report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
         self._after_findings(corpus, registry, report)
@@ -484,7 +332,7 @@ class House:
         """Count what a run found, and take the bytes of files with secrets out of the raw store."""
         counts = self._found.pop(report.shard, Counter())
         if counts:
-            redaction = _redaction(corpus.source)
+            redaction = redaction_of(corpus.source)
             rows = secret_counts(report.shard, corpus.corpus_id, counts, redaction, datetime.now(UTC))
             self.lake.append(SECRET_COUNTS, rows)
             told = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
@@ -499,7 +347,7 @@ class House:
 
         The tokenizer is not among them: it is made under that lock, and a delete needs none.
         """
-        stages, lake = self.stages(corpus, registry), self.lake
+        stages, lake = self.workshop.stages(corpus, registry), self.lake
         documents, chunks = stages.maps
         return [
             partial(narrow, lake, FILES),
@@ -515,10 +363,10 @@ class House:
 
     def _follow_space(self, corpus: Registered, registry: Registry) -> None:
         """Where the model's digest moved: searches go to the new space once all the corpus's shards are whole in it."""
-        space_id = self.space(corpus).space_id
+        space_id = self.workshop.space(corpus).space_id
         if space_id == corpus.space_id:
             return
-        stages = self.stages(corpus, registry)
+        stages = self.workshop.stages(corpus, registry)
         for shard in corpus.shards:
             _, upserts, deletes = stages.index.wanted.pending(shard)
             if upserts or deletes or stages.embed.due(shard, datetime.now(UTC)).height:
@@ -546,7 +394,7 @@ class House:
     def _looking_once(self, corpus: Registered, registry: Registry) -> AbstractContextManager[None]:
         """``FilesStage.looking_once``; a chain that cannot be made is told by the run of each shard."""
         try:
-            files = self.chain(corpus, registry).stages[0]
+            files = self.workshop.chain(corpus, registry).stages[0]
         except RUN_ERRORS:
             return nullcontext()
         return files.looking_once() if isinstance(files, FilesStage) else nullcontext()
@@ -635,10 +483,6 @@ class House:
     def looked_at(self, corpus: Registered) -> datetime | None:
         """When a corpus was last listed whole."""
         return looked_at(self.lake, self.state, corpus.corpus_id)
-
-
-def _redaction(source: Source) -> Redaction:
-    return Redaction(source.secrets, source.personal_data, source.allow)
 
 
 def _keeps_bytes(corpus: Registered) -> bool:

@@ -292,7 +292,7 @@ class Runner:
         """Whether a change is done sooner than another process has started."""
         if not change.is_open and corpus.shard_count and _bytes(change.paths) <= SMALL_BYTES:
             return True
-        files = self.house.chain(corpus, self.registry).stages[0]
+        files = self.house.workshop.chain(corpus, self.registry).stages[0]
         if corpus.source.kind != "folder" or not isinstance(files, FilesStage):
             return False
         if files.is_settled():  # the tables moved, or the code that makes them

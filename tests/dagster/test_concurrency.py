@@ -169,6 +169,7 @@ def test_maintenance_runs_alone(clean: dict[str, Any], another_lake: Any) -> Non
 
 def test_searches_never_fail_while_generations_come_and_go(lake: Lake) -> None:
     """One process publishes again and again and removes old generations at once; threads search with an open index."""
+    lake.set("CORTEX_SWEEP_AGE", "0")
     lake.drop_all(notes("notes", 12))
     lake.drop("notes/stays.md", f"# Stays\n\n{sentence(987_654)}\n")
     lake.run()
@@ -177,7 +178,7 @@ def test_searches_never_fail_while_generations_come_and_go(lake: Lake) -> None:
         "from apps import actions\n"
         "from cortex_assets import house\n"
         "from tests.dagster.lake import note\n"
-        "house.EdgeStore = functools.partial(house.EdgeStore, keep_seconds=0, max_segments=2)\n"
+        "house.EdgeStore = functools.partial(house.EdgeStore, max_segments=2)\n"
         f"folder = pathlib.Path({str(lake.inbox)!r}) / 'notes'\n"
         "for number in range(12):\n"
         "    path = folder / f'note-{number:03d}.md'\n"
