@@ -8,6 +8,7 @@ source between the kill and the next run.
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from difflib import unified_diff
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -122,7 +123,9 @@ def test_killed_at_any_point_and_run_again_gives_what_a_clean_run_gives(
     plain, changed = (clean["first"], clean["second"]) if is_first else (clean["second"], clean["third"])
     counted = [prepare(workshop, before, source) for workshop in workshops]
     events = counted[0]
-    assert all(other == events for other in counted), "two runs over the same lake do the same things in the same order"
+    for other in counted:
+        told = "\n".join(unified_diff(events, other, "one run", "another", lineterm="", n=1))
+        assert other == events, f"two runs over the same lake do the same things in the same order\n{told}"
 
     def die_and_run_again(workshop: Workshop, number: int) -> list[str]:
         complaints = []
