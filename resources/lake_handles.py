@@ -17,6 +17,9 @@ from resources.snapshots import Snapshots, Stamp, latest_stamp, latest_version
 
 log = logging.getLogger(__name__)
 
+REOPENINGS = 3
+"""So often a table is opened again whose checkpoint went away meanwhile."""
+
 
 class Handles:
     """Handles of the tables below one root (a folder or an object-store URI)."""
@@ -44,6 +47,18 @@ class Handles:
         """A fresh ``deltalake.DeltaTable`` handle, or None where the table does not exist yet."""
         if version is None and self._is_absent_locally(table):
             return None
+        from deltalake.exceptions import DeltaError
+
+        for _ in range(REOPENINGS if version is None else 0):
+            try:
+                return self._opened(table, None)
+            except DeltaError as error:
+                if not _is_of_a_checkpoint(error):
+                    raise
+                log.info("%s: a checkpoint went away while the table was opened; again", table.name)
+        return self._opened(table, version)
+
+    def _opened(self, table: Table, version: int | None) -> Any | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
@@ -117,6 +132,12 @@ class Handles:
 
     def _is_absent_locally(self, table: Table) -> bool:
         return self.is_local and not (Path(self.uri(table)) / "_delta_log").is_dir()
+
+
+def _is_of_a_checkpoint(error: Exception) -> bool:
+    """Whether a checkpoint that the log named was gone: care had written a newer one and removed it in between."""
+    told = str(error)
+    return ".checkpoint" in told and "not found" in told
 
 
 def grown(table: Table, handle: Any | None) -> Any | None:
