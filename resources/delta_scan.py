@@ -2,7 +2,7 @@
 
 That one imports pyarrow and takes some milliseconds for every frame that it opens; a run after an edit asks thirty times.
 Tables that only the later Delta readers understand (deletion vectors, mapped columns) and types that are not listed
-here are left to it. Which rows are wanted is for ``lakehouse``'s callers.
+here are left to it. ``scan_files`` leaves out files, ``rows_where`` rows, too; which are wanted is for ``lakehouse``'s callers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,6 +65,37 @@ def scan_files(
         missing_columns="insert",
         extra_columns="ignore",
     )
+
+
+def rows_where(
+    handle: Any,
+    partition_by: Sequence[str],
+    declared: Mapping[str, pl.DataType],
+    where: Mapping[str, str],
+    keys: Mapping[str, Sequence[str]],
+    is_local: bool,
+) -> pl.LazyFrame:
+    """The rows of a table that have certain values, with the declared columns in declared order; see ``scan_files``.
+
+    Args:
+        handle: a ``deltalake.DeltaTable``.
+        partition_by: the table's partition columns.
+        declared: column to type.
+        where: column to literal.
+        keys: column to the values wanted, at least one each.
+        is_local: whether the files lie in a folder.
+    """
+    frame = (
+        scan_files(handle, partition_by, where, keys, declared)
+        if is_local
+        else with_columns_of(pl.scan_delta(handle), declared)
+    )
+    for column, value in where.items():
+        frame = frame.filter(pl.col(column) == value)
+    for column, values in keys.items():
+        frame = frame.filter(pl.col(column).is_between(pl.lit(min(values)), pl.lit(max(values))))
+        frame = frame.filter(pl.col(column).is_in(list(values)))
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in declared.items())
 
 
 def with_columns_of(frame: pl.LazyFrame, declared: Mapping[str, pl.DataType]) -> pl.LazyFrame:

@@ -1,7 +1,4 @@
-"""Hands large work on: to Dagster where its webserver is up, so that it is seen there, else to a process of its own.
-
-The worker keeps small changes to itself; a first import or a new parser would make it large and deaf for minutes.
-"""
+"""Starts runs elsewhere: in Dagster, by its webserver, or as a process of their own. Which of the two is ``handing``'s."""
 
 import json
 import logging

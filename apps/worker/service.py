@@ -67,7 +67,7 @@ class Worker:
         try:
             serving.start()
             write_card(self.settings.up, Address(self.server.port, self.server.token, os.getpid()))
-            self.watches.set_folders(self.runner.folders())
+            self.watches.set_folders(self.runner.corpora.folders())
             log.info("worker is up: port %d, %d folders watched", self.server.port, len(self.watches.folders))
             while not self._stop.is_set():
                 self._turn()
@@ -77,8 +77,8 @@ class Worker:
             self.close()
 
     def _turn(self) -> None:
-        if self.runner.follow_registry():
-            self.watches.set_folders(self.runner.folders())
+        if self.runner.corpora.follow():
+            self.watches.set_folders(self.runner.corpora.folders())
         if not self.runner.step():
             self.changes.wait(time.monotonic(), TURN_SECONDS)
 
@@ -100,11 +100,11 @@ class Worker:
     def _heard(self, paths: Sequence[str]) -> None:
         """Note the corpora that paths belong to, unless nothing of what changed there counts."""
         now = time.monotonic()
-        roots = _roots(self.runner.registry.corpora)
+        roots = _roots(self.runner.corpora.registry.corpora)
         for number, path in enumerate(paths):
             corpus, root = _owner(path, roots)
             if corpus is None:
-                self.runner.hear_of_a_stranger()
+                self.runner.corpora.hear_of_a_stranger()
                 continue
             if number < MOST_JUDGED and self._is_left_out(corpus, root, path):
                 continue
@@ -115,7 +115,7 @@ class Worker:
         relative = os.fsencode(path)[len(os.fsencode(root)) + 1 :]
         if os.path.isdir(path):  # noqa: PTH112 (a folder counts where a file in it would)
             relative += b"/file"
-        listed = self._house.workshop.corpus_to_list(corpus, self.runner.registry)
+        listed = self._house.workshop.corpus_to_list(corpus, self.runner.corpora.registry)
         scope = corpus_scope(listed.include, listed.exclude, listed.corpora_below)
         try:
             return left_out(Path(root), relative, scope) is not None
@@ -134,7 +134,7 @@ class Worker:
             return plain(search_in(self._asked, str(body["question"]), int(body["k"]), SearchFilters(**filters)))
 
     def _run(self, body: Mapping[str, Any]) -> Any:
-        registry = self.runner.registry
+        registry = self.runner.corpora.registry
         names = [str(name) for name in body.get("corpora") or ()]
         listed = [corpus.name for corpus in registry.corpora if corpus.is_active]
         for name in names:
@@ -160,7 +160,7 @@ class Worker:
             "memory_bytes": psutil.Process().memory_info().rss,
             "watched": [str(folder) for folder in self.watches.folders],
             "problem": self.watches.problem,
-            "registry_problem": told.problem,
+            "registry_problem": self.runner.corpora.problem,
             "last_look": told.last_look.isoformat() if told.last_look else None,
             "at_work": told.at_work,
             "runs": told.runs,
@@ -169,7 +169,7 @@ class Worker:
                 name: {"paths": len(change.paths), "due_in": round(change.due_at - now, 1), "reason": change.reason}
                 for name, change in self.changes.waiting().items()
             },
-            "handed": {name: handed.how for name, handed in told.handed.items()},
+            "handed": {name: handed.how for name, handed in self.runner.handing.handed.items()},
             "last_run": {"seconds": last.seconds, "stages": [asdict(line) for line in last.stages]} if last else None,
         }
 

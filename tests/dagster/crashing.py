@@ -56,16 +56,17 @@ class Fuse:
 def instrument(fuse: Fuse) -> None:
     """Put the fuse around everything that makes something durable in this process."""
     from cortex_assets import house
+    from resources.lake_writing import Writes
     from resources.lakehouse import Lakehouse
     from resources.raw_store import RawStore
     from resources.state import State
 
-    retry = Lakehouse._retry
+    retry = Writes._retry
 
     def commit(self: Any, table: Any, write: Callable[[], Any]) -> Any:
         return retry(self, table, fuse.around(f"commit {table.name}", write))
 
-    Lakehouse._retry = commit
+    Writes._retry = commit
     Lakehouse.optimize = fuse.around("optimize", Lakehouse.optimize)
     Lakehouse.vacuum = fuse.around("vacuum", Lakehouse.vacuum)
     RawStore.flush = fuse.around("raw flush", RawStore.flush)

@@ -202,6 +202,7 @@ DYING = """
 import os, signal
 from apps import actions
 from cortex_assets.house import House
+from resources.lake_writing import Writes
 from resources.lakehouse import Lakehouse
 from resources.state import State
 from resources.vectors import publishing, generation
@@ -220,7 +221,7 @@ def around(owner, name):
         tick()
         return result
     setattr(owner, name, wrapped)
-around(Lakehouse, "_retry"), around(Lakehouse, "rearrange"), around(State, "_write"), around(EdgeStore, "drop")
+around(Writes, "_retry"), around(Lakehouse, "rearrange"), around(State, "_write"), around(EdgeStore, "drop")
 around(generation, "switch"), around(generation, "write_generation")
 actions.reshard("notes", {count})
 print(1000000 - left)

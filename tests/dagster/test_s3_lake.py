@@ -57,15 +57,15 @@ STAY_AT_CHUNKS = """
 import time
 from pathlib import Path
 from cortex_assets.ops.schema import SNAPSHOTS
-from resources.lakehouse import Lakehouse
-retry = Lakehouse._retry
+from resources.lake_writing import Writes
+retry = Writes._retry
 def staying(self, table, write):
     if table.name == "silver/chunks":
         print("at chunks", flush=True)
         while not Path("go on").exists():
             time.sleep(0.05)
     return retry(self, table, write)
-Lakehouse._retry = staying
+Writes._retry = staying
 """
 
 

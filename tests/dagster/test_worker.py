@@ -133,13 +133,13 @@ def test_a_folder_that_appears_during_a_run_is_a_change(
     with House.open(settings) as house:
         changes = Changes(0.0)
         runner = running.Runner(house, changes)
-        runner.follow_registry()
+        runner.corpora.follow()
         monkeypatch.setattr(running, "run_in", meanwhile)
         changes.ask("notes", time.monotonic())
         assert runner.step()
-        runner.follow_registry()
+        runner.corpora.follow()
         assert set(changes.waiting()) == {"other"}
-        assert not runner.follow_registry(), "the inbox is watched as it was"
+        assert not runner.corpora.follow(), "the inbox is watched as it was"
 
 
 def test_a_corpus_elsewhere_is_watched_as_soon_as_it_is_added(settings: Settings, tmp_path: Path) -> None:

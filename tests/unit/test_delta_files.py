@@ -135,7 +135,7 @@ def test_a_file_that_an_edit_of_many_rows_made_too_large_is_cut_by_optimize(lake
 
 
 def test_a_layout_in_several_blocks_keeps_every_row_once(lake, monkeypatch):
-    monkeypatch.setattr("resources.lakehouse.LAYOUT_BYTES", 300_000)
+    monkeypatch.setattr("resources.lake_layout.LAYOUT_BYTES", 300_000)
     for number in range(6):
         lake.append(TEXTS, texts([2_000] * 150, prefix="abcdef"[number])[random.Random(number).sample(range(150), 150)])
     lake.append(TEXTS, texts([2_000] * 900).with_columns(pl.col("input_key").str.head(4)))  # keys with many rows each

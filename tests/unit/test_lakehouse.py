@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 
 from cortex_assets.tables import Kind, TableSpec, sharded
-from resources import delta_files, lakehouse
+from resources import delta_files, lake_writing
 from resources.coercion import SchemaMismatch, coerce
+from resources.lake_writing import Writes
 from resources.lakehouse import LakeError, Lakehouse, RepeatedIds
 
 
@@ -76,7 +77,7 @@ def test_replace_keys_inserts_updates_deletes_and_leaves_other_keys_alone(lake):
 @pytest.mark.parametrize("few", [0, 64])
 def test_overwriting_keys_gives_what_a_merge_gives(tmp_path, monkeypatch, few):
     """A hundred random batches, some of keys whose other rows stay, against a dictionary; both ways of writing."""
-    monkeypatch.setattr(lakehouse, "OVERWRITTEN_KEYS", few)
+    monkeypatch.setattr(lake_writing, "OVERWRITTEN_KEYS", few)
     chance, lake, there = random.Random(7), Lakehouse(tmp_path / "lake"), {}
     lake.append(ROWS, rows(("z", 0, 0), shard="t"))
     for number in range(60):
@@ -98,11 +99,11 @@ def test_overwriting_keys_gives_what_a_merge_gives(tmp_path, monkeypatch, few):
 
 
 def test_many_rows_of_keys_whose_other_rows_stay_are_merged(lake, monkeypatch):
-    monkeypatch.setattr(lakehouse, "OVERWRITTEN_KEYS", 2)
+    monkeypatch.setattr(lake_writing, "OVERWRITTEN_KEYS", 2)
     lake.replace_keys(ROWS, "s", rows(*(("a", i, 0) for i in range(6))), ["a"])
     merged = []
-    really = Lakehouse._merge
-    monkeypatch.setattr(Lakehouse, "_merge", lambda self, *args: merged.append(args) or really(self, *args))
+    really = Writes._merge
+    monkeypatch.setattr(Writes, "_merge", lambda self, *args: merged.append(args) or really(self, *args))
     lake.replace_keys(ROWS, "s", rows(("a", 0, 3), ("a", 1, 0)), ["a"], gone=["a-5"])
     lake.replace_keys(ROWS, "s", rows(("a", 6, 1), ("a", 7, 1), ("a", 8, 1), ("a", 2, 0)), ["a"])
     assert not merged
@@ -125,7 +126,7 @@ def test_a_new_row_of_a_large_key_is_appended(lake):
 
 def test_few_rows_of_large_keys_are_overwritten_alone(lake, monkeypatch):
     """Files without their keys are not read, files without their rows not written."""
-    monkeypatch.setattr(lakehouse, "SMALL_KEYS_ROWS", 20)
+    monkeypatch.setattr(lake_writing, "SMALL_KEYS_ROWS", 20)
     monkeypatch.setattr(delta_files, "EDITED_FILE_BYTES", 2_000)
     monkeypatch.setattr(delta_files, "LEAST_FILE_BYTES", 2_000)
     for key in "abcd":
@@ -415,7 +416,7 @@ def test_columns_that_a_table_lacks_are_null_for_every_reader(lake):
 @pytest.mark.parametrize("few", [0, 64])
 @pytest.mark.parametrize("write", ["append", "overwrite", "replace_keys"])
 def test_the_first_write_adds_them_and_old_rows_stay(tmp_path, monkeypatch, few, write):
-    monkeypatch.setattr(lakehouse, "OVERWRITTEN_KEYS", few)
+    monkeypatch.setattr(lake_writing, "OVERWRITTEN_KEYS", few)
     lake = Lakehouse(tmp_path / "lake")
     lake.append(ROWS, rows(("a", 0, 1), ("b", 0, 2)))
     if write == "append":

@@ -9,6 +9,7 @@ import pytest
 
 from cortex_assets.tables import sharded
 from resources import lakehouse, narrow
+from resources.lake_handles import Handles
 from resources.lakehouse import Lakehouse
 from tests.unit.test_lakehouse import PLAIN
 
@@ -104,8 +105,8 @@ def test_large_tables_are_not_kept(filled, monkeypatch):
 
 def test_after_a_write_the_table_is_not_opened_again(filled, monkeypatch):
     opened = []
-    really = Lakehouse.open
-    monkeypatch.setattr(Lakehouse, "open", lambda self, *args: opened.append(args) or really(self, *args))
+    really = Handles.open
+    monkeypatch.setattr(Handles, "open", lambda self, *args: opened.append(args) or really(self, *args))
     for write in (
         lambda: filled.append(ROWS, rows(["new"])),
         lambda: filled.replace_keys(ROWS, "s", rows(["k001"], version=3), ["k001"]),
@@ -121,7 +122,7 @@ def test_after_a_write_the_table_is_not_opened_again(filled, monkeypatch):
 
 def test_the_handle_of_a_write_knows_what_a_fresh_one_does(filled):
     def files(lake, table):
-        return pl.DataFrame(lake._snapshot(table).get_add_actions(flatten=True)).sort("path")
+        return pl.DataFrame(lake._handles.snapshot(table).get_add_actions(flatten=True)).sort("path")
 
     filled.replace_keys(ROWS, "s", rows(["k001"], version=3), ["k001"])
     filled.append(ROWS, rows(["later"]))

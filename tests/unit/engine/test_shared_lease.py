@@ -29,6 +29,8 @@ from cortex_assets.engine.lease import (
 )
 from cortex_assets.ops.schema import SNAPSHOTS
 from resources.bucket import Bucket, LeasePlace
+from resources.lake_handles import Handles
+from resources.lake_table import Table
 from resources.lakehouse import Lakehouse
 from tests.object_store import Store, serving
 
@@ -276,7 +278,7 @@ def test_without_the_store_nothing_is_written_after_half_a_term(tmp_path: Path) 
             assert "s3cret" not in str(caught.value)
 
 
-def test_the_commit_of_a_holder_that_was_late_is_refused(tmp_path: Path) -> None:
+def test_the_commit_of_a_holder_that_was_late_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its check went well, and then it slept until another one had taken over and written."""
     late_lost = threading.Event()
 
@@ -284,9 +286,9 @@ def test_the_commit_of_a_holder_that_was_late_is_refused(tmp_path: Path) -> None
         if late_lost.is_set():
             raise LeaseLost("lost")
 
-    class Late(Lakehouse):
-        def _to_write(self, table: object) -> object:
-            handle = super()._to_write(table)  # type: ignore[arg-type]
+    class LateHandles(Handles):
+        def to_write(self, table: Table) -> object:
+            handle = super().to_write(table)
             if not late_lost.is_set():
                 late_lost.set()
                 successor.append(SNAPSHOTS, row("successor"))
@@ -298,11 +300,12 @@ def test_the_commit_of_a_holder_that_was_late_is_refused(tmp_path: Path) -> None
 
     successor = Lakehouse(tmp_path, fences=lambda: ["notes"])
     successor.append(SNAPSHOTS, row("first"))
-    late = Late(tmp_path, before_write=check, fences=lambda: ["notes"])
+    monkeypatch.setattr("resources.lakehouse.Handles", LateHandles)
+    late = Lakehouse(tmp_path, before_write=check, fences=lambda: ["notes"])
     with pytest.raises(LeaseLost):
         late.append(SNAPSHOTS, row("late"))
     assert set(successor.scan(SNAPSHOTS).collect()["space_id"]) == {"first", "successor"}
-    other = Late(tmp_path, fences=lambda: ["other"])  # of another shard: no conflict
+    other = Lakehouse(tmp_path, fences=lambda: ["other"])  # of another shard: no conflict
     late_lost.clear()
     other.append(SNAPSHOTS, row("other"))
     assert successor.scan(SNAPSHOTS).collect().height == 4
