@@ -64,7 +64,7 @@ def _drop(corpus: str, files: list[st.runtime.uploaded_file_manager.UploadedFile
     st.session_state[_DROPPED] = st.session_state.get(_DROPPED, 0) + 1
     if report.written:
         actions.request_run(None)
-        say_next(f"{plural(report.written, 'file')} written to the inbox; a run takes them up.")
+        say_next(f"{plural(report.written, 'file')} written to the inbox; a run begins.")
     st.rerun()
 
 

@@ -84,13 +84,13 @@ def withheld_line(one: Withheld) -> Text:
 
 
 def plan_report(report: PlanReport) -> RenderableType:
-    """What a run would do; estimates carry ``~`` and their basis."""
+    """What a run would do, where there is something to do; estimates carry ``~`` and their basis."""
     names = ("new", "stale", "orphaned", "unchanged")
     rows = []
-    for line in report.lines:
+    for line in (one for one in report.lines if one.new or one.stale or one.orphaned):
         mark = "" if line.is_exact else "~"
         rows.append((line.shard, line.stage, *(f"{mark}{whole(getattr(line, name))}" for name in names), line.basis))
-    parts: list[RenderableType] = [grid(("shard", "stage", *names, "basis"), rows, names)]
+    parts: list[RenderableType] = [grid(("shard", "stage", *names, "basis"), rows, names)] if rows else []
     parts += [withheld_line(one) for one in report.withheld]
     parts.append(Text("nothing to do" if report.is_empty else "`cortex run` does this; nothing was written"))
     return Group(*parts)
