@@ -55,7 +55,7 @@ def named(house: House, corpus: str) -> Registered:
     Raises:
         CommandError: there is none.
     """
-    registered = house.registered()
+    registered = house.register.corpora()
     known = next((one for one in registered if one.name == corpus), None)
     if known is None:
         names = ", ".join(one.name for one in registered) or "none yet"
@@ -66,7 +66,7 @@ def named(house: House, corpus: str) -> Registered:
 def choices() -> Choices:
     """See ``apps.reader.choices``."""
     with looked_in() as house:
-        corpora = tuple(corpus.name for corpus in house.registered())
+        corpora = tuple(corpus.name for corpus in house.register.corpora())
         languages = remembered(house, "languages", (DOCUMENTS,), partial(_languages, house))
         first = remembered(house, "first day", (SNAPSHOTS,), partial(_first_published, house))
         oldest = datetime.now(UTC) - house.settings.retention
@@ -167,7 +167,7 @@ def lineage() -> tuple[Lineage, ...]:
     states = {line.shard: line for line in live()}
     with looked_in() as house:
         found = []
-        for corpus in house.registered():
+        for corpus in house.register.corpora():
             counts = counts_of(house, corpus)
             lines = [states[shard] for shard in corpus.shards if shard in states]
             working = {line.stage for line in lines if line.is_working}

@@ -36,7 +36,7 @@ def drop_files(corpus: str, files: Sequence[tuple[str, BinaryIO]], replace: bool
     """See ``apps.actions.drop_files``."""
     with looked_in() as house:
         settings = house.settings
-        folder = _folder(house.registered(), settings.inbox, corpus)
+        folder = _folder(house.register.corpora(), settings.inbox, corpus)
     settings.inbox.mkdir(parents=True, exist_ok=True)
     done = []
     with _opened(settings.inbox, (INCOMING,)) as incoming, _owned(settings.inbox / INCOMING) as mine:

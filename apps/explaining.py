@@ -19,7 +19,8 @@ from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.redact import IN_BYTES
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
+from cortex_assets.register import Registry
 from resources.listing import left_out
 
 BEGINNING = 80
@@ -29,7 +30,7 @@ _SHOWN = ("title", "kind", "language", "encoding", "page_count", "failed_pages",
 def explain(file: str, member: str | None, most: int) -> FileExplained:
     """See ``apps.reader.explain``."""
     with looked_in() as house:
-        registry = house.peek_registry()
+        registry = house.register.peek()
         if not Path(file).exists():
             file, _, named = file.partition("!/")
             member = member or named or None
@@ -88,7 +89,7 @@ def _unknown(house: House, corpus: Registered, registry: Registry, path: str) ->
     Raises:
         CommandError: it is not on the disk either.
     """
-    listed = house.corpus_to_list(corpus, registry)
+    listed = house.workshop.corpus_to_list(corpus, registry)
     raw = os.fsencode(path)
     is_below = not path.startswith("/") and ".." not in path.split("/")
     if not is_below or not (listed.root / path).exists():
@@ -210,7 +211,7 @@ def _waits(
     """What the ledgers say is still to come for the file or its documents."""
     keys = [row["file_id"], *documents.get_column("document_id").to_list()]
     said = []
-    for stage in house.stages(corpus, registry).maps:
+    for stage in house.workshop.stages(corpus, registry).maps:
         ledger = stage.ledger.rows(row["shard"])
         bad = ledger.filter(pl.col("input_key").is_in(keys) & (pl.col("status") != "ok"))
         for failed in bad.iter_rows(named=True):

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.engine.lease import LeaseBusy, take
-from cortex_assets.house import RUN_ERRORS, House, Registry
+from cortex_assets.house import RUN_ERRORS, House
+from cortex_assets.register import Registry
 
 INDEX = frozenset({"index"})
 
@@ -17,13 +18,13 @@ def follow_others(house: House) -> list[str]:
     """
     if house.machine is None or house.settings.qdrant_url:
         return []
-    registry = Registry(tuple(house.registered()))
+    registry = house.register.now()
     notes = []
     for corpus in registry.corpora:
         if corpus.is_here:
             continue
         try:
-            if house.space(corpus).space_id == corpus.space_id:
+            if house.workshop.space(corpus).space_id == corpus.space_id:
                 _follow(house, corpus, registry)
             else:
                 notes.append(
@@ -38,4 +39,4 @@ def _follow(house: House, corpus: Registered, registry: Registry) -> None:
     """Under this machine's lock of each shard alone: its own index is all that is written."""
     for shard in corpus.shards:
         with suppress(LeaseBusy), take(house.settings.locks, shard):
-            house.chain(corpus, registry).run_shard(shard, lambda: datetime.now(UTC), only=INDEX)
+            house.workshop.chain(corpus, registry).run_shard(shard, lambda: datetime.now(UTC), only=INDEX)

@@ -32,7 +32,7 @@ from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.live import INTERRUPTED, RUNNING, SILENT, live_runs
 from cortex_assets.engine.planning import plan_shard
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
 from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.tables import TableSpec
 from resources.git_source import redact
@@ -49,15 +49,15 @@ def plan(names: Sequence[str] | None) -> PlanReport:
     begin = time.perf_counter()
     lines: list[PlanLine] = []
     with opened() as house:
-        registry = house.peek_registry()
+        registry = house.register.peek()
         corpora = chosen(registry, names)
         for corpus in corpora:
-            files = house.chain(corpus, registry).stages[0]
+            files = house.workshop.chain(corpus, registry).stages[0]
             if not isinstance(files, FilesStage):
                 continue
             intake = files.still_listing(datetime.now(UTC))
             for shard in corpus.shards:
-                planned = plan_shard(house.lake, files, house.stages(corpus, registry), intake, shard)
+                planned = plan_shard(house.lake, files, house.workshop.stages(corpus, registry), intake, shard)
                 lines += [
                     PlanLine(p.stage, shard, p.new, p.stale, p.orphaned, p.unchanged, p.is_exact, p.basis)
                     for p in planned
@@ -69,7 +69,7 @@ def plan(names: Sequence[str] | None) -> PlanReport:
 def status(name: str | None, failed: bool) -> StatusReport:
     """See ``apps.reader.status``."""
     with looked_in() as house:
-        registry = Registry(tuple(house.registered()))
+        registry = house.register.now()
         corpora = chosen(registry, [name], is_anywhere=True) if name else list(registry.corpora)
         lines = tuple(_corpus(house, corpus) for corpus in corpora)
         failures = tuple(group for corpus in corpora for group in _failures(house, corpus)) if failed else ()

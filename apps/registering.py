@@ -75,7 +75,7 @@ def register(preview: AddPreview) -> Registered:
     """See ``apps.actions.add``."""
     with opened() as house:
         source = _source(preview.name, preview.kind, preview.uri, preview.options)
-        corpus = house.register(source, corpora_registry.ADDED)
+        corpus = house.register.add(source, corpora_registry.ADDED)
     shown = redact(corpus.source.uri)
     return Registered(corpus.corpus_id, corpus.name, corpus.source.kind, shown, not preview.is_registered)
 
@@ -83,7 +83,7 @@ def register(preview: AddPreview) -> Registered:
 def remove(name: str, purge: bool) -> Removed:
     """See ``apps.actions.remove``."""
     with opened() as house:
-        corpus = next((c for c in house.registered() if c.name == name), None)
+        corpus = next((c for c in house.register.corpora() if c.name == name), None)
         if corpus is None:
             raise CommandError("no corpus has that name", name, "`cortex status` shows their names", USAGE)
         if (
@@ -97,9 +97,9 @@ def remove(name: str, purge: bool) -> Removed:
                 f"the corpus is {corpus.origin}, so it would register itself again", place, "take it out of there first"
             )
         if not purge:
-            house.save(replace(corpus, is_listed=False))
+            house.register.save(replace(corpus, is_listed=False))
             return Removed(name, False)
-        house.save(replace(corpus, is_listed=False))
+        house.register.save(replace(corpus, is_listed=False))
         rows = points = 0
         for shard in corpus.every_shard:
             taken = _purge_shard(house, corpus.space_id, shard)
@@ -114,7 +114,7 @@ def remove(name: str, purge: bool) -> Removed:
 def resume(name: str) -> Resumed:
     """See ``apps.actions.resume``."""
     with opened() as house:
-        corpus = next((c for c in house.registered() if c.name == name), None)
+        corpus = next((c for c in house.register.corpora() if c.name == name), None)
         if corpus is None:
             raise CommandError("no corpus has that name", name, "`cortex status` shows their names", USAGE)
         if corpus.origin != corpora_registry.ADDED and not corpus.is_listed:
@@ -123,7 +123,7 @@ def resume(name: str) -> Resumed:
                 f"the corpus is {corpus.origin}, so it comes back with its source", place, "put it back there"
             )
         if not corpus.is_listed:
-            house.save(replace(corpus, is_listed=True))
+            house.register.save(replace(corpus, is_listed=True))
     return Resumed(name)
 
 

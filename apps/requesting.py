@@ -19,7 +19,7 @@ def request_run(corpora: Sequence[str] | None) -> RunRequested:
         from apps.worker.launching import start_process
 
         with opened() as house:
-            names = tuple(corpus.name for corpus in chosen(house.peek_registry(), corpora))
+            names = tuple(corpus.name for corpus in chosen(house.register.peek(), corpora))
         process = start_process(settings, names if corpora else ())
         threading.Thread(target=process.wait, name=f"run {process.pid}", daemon=True).start()  # leaves no zombie
         return RunRequested(names, "process")

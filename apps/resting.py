@@ -20,7 +20,8 @@ from resources.state import State
 
 if TYPE_CHECKING:
     from cortex_assets.corpora.registry import Registered
-    from cortex_assets.house import House, Registry
+    from cortex_assets.house import House
+    from cortex_assets.register import Registry
 
 RECORD = "at rest"
 
@@ -84,7 +85,7 @@ def _rest(house: "House", listed: Sequence["Registered"], registry: "Registry") 
     lines: list[StageLine] = []
     due: list[str] = []
     for corpus in listed:
-        chain = house.chain(corpus, registry)
+        chain = house.workshop.chain(corpus, registry)
         for shard in corpus.shards:
             if not chain.is_complete(shard, now):
                 return None
@@ -99,8 +100,8 @@ def _rest(house: "House", listed: Sequence["Registered"], registry: "Registry") 
         return None
     return {
         "observed": observed(house.settings),
-        "corpora": [corpus_to_json(house.corpus_to_list(corpus, registry)) for corpus in listed],
-        "tokens": [house.chain(corpus, registry).token() for corpus in listed],
+        "corpora": [corpus_to_json(house.workshop.corpus_to_list(corpus, registry)) for corpus in listed],
+        "tokens": [house.workshop.chain(corpus, registry).token() for corpus in listed],
         "lines": [asdict(line) for line in lines],
         "due": min(due, default=None),
     }

@@ -22,6 +22,7 @@ from apps.reports import (
     VerifyReport,
     Withheld,
 )
+from cortex_assets.checking import deep_check, lake_check, repair_lake, repair_shard
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA, SCANS
@@ -32,7 +33,8 @@ from cortex_assets.engine.lease import LeaseBusy, shard_lease
 from cortex_assets.engine.report import ShardReport
 from cortex_assets.engine.verify import Finding as EngineFinding
 from cortex_assets.engine.verify import ShardStages
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
+from cortex_assets.register import Registry
 from resources.settings import load_settings
 from resources.webhooks import deliver
 
@@ -84,7 +86,7 @@ def run(names: Sequence[str] | None, progress: ProgressSink) -> RunReport:
         notes += deliver(house.settings.webhooks_file, house.settings.webhook_spool, DELIVER_SECONDS).notes
         done = replace(done, notes=tuple(dict.fromkeys(notes)), seconds=time.perf_counter() - begin)
         if not names:
-            resting.remember(house, Registry(tuple(house.registered())), done)
+            resting.remember(house, house.register.now(), done)
         house.lake.save_columns()
     return done
 
@@ -195,7 +197,7 @@ def retry(target: str | None) -> Retried:
 def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: str, path: str) -> int:
     count = 0
     with shard_lease(house.leases, shard):
-        stages = house.stages(corpus, registry)
+        stages = house.workshop.stages(corpus, registry)
         ledgers = {stage.name: stage.ledger for stage in stages.maps} | {stages.embed.name: stages.embed.ledger}
         for stage in () if path else stages.maps:
             count += stage.accept(shard)
@@ -246,8 +248,8 @@ def verify(names: Sequence[str] | None, repair: bool) -> VerifyReport:
             for shard in corpus.shards if corpus.is_here else ():
                 try:
                     found += _verified(
-                        partial(house.deep_check, shard, corpus, registry),
-                        partial(house.repair_shard, shard, corpus, registry) if repair else None,
+                        partial(deep_check, house, shard, corpus, registry),
+                        partial(repair_shard, house, shard, corpus, registry) if repair else None,
                     )
                     checked += 1
                 except LeaseBusy as error:
@@ -255,7 +257,7 @@ def verify(names: Sequence[str] | None, repair: bool) -> VerifyReport:
         if found and repair:
             follow(house)
         if not names:
-            found += _verified(house.lake_check, house.repair_lake if repair else None)
+            found += _verified(partial(lake_check, house), partial(repair_lake, house) if repair else None)
     return VerifyReport(tuple(found), checked, time.perf_counter() - begin, tuple(busy))
 
 

@@ -11,7 +11,8 @@ from apps.errors import USAGE, CommandError
 from apps.reports import Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
+from cortex_assets.register import Registry
 from cortex_assets.retrieval.cite import verify_citation
 from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, Place, SearchResult, search_spaces
 from cortex_assets.retrieval.search import Hit as FoundHit
@@ -26,7 +27,7 @@ def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None
     with looked_in() as house:
         if as_of is None:
             return search_in(house, question, k, filters)
-        registry = Registry(tuple(house.registered()))
+        registry = house.register.now()
         _check_corpora(registry, filters)
         return _search_at(house, registry, question, k, filters, as_of)
 
@@ -37,7 +38,7 @@ def search_in(house: House, question: str, k: int, filters: SearchFilters) -> Se
     Raises:
         CommandError: a filter names a corpus that there is none of.
     """
-    registry = Registry(tuple(house.registered()))
+    registry = house.register.now()
     _check_corpora(registry, filters)
     result = find(house, registry, question, k, filters)
     result = replace(result, notes=(*result.notes, *lacking(house, registry, filters)))
@@ -76,12 +77,12 @@ def find(house: House, registry: Registry, question: str, k: int, filters: Searc
         if filters.corpora and corpus.name not in filters.corpora:
             continue
         spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
-        configs.setdefault(corpus.space_id, house.config(corpus))
+        configs.setdefault(corpus.space_id, house.workshop.config(corpus))
     live = []
     for space_id, shards in spaces.items():
         published = set(house.store.shards(space_id))
         there = tuple(shard for shard in shards if shard in published)
-        is_same = house.space_of(configs[space_id]).space_id == space_id
+        is_same = house.workshop.space_of(configs[space_id]).space_id == space_id
         live.append(LiveSpace(space_id, there, _embedder(house, configs[space_id]) if is_same else None))
     return search_spaces(question, store=house.store, spaces=live, filter=_filter(registry, filters), limit=k)
 
@@ -96,8 +97,8 @@ def _search_at(
     then = moments(house, corpora, as_of)
     embed: dict[str, EmbedQuery | None] = {}
     for moment in then:
-        config = house.config(moment.corpus)
-        is_same = house.space_of(config).space_id == moment.space_id
+        config = house.workshop.config(moment.corpus)
+        is_same = house.workshop.space_of(config).space_id == moment.space_id
         embed.setdefault(moment.space_id, _embedder(house, config) if is_same else None)
     result = search_at(house, then, question, k, _filter(registry, filters), embed)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
@@ -111,7 +112,7 @@ def _search_at(
 
 def _embedder(house: House, config: EngineConfig) -> EmbedQuery:
     def embed(text: str) -> Callable[[], Sequence[float]]:
-        begun = begin(house.embedders.get(config, bulk=False), text)
+        begun = begin(house.workshop.embedders.get(config, bulk=False), text)
         return lambda: begun().tolist()
 
     return embed

@@ -23,7 +23,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
 from cortex_assets.retrieval.highlight import displayable
 from resources.lakehouse import Lakehouse
 from resources.passwords import read_passwords
@@ -217,7 +217,7 @@ def page_picture(corpus: str, document_id: str, page: int, width: int, as_of: da
             raise CommandError(f"the page cannot be drawn: {why}", where, "read its text")
         passwords = read_passwords(house.settings.passwords, corpus)
         with _bytes_of(house, known, file, where) as path:
-            call = house.sandbox().call(PICTURE, str(path), page, width, passwords)
+            call = house.workshop.sandbox().call(PICTURE, str(path), page, width, passwords)
             pictures: Sequence[bytes] = list(call)
         if not pictures:
             raise CommandError("the page cannot be drawn", f"{where}: {call.outcome.reason}"[:300], "read its text")
@@ -231,7 +231,7 @@ def _bytes_of(house: House, corpus: Registered, file: Mapping[str, Any], where: 
     Raises:
         CommandError: they are not there any more.
     """
-    opened = partial(house.original, corpus, Registry(tuple(house.registered())))
+    opened = partial(house.workshop.original, corpus, house.register.now())
     try:
         with opened(file) as path:
             yield path

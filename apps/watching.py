@@ -117,7 +117,7 @@ def checks() -> tuple[CheckLine, ...]:
 
 
 def _checks(house: House) -> tuple[CheckLine, ...]:
-    shards = {shard: corpus.name for corpus in house.registered() for shard in corpus.shards}
+    shards = {shard: corpus.name for corpus in house.register.corpora() for shard in corpus.shards}
     latest = (
         house.lake.scan(CHECKS)
         .filter(pl.col("shard").is_in(list(shards)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from cortex_assets.checking import deep_checks, quick_check
 from cortex_assets.chunks.assets import SPEC as CHUNKS_SPEC
 from cortex_assets.corpora.assets import DUPLICATES_SPEC, STATISTICS_SPEC
 from cortex_assets.corpora.assets import SPEC as FILES_SPEC
@@ -54,7 +55,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
 
     def check(shard: str) -> list[Finding]:
         with House.open(where, DAGSTER) as house:
-            return house.quick_check(shard)
+            return quick_check(house, shard)
 
     def refresh() -> dict[str, dict[str, int]]:
         with House.open(where, DAGSTER) as house:
@@ -121,7 +122,7 @@ def _upkeep(where: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
 
     def deep() -> Iterator[tuple[str, list[Finding] | None]]:
         with House.open(where, DAGSTER) as house:
-            yield from house.deep_checks()
+            yield from deep_checks(house)
 
     assets = [spec.key.to_user_string() for spec in FILES_CHAIN]
     return maintain_job("maintain", care, forget), verify_job("verify", deep, assets)

@@ -4,50 +4,30 @@ What a run does is the engine's; what people ask for (previews, reports, search 
 """
 
 import logging
-import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any
 
-import polars as pl
-
-from cortex_assets.chunks.derive import ChunksCompute, chunks_derivation
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.derive import duplicates_stage, statistics_stage
-from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row, sync
+from cortex_assets.corpora.registry import INBOX, Registered
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, FILES, SCANS
-from cortex_assets.corpora.sources import Source, check_places, inbox_sources, nested_below, parse_sources
-from cortex_assets.corpora.take import file_rows
-from cortex_assets.documents.checks import reading_findings
-from cortex_assets.documents.derive import DocumentsCompute, documents_derivation
-from cortex_assets.documents.model import ParseOptions
-from cortex_assets.documents.redact import KEPT, Redaction
+from cortex_assets.documents.redact import KEPT
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.documents.spans import secret_counts
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.admission import admit
-from cortex_assets.engine.aggregate import BUCKETS, AggregateStage, WholeStage
+from cortex_assets.engine.aggregate import AggregateStage, WholeStage
 from cortex_assets.engine.ahead import beforehand
 from cortex_assets.engine.alerting import AlertChange, all_alerts, note_sizes, tell_changes
 from cortex_assets.engine.announce import run_failed, run_finished, run_interrupted
 from cortex_assets.engine.care import Maintained, Turns, Upkeep, maintain_lake
-from cortex_assets.engine.chain import Chain
 from cortex_assets.engine.changes import differing, next_due, note_pending
-from cortex_assets.engine.corpus import Corpus, TakenFile
-from cortex_assets.engine.damage import take_out_altered_groups
-from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage, looked_at
-from cortex_assets.engine.fingerprint import Producer
-from cortex_assets.engine.formats import CURRENT
-from cortex_assets.engine.formats import record as record_format
-from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.lease import (
     LAKE,
     LeaseBusy,
@@ -57,45 +37,27 @@ from cortex_assets.engine.lease import (
     holders,
     lake_lease,
     shard_lease,
-    take,
 )
 from cortex_assets.engine.live import INTERRUPTED, Board, left
 from cortex_assets.engine.narrow import narrow
-from cortex_assets.engine.project import IndexStage
-from cortex_assets.engine.repair import rewrite_points, take_out
 from cortex_assets.engine.report import ProgressSink, ShardReport, silent
 from cortex_assets.engine.reshard import Resharded, Resharding
-from cortex_assets.engine.runs import record_checks, record_endings, record_run
-from cortex_assets.engine.stage import Budget, DerivationStopped, MapStage
-from cortex_assets.engine.unowned import take_out_unowned, unowned
-from cortex_assets.engine.verify import Finding, ShardStages, deep, folder_findings, of_the_lake, quick
+from cortex_assets.engine.runs import record_endings, record_run
+from cortex_assets.engine.stage import Budget, DerivationStopped
+from cortex_assets.engine.verify import ShardStages
 from cortex_assets.engine.withheld import note_findings, withhold
-from cortex_assets.media.detect import HEAD_BYTES, TAIL_BYTES, media_type
 from cortex_assets.ops.alerts import Alert
 from cortex_assets.ops.schema import SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.partitions import shard_count
+from cortex_assets.register import Register, Registry
 from cortex_assets.tables import TableSpec
+from cortex_assets.workshop import Workshop, redaction_of
 from inference.errors import InferenceError
-from inference.lanes import (
-    DEFAULT_LANES,
-    EngineConfig,
-    Lane,
-    ResidentEmbedders,
-    load_tokenizer,
-    parse_engine,
-    resolve,
-    space_of,
-)
 from inference.models import ModelPlaces
-from inference.protocols import IdsTokenizer, Space
 from resources.bucket import ObjectStoreError
-from resources.crew import Crew
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
-from resources.lakehouse import LakeError, Lakehouse, literal
-from resources.listing import open_inside
-from resources.passwords import read_passwords
-from resources.raw_store import RawStore, StoreWriteError, checked_file
-from resources.sandbox import Sandbox
+from resources.lakehouse import LakeError, Lakehouse
+from resources.raw_store import RawStore, StoreWriteError
 from resources.settings import DiskFullError, Settings, free_space_guard
 from resources.state import State
 from resources.vectors.edge import KEEP_SECONDS, EdgeStore
@@ -103,14 +65,6 @@ from resources.vectors.protocol import VectorStore, VectorStoreError
 
 log = logging.getLogger(__name__)
 
-PARSE_SECONDS = 120.0
-PARSE_MEGABYTES = 2_048
-LONG_TOKENS = 300_000
-"""A shard that lacks vectors for more tokens than this is published by keywords first."""
-FEW_TOKENS = 16_000
-"""Torch takes two seconds to start, and then half as long for a token as what starts at once."""
-REGISTRY, REGISTER_SECONDS = "_registry", 10.0
-"""Lease of whoever registers corpora, and how long another machine is waited for that does."""
 RUN_ERRORS = (
     GitError,
     DerivationStopped,
@@ -130,30 +84,6 @@ class UnknownShard(LookupError):
     """A shard that belongs to no registered corpus."""
 
 
-@dataclass(frozen=True)
-class Registry:
-    """The corpora as they are registered now."""
-
-    corpora: tuple[Registered, ...]
-
-    @property
-    def shards(self) -> list[str]:
-        """Every shard of every listed corpus that is this machine's to run."""
-        return [shard for corpus in self.corpora if corpus.is_active for shard in corpus.shards]
-
-    def by_name(self, name: str) -> Registered | None:
-        """The corpus of a name."""
-        return next((corpus for corpus in self.corpora if corpus.name == name), None)
-
-    def with_corpus(self, changed: Registered) -> "Registry":
-        """The registry with one corpus as it is now."""
-        return Registry(tuple(changed if c.corpus_id == changed.corpus_id else c for c in self.corpora))
-
-    def of_shard(self, shard: str) -> Registered | None:
-        """The corpus that a shard belongs to."""
-        return next((corpus for corpus in self.corpora if shard in corpus.shards), None)
-
-
 class House:
     """Everything open over one data folder. Use ``with House.open(settings) as house``."""
 
@@ -170,14 +100,18 @@ class House:
         self.state = State(settings.cache / "state.sqlite")
         self.raw = RawStore(settings.raw, lambda size: free_space_guard(settings.raw, settings, size))
         self.places = ModelPlaces(settings.models, settings.cache)
-        self.embedders = ResidentEmbedders(self.places)
-        self._tokenizers: dict[str, IdsTokenizer] = {}
-        self._loading = threading.Lock()
-        self._chains: dict[str, tuple[Registered, Chain]] = {}
-        self._sandbox: Sandbox | None = None
-        self.crew = Crew(settings.workers - 1, settings.cache / "crew")
+        self.register = Register(self.lake, settings, self.places)
+        self.workshop = Workshop(
+            settings,
+            self.lake,
+            self.state,
+            self.raw,
+            lambda: self.store,
+            self.places,
+            self.board,
+            self._note_findings,
+        )
         self._not_fetched: dict[str, str] = {}
-        self._registry_version = -1
         self._found: dict[str, Counter[str]] = {}
 
     @classmethod
@@ -192,9 +126,7 @@ class House:
 
     def close(self) -> None:
         """Close what is open."""
-        if self._sandbox is not None:
-            self._sandbox.close()
-        self.crew.close()
+        self.workshop.close()
         if "store" in self.__dict__:
             self.store.close()
         self.state.close()
@@ -210,27 +142,14 @@ class House:
 
     # -- the registry ----------------------------------------------------------------------------------------------
 
-    def registered(self) -> list[Registered]:
-        """The rows of ``human/corpora``."""
-        self._registry_version = self.lake.version(CORPORA)
-        rows = self.lake.scan(CORPORA).collect().sort("name")
-        return [from_row(row, self.machine) for row in rows.iter_rows(named=True)]
-
     def sync_registry(self) -> Registry:
-        """Register inbox folders and what sources.yaml declares; pause what is gone. Writes only what differs.
-
-        A change of the number of shards that was cut off is finished first, where no run is at work.
-        """
-        known, wanted = self._wanted()
-        if wanted != known:
-            with self._registering():
-                known, wanted = (known, wanted) if self.machine is None else self._wanted()
-                self._save([corpus for corpus in wanted if corpus not in known])
-        cut_off = [corpus for corpus in wanted if corpus.resharding is not None and corpus.is_here]
+        """The registry, brought up to date; a change of the number of shards that was cut off is finished, where no run is at work."""
+        registry = self.register.sync()
+        cut_off = [corpus for corpus in registry.corpora if corpus.resharding is not None and corpus.is_here]
         for corpus in cut_off:
             with suppress(LeaseBusy), lake_lease(self.leases):
                 self._resharding().run(corpus, corpus.shard_count)
-        return Registry(tuple(self._wanted()[1])) if cut_off else Registry(tuple(wanted))
+        return self.register.peek() if cut_off else registry
 
     def reshard(self, corpus: Registered, count: int, patience: float = 0.0) -> Resharded:
         """Give a corpus another number of shards; a change that was cut off is finished first.
@@ -239,7 +158,7 @@ class House:
             LeaseBusy: runs are at work.
         """
         with lake_lease(self.leases, patience):
-            now = next(one for one in self.registered() if one.corpus_id == corpus.corpus_id)
+            now = next(one for one in self.register.corpora() if one.corpus_id == corpus.corpus_id)
             done = Resharded(now, 0, 0, ())
             while done.corpus.resharding is not None or done.corpus.shard_count != count:
                 more = self._resharding().run(done.corpus, count)
@@ -247,211 +166,7 @@ class House:
             return done
 
     def _resharding(self) -> Resharding:
-        return Resharding(self.lake, self.store, self.state, self.save)
-
-    def peek_registry(self) -> Registry:
-        """What ``sync_registry`` would give; writes nothing."""
-        return Registry(tuple(self._wanted()[1]))
-
-    def _wanted(self) -> tuple[list[Registered], list[Registered]]:
-        """(what is registered, what is to be)."""
-        known = self.registered()
-        found = [*self._declared(), *self._inbox(known)]
-        return known, sync(known, found, self._resolve, datetime.now(UTC), self.machine)
-
-    @contextmanager
-    def _registering(self) -> Iterator[None]:
-        """Alone among the machines that share the lake, so that two do not give one name to two corpora."""
-        if self.machine is None:
-            yield
-            return
-        deadline = time.monotonic() + REGISTER_SECONDS
-        while True:
-            try:
-                lease = take(self.leases, REGISTRY)
-                break
-            except LeaseBusy as busy:
-                if time.monotonic() > deadline:
-                    raise LakeError(f"corpora are registered by another machine, {busy.holder}; run again") from None
-            time.sleep(0.2)
-        with lease:
-            yield
-
-    def register(self, source: Source, origin: str) -> Registered:
-        """Register one source that a person added, or change its settings."""
-        check_places([source], self.settings.data_dir, self.settings.sources_file)
-        with self._registering():
-            known = self.registered()
-            others = [(c.origin, c.source) for c in known if c.is_active and c.source.uri != source.uri]
-            wanted = sync(known, [*others, (origin, source)], self._resolve, datetime.now(UTC), self.machine)
-            self._save([corpus for corpus in wanted if corpus not in known])
-        return next(corpus for corpus in wanted if corpus.source.uri == source.uri and corpus.is_here)
-
-    def save(self, corpus: Registered) -> None:
-        """Write one corpus's row."""
-        self._save([corpus])
-
-    def _save(self, corpora: Sequence[Registered]) -> None:
-        if corpora and self.lake.version(CORPORA) < 0:
-            record_format(self.lake, CURRENT, datetime.now(UTC))
-        for corpus in corpora:
-            frame = pl.DataFrame([corpus.to_row()], schema=CORPORA.dtypes)
-            self.lake.overwrite(CORPORA, frame, f"corpus_id = {literal(corpus.corpus_id)}")
-
-    def _declared(self) -> list[tuple[str, Source]]:
-        file = self.settings.sources_file
-        if not file.is_file():
-            return []
-        sources = parse_sources(file.read_text(encoding="utf-8"), file, Path.home())
-        check_places(sources, self.settings.data_dir, file)
-        return [(DECLARED, source) for source in sources]
-
-    def _inbox(self, known: Sequence[Registered]) -> list[tuple[str, Source]]:
-        inbox = self.settings.inbox
-        with os.scandir(os.fsencode(inbox)) as entries:
-            items = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        folders = [name for name, is_folder in items if is_folder]
-        has_loose = any(not is_folder and not name.startswith(b".") for name, is_folder in items)
-        mine = {corpus.source.uri: corpus.name for corpus in known if corpus.origin == INBOX and corpus.is_here}
-        others = [corpus.name for corpus in known if corpus.origin != INBOX or not corpus.is_here]
-        sources = inbox_sources(inbox, folders, mine, others)
-        return [(INBOX, s) for s in sources if not s.is_flat or has_loose or str(inbox) in mine]
-
-    def _resolve(self, lane: str | None) -> tuple[str, str]:
-        """Choose the embedder of a new corpus: its lane's, or the one that the settings name."""
-        if lane in (None, "embed"):
-            chosen = Lane("embed", (parse_engine(self.settings.embed, "CORTEX_EMBED"),))
-        else:
-            engine = parse_engine(lane, "embed") if lane not in DEFAULT_LANES else DEFAULT_LANES[lane].engines[0]
-            chosen = Lane(str(lane), (engine, parse_engine(self.settings.embed, "CORTEX_EMBED")))
-        resolved = resolve(chosen, self.places)
-        for model, reason in resolved.passed_over:
-            log.warning("model %s is passed over: %s", model, reason)
-        return resolved.engines[0].model, resolved.space.space_id
-
-    # -- chains ----------------------------------------------------------------------------------------------------
-
-    def config(self, corpus: Registered) -> EngineConfig:
-        """The engine configuration of a corpus's space."""
-        return parse_engine(corpus.embed, f"corpus {corpus.name}")
-
-    def space(self, corpus: Registered) -> Space:
-        """The embedding space that a corpus's model makes now; ``corpus.space_id`` is the one that is searched."""
-        return self.space_of(self.config(corpus))
-
-    def space_of(self, config: EngineConfig) -> Space:
-        """The embedding space of an engine."""
-        return space_of(config, self.places)
-
-    def tokenizer(self, config: EngineConfig) -> IdsTokenizer:
-        """The tokenizer of an engine, loaded once."""
-        with self._loading:
-            if config.model not in self._tokenizers:
-                self._tokenizers[config.model] = load_tokenizer(config, self.places)
-            return self._tokenizers[config.model]
-
-    def sandbox(self) -> Sandbox:
-        """The pool of child processes for isolated parsers, started at first use."""
-        if self._sandbox is None:
-            self._sandbox = Sandbox(1, PARSE_SECONDS, PARSE_MEGABYTES)
-        return self._sandbox
-
-    def corpus_to_list(self, corpus: Registered, registry: Registry) -> Corpus:
-        """What the intake needs of a corpus."""
-        source = corpus.source
-        below = nested_below([c.source for c in registry.corpora if c.is_active], self.settings.data_dir)
-        root = Path(source.uri)
-        if source.kind == "git":
-            root = self.settings.cache / "git" / corpus.corpus_id
-        return Corpus(
-            corpus.corpus_id,
-            corpus.name,
-            root,
-            max(1, corpus.shard_count),
-            "raw" if source.raw == "copy" else "reference",
-            source.include,
-            source.exclude,
-            below.get(corpus.name, ()),
-            source.is_flat,
-            source.max_bytes or self.settings.max_file_bytes,
-            0 if source.kind == "git" else int(self.settings.still_seconds * 1e9),
-        )
-
-    def chain(self, corpus: Registered, registry: Registry) -> Chain:
-        """The stages of a corpus of files."""
-        known = self._chains.get(corpus.corpus_id)
-        if known is not None and known[0] == corpus:
-            return known[1]
-        config, space = self.config(corpus), self.space(corpus)
-        listed = self.corpus_to_list(corpus, registry)
-        redaction = _redaction(corpus.source)
-        documents = DocumentsCompute(
-            self._raw_path(listed),
-            self.sandbox,
-            corpus.source.keep_last_good,
-            lambda: ParseOptions(read_passwords(self.settings.passwords, corpus.name)),
-            redaction=redaction,
-            found=self._note_findings,
-            at=lambda shard, path: self.board.at(shard, "documents", [path]),
-        )
-        tokenizer_name = f"{config.model}:{space.space_id}"
-        limit = space.max_tokens
-        chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self.places)
-        fresh = FreshVectors(self.crew.folder)
-        index = IndexStage(
-            space, self.store, self.lake, self.state, self.crew, fresh, self._before_publish, corpus.is_here
-        )
-        embed = EmbedStage(
-            space,
-            lambda tokens: self.embedders.get(config, bulk=tokens > FEW_TOKENS),
-            self.lake,
-            self.state,
-            fresh,
-            index if config.model != "hash" else None,
-            LONG_TOKENS,
-        )
-        chain = Chain(
-            [
-                FilesStage(listed, self.lake, self.state, self.raw, media_types, media_version()),
-                MapStage(documents_derivation(redaction), documents, self.lake, self.state),
-                MapStage(chunks_derivation(tokenizer_name, limit), chunks, self.lake, self.state, self.board.at),
-                embed,
-                index,
-            ],
-            self.settings.slice_files,
-            self.settings.slice_seconds,
-        )
-        self._chains[corpus.corpus_id] = corpus, chain
-        return chain
-
-    def _before_publish(self) -> None:
-        if not self.settings.qdrant_url:
-            free_space_guard(self.settings.index, self.settings)
-
-    def _raw_path(self, corpus: Corpus) -> Callable[[Mapping[str, Any]], AbstractContextManager[Path]]:
-        root = os.path.realpath(os.fsencode(corpus.root))
-
-        def path(row: Mapping[str, Any]) -> AbstractContextManager[Path]:
-            if row["store"] == "raw" and self.raw.has(row["content_hash"]):
-                return nullcontext(self.raw.path_of(row["content_hash"]))
-            # What is not there was withheld, or is damaged: the file itself, if its bytes still are what they were.
-            raw_path = row["raw_path"] if row["raw_path"] is not None else row["path"].encode("utf-8")
-            return checked_file(root, raw_path, row["content_hash"])
-
-        return path
-
-    def original(self, corpus: Registered, registry: Registry, row: Mapping[str, Any]) -> AbstractContextManager[Path]:
-        """Where the bytes of a row of ``bronze/files`` are to be read: the raw store, or the file itself while it has its hash.
-
-        Raises (on entering):
-            OSError: they are not there any more, or lead out of the corpus.
-        """
-        return self._raw_path(self.corpus_to_list(corpus, registry))(row)
-
-    def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
-        """The stages that plans and verification look at."""
-        files, documents, chunks, embed, index = self.chain(corpus, registry).stages
-        return ShardStages(files, (documents, chunks), embed, index)  # type: ignore[arg-type]
+        return Resharding(self.lake, self.store, self.state, self.register.save)
 
     def differing(self, seconds: float, known: Mapping[str, str] | None = None) -> dict[str, str]:
         """Which listed shards differ from their sources, and how; see ``engine.changes``. Stops after about ``seconds``.
@@ -463,16 +178,16 @@ class House:
             known: what a worker says of the folders, which are not looked at then; a folder that it does not name does not
                 differ. It does not watch checkouts of repositories.
         """
-        registry = Registry(tuple(self.registered()))
+        registry = self.register.now()
         if known is not None:
             watched = [s for c in registry.corpora if c.is_active and c.source.kind == "folder" for s in c.shards]
             known = dict.fromkeys(watched, "") | dict(known)
 
         def opened(corpus: Registered) -> tuple[FilesStage, ShardStages]:
-            files = self.chain(corpus, registry).stages[0]
+            files = self.workshop.chain(corpus, registry).stages[0]
             if corpus.source.kind == "git" and not files.corpus.root.is_dir():  # type: ignore[attr-defined]
                 raise FileNotFoundError(f"{corpus.name} is not fetched yet")
-            return files, self.stages(corpus, registry)  # type: ignore[return-value]
+            return files, self.workshop.stages(corpus, registry)  # type: ignore[return-value]
 
         listed = {c.name: (c.shards, partial(opened, c)) for c in registry.corpora if c.is_active}
         found = differing(listed, self.lake, self.state, datetime.now(UTC), seconds, known)
@@ -483,7 +198,7 @@ class House:
 
     def next_due(self) -> datetime | None:
         """When the first retry of a quiet shard is due."""
-        return next_due([shard for corpus in self.registered() for shard in corpus.shards], self.state)
+        return next_due([shard for corpus in self.register.corpora() for shard in corpus.shards], self.state)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -501,12 +216,12 @@ class House:
             self._fetch(corpus)
         if corpus.shard_count:
             return corpus
-        stage = self.chain(corpus, registry).stages[0]
+        stage = self.workshop.chain(corpus, registry).stages[0]
         listed = stage.listing(datetime.now(UTC)).counts.listed if isinstance(stage, FilesStage) else 0
         if not listed:
             return corpus
         sharded = replace(corpus, shard_count=shard_count(listed))
-        self.save(sharded)
+        self.register.save(sharded)
         return sharded
 
     def _fetch(self, corpus: Registered) -> None:
@@ -557,8 +272,8 @@ class House:
     def _moved_on(self, corpus: Registered) -> str:
         """Why a corpus cannot be run as it was read: its shards are others by now, or on their way. Asked inside the lease."""
         now = corpus
-        if self.lake.version(CORPORA) != self._registry_version:
-            now = next((one for one in self.registered() if one.corpus_id == corpus.corpus_id), corpus)
+        if self.lake.version(CORPORA) != self.register.version:
+            now = next((one for one in self.register.corpora() if one.corpus_id == corpus.corpus_id), corpus)
         if now.resharding is not None or now.shard_epoch != corpus.shard_epoch:
             return f"the shards of corpus {corpus.name} are being changed; the next run takes them as they are then"
         if not now.is_here:
@@ -590,7 +305,7 @@ class House:
     ) -> ShardReport:
         """The run itself."""
         self.raw.remove_abandoned()
-        chain = self.chain(corpus, registry)
+        chain = self.workshop.chain(corpus, registry)
         with self._without_secrets(), beforehand(self._readings(corpus, registry)):
             report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
         self._after_findings(corpus, registry, report)
@@ -617,7 +332,7 @@ class House:
         """Count what a run found, and take the bytes of files with secrets out of the raw store."""
         counts = self._found.pop(report.shard, Counter())
         if counts:
-            redaction = _redaction(corpus.source)
+            redaction = redaction_of(corpus.source)
             rows = secret_counts(report.shard, corpus.corpus_id, counts, redaction, datetime.now(UTC))
             self.lake.append(SECRET_COUNTS, rows)
             told = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
@@ -632,7 +347,7 @@ class House:
 
         The tokenizer is not among them: it is made under that lock, and a delete needs none.
         """
-        stages, lake = self.stages(corpus, registry), self.lake
+        stages, lake = self.workshop.stages(corpus, registry), self.lake
         documents, chunks = stages.maps
         return [
             partial(narrow, lake, FILES),
@@ -648,15 +363,15 @@ class House:
 
     def _follow_space(self, corpus: Registered, registry: Registry) -> None:
         """Where the model's digest moved: searches go to the new space once all the corpus's shards are whole in it."""
-        space_id = self.space(corpus).space_id
+        space_id = self.workshop.space(corpus).space_id
         if space_id == corpus.space_id:
             return
-        stages = self.stages(corpus, registry)
+        stages = self.workshop.stages(corpus, registry)
         for shard in corpus.shards:
             _, upserts, deletes = stages.index.wanted.pending(shard)
             if upserts or deletes or stages.embed.due(shard, datetime.now(UTC)).height:
                 return
-        self.save(replace(corpus, space_id=space_id))
+        self.register.save(replace(corpus, space_id=space_id))
         for shard in corpus.shards:
             self.store.drop(corpus.space_id, shard)
 
@@ -679,7 +394,7 @@ class House:
     def _looking_once(self, corpus: Registered, registry: Registry) -> AbstractContextManager[None]:
         """``FilesStage.looking_once``; a chain that cannot be made is told by the run of each shard."""
         try:
-            files = self.chain(corpus, registry).stages[0]
+            files = self.workshop.chain(corpus, registry).stages[0]
         except RUN_ERRORS:
             return nullcontext()
         return files.looking_once() if isinstance(files, FilesStage) else nullcontext()
@@ -730,7 +445,7 @@ class House:
         Raises:
             LeaseBusy: runs are at work, and not one step could be done.
         """
-        registry = self.peek_registry() if is_dry_run else self.sync_registry()
+        registry = self.register.peek() if is_dry_run else self.sync_registry()
         turns = Turns(self.leases, wait_seconds)
         upkeep = Upkeep(self._opened(turns.lease), self.raw, self.store, registry.corpora, self.settings, turns)
         done = maintain_lake(upkeep, turns, is_dry_run)
@@ -754,7 +469,7 @@ class House:
 
     def alerts(self, now: datetime) -> list[Alert]:
         """Every alert that fires at ``now``; writes nothing."""
-        return all_alerts(self.lake, self.state, self.settings, self.registered(), self.looked_at, now)
+        return all_alerts(self.lake, self.state, self.settings, self.register.corpora(), self.looked_at, now)
 
     def tell_alerts(self, now: datetime) -> tuple[list[Alert], AlertChange]:
         """``alerts``; those that began or ended since it was asked last are told to the webhooks."""
@@ -763,137 +478,14 @@ class House:
 
     def repositories(self) -> list[Registered]:
         """The listed corpora of git remotes that are this machine's to run."""
-        return [corpus for corpus in self.registered() if corpus.is_active and corpus.source.kind == "git"]
-
-    # -- checks ----------------------------------------------------------------------------------------------------
-
-    def deep_checks(self) -> Iterator[tuple[str, list[Finding] | None]]:
-        """``deep_check`` of every shard of every corpus, then ``lake_check`` (shard ``_lake``); None where a run is at work."""
-        registry = Registry(tuple(self.registered()))
-        for corpus in registry.corpora:
-            for shard in corpus.shards if corpus.is_here else ():
-                try:
-                    yield shard, self.deep_check(shard, corpus, registry)
-                except LeaseBusy:
-                    yield shard, None
-        yield LAKE, self.lake_check()
+        return [corpus for corpus in self.register.corpora() if corpus.is_active and corpus.source.kind == "git"]
 
     def looked_at(self, corpus: Registered) -> datetime | None:
         """When a corpus was last listed whole."""
         return looked_at(self.lake, self.state, corpus.corpus_id)
-
-    def quick_check(self, shard: str) -> list[Finding]:
-        """What the checks after a run look at; noted in ``ops/checks``."""
-        registry = Registry(tuple(self.registered()))
-        corpus = registry.of_shard(shard)
-        if corpus is None:
-            return []
-        stages, now = self.stages(corpus, registry), datetime.now(UTC)
-        found = quick(self.lake, stages, shard, now, self.looked_at(corpus)) + reading_findings(self.lake, shard)
-        record_checks(self.lake, shard, "quick", found, now)
-        return found
-
-    def deep_check(self, shard: str, corpus: Registered, registry: Registry) -> list[Finding]:
-        """``quick_check``, and everything read: folder (unless the corpus is paused), rows, bytes, vectors, points. Noted, too.
-
-        Raises:
-            LeaseBusy: a run holds the shard, so what is compared would move meanwhile.
-        """
-        with shard_lease(self.leases, shard):
-            stages, now = self.stages(corpus, registry), datetime.now(UTC)
-            folder = folder_findings(stages.files, shard, now) if corpus.is_listed else []
-            found = folder + deep(self.lake, stages, self.raw, shard, now, self.looked_at(corpus))
-            record_checks(self.lake, shard, "deep", found, now)
-            return found
-
-    def lake_check(self) -> list[Finding]:
-        """Aggregates and globals against what they are made from, and what lies in shards that no corpus has."""
-        aggregate, whole = duplicates_stage(self.lake, self.state), statistics_stage(self.lake)
-        return of_the_lake(aggregate, whole, self.lake) + self._unowned()
-
-    def _unowned(self) -> list[Finding]:
-        return unowned(self.lake, self.store, self._spaces(), self._owned)
-
-    def _owned(self) -> set[str]:
-        return {shard for corpus in self.registered() for shard in corpus.every_shard}
-
-    def _spaces(self) -> set[str]:
-        return {corpus.space_id for corpus in self.registered()}
-
-    def repair_shard(self, shard: str, corpus: Registered, registry: Registry) -> None:
-        """Take out what is damaged and make it again; then write the points that still are not what they should be.
-
-        A paused corpus is made sound from what the lake holds: its source is not looked at.
-
-        Raises:
-            LeaseBusy: a run holds the shard.
-        """
-        stages = self.stages(corpus, registry)
-        with shard_lease(self.leases, shard):
-            wrong = take_out(self.lake, self.raw, self.state, stages, shard, datetime.now(UTC), corpus.is_listed)
-        only = None if corpus.is_listed else frozenset(stage.name for stage in self.chain(corpus, registry).stages[1:])
-        self.run_shard(shard, only=only, registry=registry)
-        with shard_lease(self.leases, shard):
-            rewrite_points(stages.index, shard, wrong, datetime.now(UTC))
-
-    def repair_lake(self) -> None:
-        """Take altered rows of aggregates out, and what lies in shards that no corpus has; recompute what moved.
-
-        Raises:
-            LeaseBusy: another run is at it.
-        """
-        for shard in sorted({finding.shard for finding in self._unowned()}):
-            with shard_lease(self.leases, shard):
-                if shard not in self._owned():
-                    take_out_unowned(self.lake, self.store, self._spaces(), shard)
-        for bucket in BUCKETS:
-            take_out_altered_groups(self.lake, bucket)
-        self.state.clear_complete(LAKE)
-        for bucket in BUCKETS:
-            self.state.clear_complete(bucket)
-        self.run_lake(datetime.now(UTC))
-
-
-def _redaction(source: Source) -> Redaction:
-    return Redaction(source.secrets, source.personal_data, source.allow)
 
 
 def _keeps_bytes(corpus: Registered) -> bool:
     """Whether a corpus asks for its bytes, whatever they hold: ``raw: copy`` of a folder that is read in place otherwise."""
     source = corpus.source
     return source.secrets == KEPT or (source.raw == "copy" and source.kind == "folder" and corpus.origin != INBOX)
-
-
-def media_types(files: Sequence[TakenFile]) -> list[str | None]:
-    """Media types of taken files by their bytes; None for one that went or was swapped since it was hashed."""
-    found: list[str | None] = []
-    for file in files:
-        try:
-            head, tail = _ends(file)
-        except OSError as error:
-            log.info("%s waits for the next run: %s", file.display_path, error)
-            found.append(None)
-        else:
-            found.append(media_type(head, tail, file.display_path, file.size))
-    return found
-
-
-def _ends(file: TakenFile) -> tuple[bytes, bytes]:
-    """The first and the last bytes of a file."""
-    path = os.fsencode(file.path)
-    root = file.real_root
-    opened = (
-        os.open(path, os.O_RDONLY | os.O_CLOEXEC) if root is None else open_inside(root, os.path.relpath(path, root))
-    )
-    with open(opened, "rb") as stream:
-        head = stream.read(HEAD_BYTES)
-        tail = b""
-        if file.size > HEAD_BYTES:
-            stream.seek(max(HEAD_BYTES, file.size - TAIL_BYTES))
-            tail = stream.read(TAIL_BYTES)
-    return head, tail
-
-
-def media_version() -> str:
-    """Version of what finds media types and makes the rows of files."""
-    return Producer((media_type, file_rows), ("magika",)).version()

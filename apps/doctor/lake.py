@@ -25,7 +25,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield from _models(settings)
     with opened() as house:
         try:
-            corpora = house.peek_registry().corpora
+            corpora = house.register.peek().corpora
         except (OSError, ValueError, LakeError, InferenceError) as error:
             yield Diagnosis(
                 "sources", "registry", BAD, str(error)[:500], "repair what it names; nothing is run until then"

@@ -76,11 +76,9 @@ def run_report(report: RunReport) -> RenderableType:
 
 
 def withheld_line(one: Withheld) -> Text:
-    """What the guard holds back, and the way on."""
-    return safe(
-        f"{one.corpus}: {counted(one.files, 'delete')} withheld ({one.reason}); meant? cortex confirm {one.scan_id}",
-        "yellow",
-    )
+    """What the guard holds back, and the way on, which the reason may say already."""
+    way = "" if one.scan_id in one.reason else f"; meant? cortex confirm {one.scan_id}"
+    return safe(f"{one.corpus}: {counted(one.files, 'delete')} withheld ({one.reason}){way}", "yellow")
 
 
 def plan_report(report: PlanReport) -> RenderableType:

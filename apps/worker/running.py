@@ -31,7 +31,8 @@ from cortex_assets.engine.dirty import dirty_file, write_dirty
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.lease import LAKE, holders
 from cortex_assets.engine.live import live_runs
-from cortex_assets.house import RUN_ERRORS, House, Registry
+from cortex_assets.house import RUN_ERRORS, House
+from cortex_assets.register import Registry
 from resources.bucket import ObjectStoreError
 from resources.memory import give_back
 
@@ -82,7 +83,7 @@ class Runner:
         self.house, self.changes, self.told = house, changes, Told()
         self._version, self._version_at = -1, float("-inf")
         before = self._signature()
-        self.registry = self._synced() or Registry(tuple(house.registered()))
+        self.registry = self._synced() or house.register.now()
         house.lake.keep_columns_in(house.settings.cache / COLUMNS)
         self._look_at = time.monotonic() + 1.0
         self._lake_since: float | None = None
@@ -266,7 +267,7 @@ class Runner:
             self.told.at_work = ""
         self.told.runs += 1
         self.told.last_run = report
-        self._take(Registry(tuple(self.house.registered())), before)
+        self._take(self.house.register.now(), before)
         if any(stage.did_something for one in did for stage in one.stages.values()):
             self._lake_since = self._lake_since or time.monotonic()
             events.spool(self.house.settings, did)
@@ -291,7 +292,7 @@ class Runner:
         """Whether a change is done sooner than another process has started."""
         if not change.is_open and corpus.shard_count and _bytes(change.paths) <= SMALL_BYTES:
             return True
-        files = self.house.chain(corpus, self.registry).stages[0]
+        files = self.house.workshop.chain(corpus, self.registry).stages[0]
         if corpus.source.kind != "folder" or not isinstance(files, FilesStage):
             return False
         if files.is_settled():  # the tables moved, or the code that makes them

@@ -115,7 +115,7 @@ class Worker:
         relative = os.fsencode(path)[len(os.fsencode(root)) + 1 :]
         if os.path.isdir(path):  # noqa: PTH112 (a folder counts where a file in it would)
             relative += b"/file"
-        listed = self._house.corpus_to_list(corpus, self.runner.registry)
+        listed = self._house.workshop.corpus_to_list(corpus, self.runner.registry)
         scope = corpus_scope(listed.include, listed.exclude, listed.corpora_below)
         try:
             return left_out(Path(root), relative, scope) is not None

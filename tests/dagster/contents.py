@@ -30,7 +30,7 @@ def contents(with_vectors: bool = False) -> dict[str, Any]:
 
 def contents_of(house: House, with_vectors: bool = False) -> dict[str, Any]:
     """See ``contents``."""
-    registered = house.registered()
+    registered = house.register.corpora()
     shards = sorted(shard for corpus in registered for shard in corpus.shards)
     result: dict[str, Any] = {"corpora": sorted((c.corpus_id, c.name, c.shard_count, c.is_listed) for c in registered)}
     for table in HASHED:

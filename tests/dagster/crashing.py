@@ -251,7 +251,7 @@ def _warm_up() -> None:
     from cortex_assets.chunks.derive import chunks_derivation
     from cortex_assets.documents.derive import documents_derivation
     from cortex_assets.engine.wanted import encoder_version
-    from cortex_assets.house import media_version
+    from cortex_assets.taking import media_version
 
     documents_derivation().versions()
     chunks_derivation("any", 256).versions()

@@ -23,7 +23,8 @@ from apps import actions, reader
 from apps.reports import AddOptions, PlanLine, PlanReport, RunReport, SearchFilters, SearchResponse
 from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.report import ShardReport
-from cortex_assets.house import House, Registry
+from cortex_assets.house import House
+from cortex_assets.register import Registry
 from cortex_assets.tables import Kind, TableSpec
 from resources.settings import Settings, load_settings
 
@@ -282,14 +283,14 @@ class Lake:
         from cortex_assets.engine.ledger import AssetLedger
 
         with self.house() as house:
-            shards = [shard for corpus in house.registered() for shard in corpus.shards]
+            shards = [shard for corpus in house.register.corpora() for shard in corpus.shards]
             return pl.concat([AssetLedger(house.lake, asset).rows(shard) for shard in shards]).sort("input_key")
 
     def points(self) -> dict[str, dict[str, int]]:
         """Row hash of every real point by shard and chunk id; a point without its vector is left out."""
         with self.house() as house:
             found: dict[str, dict[str, int]] = {}
-            for space_id in {corpus.space_id for corpus in house.registered()}:
+            for space_id in {corpus.space_id for corpus in house.register.corpora()}:
                 for shard in house.store.shards(space_id):
                     frame = house.store.real_points(space_id, shard)
                     assert frame.get_column("chunk_id").is_unique().all(), f"shard {shard} holds a point twice"
@@ -307,7 +308,7 @@ class Lake:
                 versions[table.name] = house.lake.version(table)
                 if table.kind != Kind.OPS and versions[table.name] >= 0:
                     rows[table.name] = _row_hashes(house.lake.scan(table).collect(), table)
-            for corpus in house.registered():
+            for corpus in house.register.corpora():
                 for shard in corpus.shards:
                     generation = house.store.generation(corpus.space_id, shard)
                     generations[shard] = -1 if generation is None else generation.number

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
+from cortex_assets.checking import quick_check
 from cortex_assets.definitions import build_defs, chain_lineage
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine import alerting
@@ -38,7 +39,7 @@ def firing(lake: Lake, now: datetime | None = None) -> dict[str, Alert]:
 def append_runs(lake: Lake, *rows: dict[str, Any]) -> None:
     """Rows of ``ops/runs`` of corpus notes; a row says what is unlike a good one."""
     with lake.house() as house:
-        (corpus,) = [c for c in house.registered() if c.name == "notes"]
+        (corpus,) = [c for c in house.register.corpora() if c.name == "notes"]
         counts = {name: 0 for name in RUNS.dtypes if name.endswith("_count")}
         good = {"shard": "notes", "corpus_id": corpus.corpus_id, "stage": "files", "trigger": "dagster", "seconds": 1.0}
         good |= counts | {"status": "ok", "reason": None, "rows_written": 0}
@@ -64,7 +65,7 @@ def test_a_healthy_lake_has_nothing_to_tell(filled: Lake) -> None:
 def test_runs_that_end_badly_three_times_fire_and_one_that_ends_well_clears(filled: Lake) -> None:
     def ended_badly(number: int) -> None:
         with filled.house() as house:
-            (corpus,) = [c for c in house.registered() if c.name == "notes"]
+            (corpus,) = [c for c in house.register.corpora() if c.name == "notes"]
             at = datetime.now(UTC).timestamp()
             run = LiveRun(
                 f"bad-{number}", "notes", corpus.corpus_id, "dagster", 1, "here", at, at, INTERRUPTED, stage="chunks"
@@ -227,7 +228,7 @@ def test_what_a_deep_check_finds_fires_until_a_deep_check_finds_it_gone(filled: 
     alert = firing(filled)["soundness:notes"]
     assert "chunks, shard notes: 1 orphaned" in alert.detail
     with filled.house() as house:
-        house.quick_check("notes")
+        quick_check(house, "notes")
     assert "soundness:notes" in firing(filled)
     assert actions.verify(repair=True).is_sound
     assert actions.verify().is_sound
@@ -237,11 +238,11 @@ def test_what_a_deep_check_finds_fires_until_a_deep_check_finds_it_gone(filled: 
 def test_what_a_quick_check_finds_fires_until_any_later_check(filled: Lake) -> None:
     with filled.house() as house:
         house.lake.delete_where(DOCUMENTS, "path", ["note-001.md"])
-        house.quick_check("notes")
+        quick_check(house, "notes")
     assert "soundness:notes" in firing(filled)
     filled.run()
     with filled.house() as house:
-        house.quick_check("notes")
+        quick_check(house, "notes")
     assert firing(filled) == {}
 
 

@@ -259,7 +259,7 @@ def test_missing_extra_stale_double_and_vectorless_real_points_are_found_and_rep
 def largest_segment(lake: SavedLake) -> Path:
     """Folder of the index segment with most points."""
     with lake.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         assert isinstance(house.store, EdgeStore)
         folders = house.store.segment_folders(corpus.space_id, corpus.name)
     return max(folders, key=lambda folder: (folder / "points.arrow").stat().st_size)
@@ -380,7 +380,7 @@ def spoil_cache(lake: SavedLake) -> None:
 def lie_in_cache(lake: SavedLake) -> None:
     """A cache of another lake's life: its records are there and wrong."""
     with lake.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         for stage, record in house.state.completes(corpus.name).items():
             house.state.set_complete(corpus.name, stage, record | {"signature": {"tables": {}}})
         house.state.clear_complete(corpus.corpus_id)
@@ -457,7 +457,7 @@ def test_an_edit_that_kept_size_and_times_is_found_by_reading(sound: SavedLake) 
     path.write_bytes(path.read_bytes().replace(b"left + right", b"left - right"))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     with sound.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         memo = house.state.files(corpus.corpus_id)[b"add.py"]
         house.state.remember(corpus.corpus_id, {b"add.py": memo._replace(ctime_ns=path.stat().st_ctime_ns)})
     sound.run()

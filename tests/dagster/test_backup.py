@@ -412,7 +412,7 @@ def test_a_killed_restore_leaves_the_old_lake_or_the_new_one(filled: Lake) -> No
         killed(filled, what, at)
         found = filled.search("the old harbour").hits is not None
         with filled.house() as house:
-            (corpora,) = [sorted(corpus.name for corpus in house.registered())]
+            (corpora,) = [sorted(corpus.name for corpus in house.register.corpora())]
         outcomes.add(tuple(corpora))
         assert found and corpora in (["notes", "other"], ["later", "notes", "other"])
         assert not filled.run().errors

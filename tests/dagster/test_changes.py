@@ -102,7 +102,7 @@ def test_only_the_shard_that_moved_is_read_again(lake: Lake, monkeypatch: pytest
     lake.run()
     assert planned(lake, monkeypatch) == ["notes"]
     with lake.house() as house:
-        house.lake.delete_where(EMBEDDINGS, "space_id", [corpus.space_id for corpus in house.registered()])
+        house.lake.delete_where(EMBEDDINGS, "space_id", [corpus.space_id for corpus in house.register.corpora()])
     assert differing(lake)["other"].startswith("embeddings "), "vectors that went are everybody's"
     lake.run()
     assert differing(lake) == {"notes": "", "other": ""}

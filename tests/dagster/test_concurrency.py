@@ -12,7 +12,6 @@ import pytest
 from apps import actions, reader, searching
 from apps.reports import SearchFilters
 from cortex_assets.engine.lease import LeaseBusy
-from cortex_assets.house import Registry
 from resources.vectors.edge import EdgeStore
 from tests.dagster.contents import contents
 from tests.dagster.lake import Lake, note, notes, sentence
@@ -170,6 +169,7 @@ def test_maintenance_runs_alone(clean: dict[str, Any], another_lake: Any) -> Non
 
 def test_searches_never_fail_while_generations_come_and_go(lake: Lake) -> None:
     """One process publishes again and again and removes old generations at once; threads search with an open index."""
+    lake.set("CORTEX_SWEEP_AGE", "0")
     lake.drop_all(notes("notes", 12))
     lake.drop("notes/stays.md", f"# Stays\n\n{sentence(987_654)}\n")
     lake.run()
@@ -178,7 +178,7 @@ def test_searches_never_fail_while_generations_come_and_go(lake: Lake) -> None:
         "from apps import actions\n"
         "from cortex_assets import house\n"
         "from tests.dagster.lake import note\n"
-        "house.EdgeStore = functools.partial(house.EdgeStore, keep_seconds=0, max_segments=2)\n"
+        "house.EdgeStore = functools.partial(house.EdgeStore, max_segments=2)\n"
         f"folder = pathlib.Path({str(lake.inbox)!r}) / 'notes'\n"
         "for number in range(12):\n"
         "    path = folder / f'note-{number:03d}.md'\n"
@@ -190,7 +190,7 @@ def test_searches_never_fail_while_generations_come_and_go(lake: Lake) -> None:
 
     def search(number: int) -> None:
         with lake.house() as house:
-            registry = Registry(tuple(house.registered()))
+            registry = house.register.now()
             assert isinstance(house.store, EdgeStore)
             while publisher.poll() is None:
                 try:

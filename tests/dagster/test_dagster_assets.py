@@ -161,13 +161,13 @@ def without_chunks(lake: Lake) -> None:
 
 def without_vectors(lake: Lake) -> None:
     with lake.house() as house:
-        spaces = [corpus.space_id for corpus in house.registered()]
+        spaces = [corpus.space_id for corpus in house.register.corpora()]
         house.lake.delete_where(EMBEDDINGS, "space_id", spaces)
 
 
 def without_index(lake: Lake) -> None:
     with lake.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         house.store.drop(corpus.space_id, "notes")
 
 

@@ -41,7 +41,7 @@ def test_with_the_engine_down_deletes_and_keywords_are_published(lake: Lake) -> 
     assert (line.failed, line.remaining) == (1, 1)
     assert any("server is away" in note for note in report.notes)
     with lake.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         points = house.store.real_points(corpus.space_id, "notes")
     assert (points.height, points["has_vector"].sum()) == (7, 6)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from cortex_assets import house as house_module
+from cortex_assets import workshop
 from resources.settings import DiskFullError
 from tests.dagster.lake import Lake, notes
 
@@ -14,7 +15,8 @@ def test_raw_store_and_index_ask_the_guard(lake: Lake, monkeypatch: pytest.Monke
     def guard(path: object, *rest: object) -> None:
         asked.add(str(path).rpartition("/")[2])
 
-    monkeypatch.setattr(house_module, "free_space_guard", guard)
+    for module in (house_module, workshop):
+        monkeypatch.setattr(module, "free_space_guard", guard)
     lake.run()
     assert {"raw", "index", "lake"} <= asked
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 
+from cortex_assets.checking import quick_check
 from cortex_assets.documents import derive
 from cortex_assets.documents.model import ParsedDocument
 from cortex_assets.engine.assets import WARNINGS, check_results, checks_of
@@ -26,7 +27,7 @@ def test_missing_pages_and_unreadable_text_fail_their_checks(lake: Lake, monkeyp
     lake.drop_all(notes("notes", 4))
     lake.run()
     with lake.house() as house:
-        findings = house.quick_check("notes")
+        findings = quick_check(house, "notes")
     assert [(f.asset, f.check, f.count) for f in findings] == [
         ("documents", "complete", 1),
         ("documents", "quality", 1),
@@ -47,5 +48,5 @@ def test_checks_pass_where_everything_was_read(lake: Lake) -> None:
     lake.drop_all(notes("notes", 2))
     lake.run()
     with lake.house() as house:
-        assert house.quick_check("notes") == []
+        assert quick_check(house, "notes") == []
         assert house.lake.scan(derive.DOCUMENTS).select(pl.col("quality_score").min()).collect().item() == 1.0

@@ -203,7 +203,7 @@ def test_points_published_before_their_vectors_are_reported_as_planned(lake: Lak
         registry = house.sync_registry()
         corpus = registry.by_name("notes")
         assert corpus is not None
-        stages = house.stages(corpus, registry)
+        stages = house.workshop.stages(corpus, registry)
         stages.embed._before_long, stages.embed._long_tokens = stages.index, 0
         report = house.run_shard("notes", registry=registry)
     assert lake.counts.published == ["notes", "notes"]

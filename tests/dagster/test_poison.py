@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from apps import actions
-from cortex_assets import house as houses
+from cortex_assets import workshop
 from cortex_assets.documents import derive
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.lease import shard_lease
@@ -28,8 +28,8 @@ def page(text: str) -> str:
 def poisoned(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     """A hundred pages, three of them poisoned, and a parser that is given three seconds and 300 MB."""
     monkeypatch.setattr(derive, "PARSE_PATH", poison.FUNCTION)
-    monkeypatch.setattr(houses, "PARSE_SECONDS", 3.0)
-    monkeypatch.setattr(houses, "PARSE_MEGABYTES", 300)
+    monkeypatch.setattr(workshop, "PARSE_SECONDS", 3.0)
+    monkeypatch.setattr(workshop, "PARSE_MEGABYTES", 300)
     for number in range(GOOD):
         lake.drop(f"notes/page-{number:02d}.html", page(sentence(number)))
     lake.drop("notes/crash.html", page(poison.CRASH.decode()))
@@ -45,7 +45,7 @@ def run_at(lake: Lake, moment: datetime) -> list[str]:
         registry = house.sync_registry()
         (corpus,) = registry.corpora
         with shard_lease(house.settings.locks, "notes"):
-            house.chain(corpus, registry).run_shard("notes", lambda: moment)
+            house.workshop.chain(corpus, registry).run_shard("notes", lambda: moment)
     return sorted(lake.counts.parsed)
 
 

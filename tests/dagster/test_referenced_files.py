@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cortex_assets import house as house_module
+from cortex_assets import workshop
 from cortex_assets.documents.schema import DOCUMENTS
 from tests.dagster.lake import Lake, paragraph
 
@@ -29,14 +29,14 @@ def test_a_file_swapped_after_it_was_hashed_is_not_parsed(
     file = lake.drop(lake.root / "elsewhere" / name, body)
     outside = lake.drop(lake.root / "outside" / name, body.replace("noon", "the zanzibar chronometer"))
     lake.add(lake.root / "elsewhere", "elsewhere")
-    real = house_module.media_types
+    real = workshop.media_types
 
     def media_types(files: Any) -> Any:
         found = real(files)
         swap(file, outside)
         return found
 
-    monkeypatch.setattr(house_module, "media_types", media_types)
+    monkeypatch.setattr(workshop, "media_types", media_types)
     report = lake.run()
     documents = lake.table(DOCUMENTS)
     assert documents["status"].to_list() == ["failed"]
@@ -59,7 +59,7 @@ def test_a_file_that_goes_after_it_was_hashed_waits(lake: Lake, monkeypatch: pyt
     leaving = lake.drop(lake.root / "elsewhere" / "leaving.md", "# Leaving\n")
     lake.drop(lake.root / "elsewhere" / "staying.md", "# Staying\n")
     lake.add(lake.root / "elsewhere", "elsewhere")
-    real = house_module.media_types
+    real = workshop.media_types
 
     def media_types(files: Any) -> Any:
         going.unlink(missing_ok=True)
@@ -67,6 +67,6 @@ def test_a_file_that_goes_after_it_was_hashed_waits(lake: Lake, monkeypatch: pyt
         leaving.symlink_to("/etc/hostname")
         return real(files)
 
-    monkeypatch.setattr(house_module, "media_types", media_types)
+    monkeypatch.setattr(workshop, "media_types", media_types)
     assert lake.run().errors == ()
     assert lake.table(DOCUMENTS)["path"].to_list() == ["staying.md"]

@@ -55,7 +55,7 @@ def shards(lake: Lake) -> dict[str, set[str]]:
     """Where rows and points are."""
     found = {table.name: set(lake.table(table)["shard"]) for table in (FILES, DOCUMENTS, CHUNKS)}
     with lake.house() as house:
-        (space,) = {corpus.space_id for corpus in house.registered()}
+        (space,) = {corpus.space_id for corpus in house.register.corpora()}
         return found | {"index": set(house.store.shards(space))}
 
 
@@ -90,7 +90,7 @@ def test_rows_are_where_a_run_would_put_them(filled: Lake) -> None:
         shard == shard_of("notes", file_id, 4) for shard, file_id in files.select("shard", "file_id").iter_rows()
     )
     with filled.house() as house:
-        corpus = next(one for one in house.registered() if one.name == "notes")
+        corpus = next(one for one in house.register.corpora() if one.name == "notes")
         places = Places(house.lake, corpus, sorted(names(4) - {"other"}), ["notes"])
         assert places.of_files(files["file_id"]).to_list() == files["shard"].to_list()
 

@@ -52,7 +52,7 @@ def test_a_planted_key_is_nowhere(filled: Lake, caplog: pytest.LogCaptureFixture
     assert not any(value in caplog.text for value in planted.VALUES)
     assert filled.cli("status", "--json").stdout.count(planted.GITHUB) == 0
     with filled.house() as house:
-        for corpus in house.registered():
+        for corpus in house.register.corpora():
             assert house.store.real_points(corpus.space_id, "notes").height == len(filled.table(CHUNKS))
     assert filled.found("nothing of value about lanterns")[0] == "plain.md"
     for value in planted.VALUES:
@@ -300,8 +300,8 @@ def test_add_refuses_a_password(lake: Lake) -> None:
 
 def test_status_shows_none_that_is_registered_already(lake: Lake) -> None:
     with lake.house() as house:
-        corpus = house.register(Source("x", "git", "https://example.invalid/x.git"), "added")
+        corpus = house.register.add(Source("x", "git", "https://example.invalid/x.git"), "added")
         secret = replace(corpus.source, uri="https://ada:s3cret@example.invalid/x.git")
-        house.save(replace(corpus, source=secret))
+        house.register.save(replace(corpus, source=secret))
     assert [line.uri for line in reader.status().corpora if line.name == "x"] == ["https://example.invalid/x.git"]
     assert not any("s3cret" in error for error in lake.run("x").errors)

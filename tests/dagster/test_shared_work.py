@@ -12,7 +12,7 @@ import pytest
 from apps import actions
 from cortex_assets.chunks import derive as chunking
 from cortex_assets.engine import publication
-from cortex_assets.house import House
+from cortex_assets.workshop import Workshop
 from resources.lakehouse import LakeFull
 from tests.dagster.contents import contents
 from tests.dagster.lake import Lake, notes
@@ -85,13 +85,13 @@ def test_killed_helpers_cost_nothing_but_time(lake: Lake) -> None:
 def test_no_segment_is_written_where_there_is_no_room(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[object] = []
 
-    def refuse(house: House) -> None:
+    def refuse(workshop: Workshop) -> None:
         raise LakeFull("no room for the index")
 
     def write(group: object, *args: object) -> None:
         written.append(group)
 
-    monkeypatch.setattr(House, "_before_publish", refuse)
+    monkeypatch.setattr(Workshop, "_guard_index", refuse)
     monkeypatch.setattr(publication, "segment_apart", write)
     lake.set("CORTEX_WORKERS", "2")
     lake.drop_all(notes("notes", 60))

@@ -17,7 +17,7 @@ from cortex_assets.engine.lacking import LackingTexts
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.stage import MapStage
 from cortex_assets.engine.wanted import WantedPoints
-from cortex_assets.house import House
+from cortex_assets.workshop import Workshop
 from resources.lakehouse import LakeError, Lakehouse
 from tests.dagster.contents import contents
 from tests.dagster.lake import Lake, notes
@@ -148,7 +148,7 @@ def test_killed_while_segments_are_on_their_way_and_run_again(sliced: Lake, anot
 
 
 def test_a_point_published_early_and_again_counts_once(sliced: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = House.chain
+    chain = Workshop.chain
 
     def early(self, corpus, registry):  # type: ignore[no-untyped-def]
         made = chain(self, corpus, registry)
@@ -157,7 +157,7 @@ def test_a_point_published_early_and_again_counts_once(sliced: Lake, monkeypatch
         embed._before_long, embed._long_tokens = index, 0
         return made
 
-    monkeypatch.setattr(House, "chain", early)
+    monkeypatch.setattr(Workshop, "chain", early)
     report = sliced.run()
     assert counted(report, "index") == (len(sliced.points()["notes"]), 0, 0)
     sliced.assert_sound()
@@ -176,7 +176,7 @@ def test_vectors_of_this_run_are_not_read_back_and_others_are(sliced: Lake, monk
     sliced.run()
     assert asked and not any(asked)
     with sliced.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
         house.store.drop(corpus.space_id, "notes")
     sliced.run()
     assert sum(asked) == len(set(sliced.points()["notes"]))

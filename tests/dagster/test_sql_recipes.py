@@ -16,6 +16,7 @@ from apps import actions, reader
 from apps.errors import CommandError
 from apps.reports import RunReport, to_json
 from apps.sql_reports import SqlResult
+from cortex_assets.checking import quick_check
 from cortex_assets.chunks.derive import ChunksCompute
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.schema import CORPORA, FILES, SCANS
@@ -100,7 +101,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         reports.append(lake.run())
         with lake.house() as house:
             for shard in ("notes", "papers"):
-                house.quick_check(shard)
+                quick_check(house, shard)
         yield Story(lake, reports)
         lake.stop()
 
@@ -364,7 +365,7 @@ def repeated_passages(rows: Rows, story: Story) -> None:
 def published(rows: Rows, story: Story) -> None:
     held: dict[str, tuple[int, int]] = {}
     with story.lake.house() as house:
-        for corpus in house.registered():
+        for corpus in house.register.corpora():
             for shard in corpus.shards:
                 generation = house.store.generation(corpus.space_id, shard)
                 assert generation is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cortex_assets import house as house_module
+from cortex_assets import workshop
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from tests.dagster.lake import PROJECT, Lake, note, notes
@@ -26,7 +26,7 @@ with opened() as house:
     registry = house.sync_registry()
     found = {"documents": [], "chunks": [], "embeddings": [], "index": []}
     for corpus in registry.corpora:
-        stages = house.stages(corpus, registry)
+        stages = house.workshop.stages(corpus, registry)
         for shard in corpus.shards:
             for stage in stages.maps:
                 plan = stage.plan(shard, datetime.now(UTC))
@@ -175,8 +175,8 @@ def test_a_packages_version_makes_its_documents_stale(with_pdf: Lake, monkeypatc
 
 
 def test_a_setting_makes_what_reads_it_stale(varied: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = house_module.chunks_derivation
-    monkeypatch.setattr(house_module, "chunks_derivation", lambda name, limit: real(name, limit + 1))
+    real = workshop.chunks_derivation
+    monkeypatch.setattr(workshop, "chunks_derivation", lambda name, limit: real(name, limit + 1))
     plan = {line.stage: line for line in varied.plan().lines}
     documents = varied.table(DOCUMENTS).height
     assert (plan["documents"].stale, plan["chunks"].stale) == (0, documents)

@@ -63,7 +63,7 @@ def test_vectors_of_a_space_that_nothing_uses_go_and_those_of_one_to_come_stay(l
 def left(lake: Lake, place: str, now: float | None = None) -> list[str]:
     """What is left over in a place, as names relative to it."""
     with lake.house() as house:
-        corpora = house.registered()
+        corpora = house.register.corpora()
         spaces = {corpus.space_id: list(corpus.shards) for corpus in corpora}
         ids = {corpus.corpus_id for corpus in corpora}
     names = [table.name for table in TABLES]
@@ -81,7 +81,7 @@ def test_checkouts_of_unknown_corpora_go_when_they_are_old(lake: Lake) -> None:
     lake.run()
     git = lake.settings.cache / "git"
     with lake.house() as house:
-        (corpus,) = house.registered()
+        (corpus,) = house.register.corpora()
     for name in (corpus.corpus_id, "gone", "fresh"):
         (git / name / ".git").mkdir(parents=True)
     age(git / corpus.corpus_id, git / "gone")

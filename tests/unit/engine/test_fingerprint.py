@@ -180,7 +180,7 @@ def test_every_version_of_the_house_is_the_same_in_another_process():
     code = textwrap.dedent(
         """
         from cortex_assets.chunks.derive import chunks_derivation
-        from cortex_assets.house import media_version
+        from cortex_assets.taking import media_version
         from cortex_assets.documents.derive import documents_derivation
         from cortex_assets.engine.wanted import encoder_version
         for derivation in (documents_derivation(), chunks_derivation("tokenizer", 256)):
