@@ -250,7 +250,7 @@ def test_a_document_of_which_something_is_missing_is_no_unsoundness(filled: Lake
     filled.drop("notes/deep.json", "[" * 3000)
     filled.run()
     with filled.house() as house:
-        house.quick_check("notes")
+        quick_check(house, "notes")
         checks = house.lake.scan(CHECKS).filter(~pl.col("is_passed")).collect()
     assert "complete" in checks["check"].to_list()
     assert firing(filled) == {}
