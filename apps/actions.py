@@ -61,6 +61,18 @@ def add(preview: AddPreview) -> Registered:
     return registering.register(preview)
 
 
+def is_watched() -> bool:
+    """Whether a worker is up, which takes up what is registered or changes by itself."""
+    from apps.worker import client
+    from resources.settings import load_settings
+
+    try:
+        client.find(load_settings().up)
+    except client.NoWorker:
+        return False
+    return True
+
+
 def run(corpora: Sequence[str] | None = None, progress: ProgressSink = silent) -> RunReport:
     """Bring the lake up to date with the sources of some corpora (None = all listed ones), all the way to the index.
 

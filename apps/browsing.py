@@ -93,7 +93,7 @@ def described(name: str) -> TableDescribed:
 def _table(name: str) -> TableSpec:
     found = next((table for table in TABLES if table.name == name), None)
     if found is None:
-        raise CommandError("there is no such table", name, "cortex tables lists them", USAGE)
+        raise CommandError("there is no such table", name, "`cortex sql --tables` lists them", USAGE)
     return found
 
 

@@ -1,6 +1,6 @@
 """All commands of ``cortex`` with their options, as typer parses them; ``cli.main`` starts them.
 
-A command is a function in ``apps.commands``; list it in ``_COMMANDS``.
+A command is a function in ``apps.commands``; list it in ``_COMMANDS``, where a person who reads down the list needs it.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,8 @@ import typer
 from apps.commands import change, demo, living, look, query, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
+    living.down,
+    living.doctor,
     change.add,
     look.plan,
     change.run,
@@ -23,8 +25,6 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.retry,
     change.remove,
     upkeep.maintain,
-    living.down,
-    living.doctor,
     safety.reshard,
     safety.backup,
     safety.restore,
@@ -49,7 +49,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the whole 
     """Drop files in; get cited search out. The lake, the index and the sources provably agree."""
 
 
+app.command("up")(living.start)
 for _command in _COMMANDS:
     app.command()(_command)
-app.command("up")(living.start)
 app.add_typer(upkeep.models, name="models")

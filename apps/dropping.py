@@ -68,15 +68,19 @@ def _folder(registered: Sequence[Registered], inbox: Path, corpus: str) -> tuple
         raise CommandError(
             "this corpus belongs to another machine", corpus, f"drop the files on {known.machine}", USAGE
         )
-    place = Path(known.source.uri)
-    if known.origin != INBOX or place.parent != inbox:
+    if not takes_files(known, inbox):
         raise CommandError(
             "this corpus lies outside of the inbox, and Cortex writes nothing below a source",
             corpus,
             f"copy the files to {known.source.uri} yourself, or choose another corpus",
             USAGE,
         )
-    return (place.name,)
+    return (Path(known.source.uri).name,)
+
+
+def takes_files(corpus: Registered, inbox: Path) -> bool:
+    """Whether files can be dropped into a corpus: it is a folder of this machine's inbox."""
+    return corpus.is_here and corpus.origin == INBOX and Path(corpus.source.uri).parent == inbox
 
 
 def _parts(name: str, what: str = "the file name", most: int = MOST_PARTS) -> tuple[str, ...]:

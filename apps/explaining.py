@@ -169,7 +169,9 @@ def _document_facts(document: Mapping[str, Any]) -> dict[str, str]:
     facts["characters"] = f"{document['char_count']:,}"
     structure = json.loads(document["structure"])
     counts = {name: len(structure.get(name, ())) for name in ("headings", "pages", "places", "blocks", "links")}
-    facts["structure"] = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    facts["structure"] = (
+        ", ".join(f"{count} {name if count > 1 else name[:-1]}" for name, count in counts.items() if count) or "none"
+    )
     if findings := document.get("findings"):
         facts |= _secrets(findings)
     return facts

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from apps.alert_reports import AlertLine, AlertsReport
+from apps.dropping import takes_files
 from apps.reports import (
     CorpusStatus,
     FailureGroup,
@@ -29,7 +30,7 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.alerting import firing_since
 from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.files import FilesStage
-from cortex_assets.engine.live import INTERRUPTED, live_runs
+from cortex_assets.engine.live import INTERRUPTED, RUNNING, SILENT, live_runs
 from cortex_assets.engine.planning import plan_shard
 from cortex_assets.house import House
 from cortex_assets.ops.schema import SNAPSHOTS
@@ -110,6 +111,7 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
         "withheld" if withheld else _freshness(house, corpus, looked_at, published),
         corpus.machine or "",
         corpus.is_here,
+        takes_files(corpus, house.settings.inbox),
     )
 
 
@@ -117,7 +119,10 @@ def _freshness(house: House, corpus: Registered, looked_at: datetime | None, pub
     """What most needs to be known of a corpus whose deletes are not withheld."""
     now = datetime.now(UTC)
     runs = live_runs(house.board.folder, house.settings.locks, now.timestamp())
-    if any(run.corpus_id == corpus.corpus_id and run.state == INTERRUPTED for run in runs):
+    states = {run.state for run in runs if run.corpus_id == corpus.corpus_id}
+    if states & {RUNNING, SILENT}:
+        return "running"
+    if INTERRUPTED in states:
         return "interrupted"
     if looked_at is None:
         return "never run"

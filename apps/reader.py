@@ -120,12 +120,15 @@ def search(
         as_of: search what was published by then (an aware time) instead of what is now: exact, without an index, slower.
 
     Raises:
-        CommandError: the question is empty, ``k`` is not between 1 and 100, or the lake is not kept as it was then.
+        CommandError: the question is empty, ``k`` is not between 1 and 100, a filter names a kind or a corpus that there is
+            none of, or the lake is not kept as it was then.
     """
     if not question.strip():
         raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
     if not 1 <= k <= MOST_HITS:
         raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
+    if filters is not None and filters.kinds:
+        _check_kinds(filters.kinds)
     if "apps.searching" not in sys.modules and as_of is None:
         from apps.worker import client
         from resources.settings import load_settings
@@ -136,6 +139,14 @@ def search(
     from apps import searching
 
     return searching.search(question, k, filters or SearchFilters(), as_of)
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    from cortex_assets.documents.model import KINDS
+
+    unknown = next((kind for kind in kinds if kind not in KINDS), None)
+    if unknown is not None:
+        raise CommandError("there is no such kind of document", unknown, f"there are: {', '.join(KINDS)}", USAGE)
 
 
 def _load_search() -> None:

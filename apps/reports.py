@@ -262,10 +262,11 @@ class CorpusStatus:
     """One corpus as it stands in the lake.
 
     Attributes:
-        freshness: ``current``, or what most needs to be known: ``withheld``, ``interrupted``, ``never run``, ``unpublished`` (taken,
-            and not in the index yet) or ``behind`` (not listed for a week).
+        freshness: ``current``, or what most needs to be known: ``withheld``, ``running``, ``interrupted``, ``never run``,
+            ``unpublished`` (taken, and not in the index yet) or ``behind`` (not listed for a week).
         machine: which of the machines that share the lake runs it; empty where nobody shares it.
         is_here: whether that is this one.
+        takes_files: whether files can be dropped into it: it is a folder of this machine's inbox.
     """
 
     name: str
@@ -283,6 +284,17 @@ class CorpusStatus:
     freshness: str = "current"
     machine: str = ""
     is_here: bool = True
+    takes_files: bool = False
+
+    @property
+    def file_count(self) -> int:
+        """All its files."""
+        return sum(self.files.values())
+
+    @property
+    def not_ok(self) -> int:
+        """Files that a person may have to look at; what was ignored on purpose is not among them."""
+        return sum(number for status, number in self.files.items() if status not in ("ok", "ignored"))
 
 
 @dataclass(frozen=True, slots=True)

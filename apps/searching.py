@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
+from apps.errors import USAGE, CommandError
 from apps.reports import Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
 from cortex_assets.documents.schema import DOCUMENTS
@@ -24,18 +25,35 @@ from resources.vectors.filters import Filter
 def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None = None) -> SearchResponse:
     """See ``apps.reader.search``."""
     with looked_in() as house:
-        if as_of is not None:
-            return _search_at(house, house.register.now(), question, k, filters, as_of)
-        return search_in(house, question, k, filters)
+        if as_of is None:
+            return search_in(house, question, k, filters)
+        registry = house.register.now()
+        _check_corpora(registry, filters)
+        return _search_at(house, registry, question, k, filters, as_of)
 
 
 def search_in(house: House, question: str, k: int, filters: SearchFilters) -> SearchResponse:
-    """Answer a question from an open house, which may be asked again and again."""
+    """Answer a question from an open house, which may be asked again and again.
+
+    Raises:
+        CommandError: a filter names a corpus that there is none of.
+    """
     registry = house.register.now()
+    _check_corpora(registry, filters)
     result = find(house, registry, question, k, filters)
     result = replace(result, notes=(*result.notes, *lacking(house, registry, filters)))
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     return respond(house, question, result, names)
+
+
+def _check_corpora(registry: Registry, filters: SearchFilters) -> None:
+    """Refuse a name that no corpus has: a search that leaves everything out by a slip finds nothing, and does not say why."""
+    known = [corpus.name for corpus in registry.corpora]
+    unknown = next((name for name in filters.corpora if name not in known), None)
+    if unknown is not None:
+        raise CommandError(
+            "no corpus has that name", unknown, f"registered are: {', '.join(known) or 'none yet'}", USAGE
+        )
 
 
 def lacking(house: House, registry: Registry, filters: SearchFilters) -> tuple[str, ...]:

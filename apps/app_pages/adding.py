@@ -12,23 +12,23 @@ from apps.views import DropReport
 NEW = "a new corpus…"
 LOOSE = "inbox"
 _REPORT = "drop report"
+_DROPPED = "drops so far"
 
 
 def drop_area(corpora: list[CorpusStatus], chosen: str | None = None) -> None:
     """Take files, write them to the inbox, and start a run over them.
 
     Args:
-        corpora: all that are registered; those that lie in the inbox can be added to, and the answer says so of others.
-        chosen: the corpus that is offered first.
+        corpora: all that are registered; those that lie in the inbox are offered, Cortex writes nothing into others.
+        chosen: the corpus that is offered first, if it is among them.
     """
-    names = [
-        corpus.name
-        for corpus in corpora
-        if corpus.kind == "folder" and corpus.is_listed and corpus.is_here and corpus.name != LOOSE
-    ]
+    names = [corpus.name for corpus in corpora if corpus.takes_files and corpus.is_listed and corpus.name != LOOSE]
     options = [*names, LOOSE, NEW]
     start = options.index(chosen) if chosen in options else len(options) - 1
-    with st.form("drop", border=False, clear_on_submit=True):
+    dropped = st.session_state.get(
+        _DROPPED, 0
+    )  # another form is an empty one: what was chosen goes when it is written, not before
+    with st.form(f"drop-{dropped}", border=False):
         left, right = st.columns(2)
         into = left.selectbox(
             "Corpus",
@@ -61,9 +61,10 @@ def _drop(corpus: str, files: list[st.runtime.uploaded_file_manager.UploadedFile
     with st.spinner("Writing…"):
         report = actions.drop_files(corpus, [(file.name, file) for file in files], replace)
     st.session_state[_REPORT] = report
+    st.session_state[_DROPPED] = st.session_state.get(_DROPPED, 0) + 1
     if report.written:
         actions.request_run(None)
-        say_next(f"{plural(report.written, 'file')} written to the inbox; a run takes them up.")
+        say_next(f"{plural(report.written, 'file')} written to the inbox; a run begins.")
     st.rerun()
 
 

@@ -37,24 +37,23 @@ def page() -> None:
 
 
 def _standing(corpus: CorpusStatus) -> None:
-    not_ok = sum(number for status, number in corpus.files.items() if status != "ok")
     state = corpus.freshness if corpus.is_listed else "paused"
     with st.container(border=True):
         st.html(
             f'<div class="cx-hit-head">{badge(state)}'
             f'<span title="{at(corpus.last_scan)}">listed {ago(corpus.last_scan)}</span>'
             f'<span title="{at(corpus.last_run)}">published {ago(corpus.last_run)}</span></div>'
-            f'<div class="cx-quiet">{plural(sum(corpus.files.values()), "file")}, {count(not_ok)} not ok · '
+            f'<div class="cx-quiet">{plural(corpus.file_count, "file")}, {count(corpus.not_ok)} not ok · '
             f"{plural(corpus.documents, 'document')} · {plural(corpus.chunks, 'chunk')} · "
             f"{plural(corpus.points, 'point')} in the index</div>"
         )
         owner = f" · on machine {plain(corpus.machine)}" if corpus.machine else ""
         st.caption(f"{corpus.kind} · {plain(corpus.uri)}{owner}")
         with st.container(horizontal=True):
-            _buttons(corpus, not_ok)
+            _buttons(corpus)
 
 
-def _buttons(corpus: CorpusStatus, not_ok: int) -> None:
+def _buttons(corpus: CorpusStatus) -> None:
     if st.button(
         "Run now", icon=":material/play_arrow:", type="primary", disabled=not (corpus.is_listed and corpus.is_here)
     ):
@@ -63,12 +62,14 @@ def _buttons(corpus: CorpusStatus, not_ok: int) -> None:
             say_next(f"A run was asked for ({requested.how}).")
             st.rerun()
     if st.button(
-        "Retry what failed", icon=":material/replay:", disabled=not (not_ok and corpus.is_listed and corpus.is_here)
+        "Retry what failed",
+        icon=":material/replay:",
+        disabled=not (corpus.not_ok and corpus.is_listed and corpus.is_here),
     ):
         with told():
             retried = actions.retry(corpus.name)
             actions.request_run([corpus.name])
-            say_next(f"{plural(retried.keys, 'key')} are due again, and a run was asked for.")
+            say_next(f"Due again: {plural(retried.keys, 'step')}. A run was asked for.")
             st.rerun()
     if corpus.is_listed:
         if st.button("Pause", icon=":material/pause:", help="Do not list it any more; what is known of it stays"):

@@ -93,7 +93,7 @@ def _explained(corpus: CorpusStatus, file: FileExplained) -> None:
             with told():
                 retried = actions.retry(f"{corpus.name}/{file.path}")
                 actions.request_run([corpus.name])
-                say_next(f"{plural(retried.keys, 'key')} are due again, and a run was asked for.")
+                say_next(f"Due again: {plural(retried.keys, 'step')}. A run was asked for.")
                 st.rerun()
         if file.document_count > len(file.documents):
             st.caption(f"The first {len(file.documents)} of {count(file.document_count)} documents:")

@@ -26,6 +26,7 @@ STYLE = """
 .cx-table th,.cx-table td{padding:.38rem .9rem .38rem 0;border-bottom:1px solid rgba(128,140,145,.22);vertical-align:top}
 .cx-table tr:last-child td{border-bottom:none}
 .cx-table .cx-number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.cx-table .cx-number+:not(.cx-number){padding-left:.9rem}
 .cx-table .cx-time{white-space:nowrap}
 .cx-table td.cx-code{min-width:11rem}
 .cx-table .cx-code{font-family:"Source Code Pro",monospace;font-size:.82rem;overflow-wrap:anywhere}

@@ -82,8 +82,8 @@ def _corpora(corpora: list[CorpusStatus]) -> None:
         (
             (corpus.name, corpus.uri),
             _state(corpus, at_work),
-            sum(corpus.files.values()),
-            sum(number for status, number in corpus.files.items() if status != "ok"),
+            corpus.file_count,
+            corpus.not_ok,
             corpus.chunks,
             corpus.points,
             (ago(corpus.last_scan), at(corpus.last_scan)),

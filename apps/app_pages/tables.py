@@ -8,7 +8,7 @@ import streamlit as st
 from apps import reader
 from apps.app_pages.frame import heading, told
 from apps.app_pages.marking import Column, table
-from apps.app_pages.wording import ago, at, count
+from apps.app_pages.wording import ago, at, count, plural
 from apps.views import TableDescribed
 
 ROWS = 100
@@ -36,7 +36,7 @@ def page() -> None:
         )
         described = reader.table(name)
         st.markdown(described.doc.replace("``", "`"))
-        st.caption(f"{described.kind} · {count(described.rows)} rows · version {described.version}")
+        st.caption(f"{described.kind} · {plural(described.rows, 'row')} · version {described.version}")
         sample, columns, versions, sql = st.tabs(["Rows", "Columns", "Versions", "SQL"])
         with sample, told():
             _sample(described)
@@ -135,7 +135,7 @@ def _sql() -> None:
     with st.spinner("Asking…", show_time=True):
         result = reader.sql(query, SQL_ROWS)
     st.dataframe(_columns_of(result.columns, result.rows), hide_index=True, alt="result of the query")
-    cut = f"{len(result.rows):,} rows" + (", cut: there are more, or longer values" if result.is_cut else "")
+    cut = plural(len(result.rows), "row") + (", cut: there are more, or longer values" if result.is_cut else "")
     st.caption(f"{cut}, {result.seconds:.2f} s")
 
 

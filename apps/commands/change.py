@@ -11,6 +11,7 @@ from apps.commands.options import Corpora, Json, Yes
 from apps.errors import FOUND, INTERRUPTED, USAGE, CommandError
 from apps.reports import AddOptions, AddPreview
 from apps.terminal import console, tables
+from apps.terminal.units import counted
 
 
 def add(
@@ -58,10 +59,9 @@ def _register(preview: AddPreview, as_json: bool) -> None:
     if as_json:
         console.write_json(registered)
     else:
-        console.notice(
-            f"{registered.name} is {'registered' if registered.is_new else 'updated'}; `cortex run` reads it in",
-            "green",
-        )
+        done = "registered" if registered.is_new else "updated"
+        who = "the worker reads it in now" if actions.is_watched() else "`cortex run` reads it in"
+        console.notice(f"{registered.name} is {done}; {who}", "green")
 
 
 def run(corpora: Corpora = None, as_json: Json = False) -> None:
@@ -89,7 +89,9 @@ def confirm(
     if as_json:
         console.write_json(report)
     else:
-        console.notice(f"{report.corpus}: {report.files} deletes confirmed; `cortex run` applies them", "green")
+        console.notice(
+            f"{report.corpus}: {counted(report.files, 'delete')} confirmed; `cortex run` applies them", "green"
+        )
 
 
 def retry(
@@ -128,7 +130,9 @@ def remove(
     if as_json:
         console.write_json(report)
     elif report.is_purged:
-        console.notice(f"{corpus}: {report.rows} rows and {report.points} points deleted", "green")
+        console.notice(
+            f"{corpus}: {counted(report.rows, 'row')} and {counted(report.points, 'point')} deleted", "green"
+        )
     else:
         console.notice(f"{corpus} is paused; its rows are kept", "green")
 

@@ -47,7 +47,7 @@ def _show(made: house_tour.Made, answers: list[SearchResponse], seconds: float) 
     out.print(tables.status_report(made.status))
     for answer in answers:
         out.print()
-        out.print(console.safe(f"cortex search {answer.question!r}", "bold"))
+        out.print(console.safe(f"cortex search {answer.question!r} --corpus {house_tour.SAMPLE}", "bold"))
         out.print(hits.response(answer))
     out.print(
         console.safe(f"loaded in {duration(seconds)}; now yours: cortex search, cortex status --failed, cortex plan")

@@ -29,7 +29,7 @@ def start(
     All listen on 127.0.0.1 only. A part that ends is started again; Ctrl-C stops all. Logs are in data/logs.
     """
     names = frozenset(n for n, wanted in (("dagster", dagster), ("app", app), ("worker", worker)) if wanted)
-    shown = up.Shown(as_json)
+    shown = up.Shown(as_json, detach)
     if detach:
         state = actions.up_detached(names, port, app_port)
         shown(state)

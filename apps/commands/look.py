@@ -56,7 +56,10 @@ def search(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="Words or a whole question.")],
     k: Annotated[int, typer.Option("--limit", "-k", help="How many hits, 1 to 100.")] = 10,
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; may be repeated.")] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Only prose, table, code or data; may be repeated.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this kind, such as markdown, code or pdf; may be repeated."),
+    ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Only code in this language; may be repeated.")] = None,
     path: Annotated[list[str] | None, typer.Option(help="Only paths that match this glob; may be repeated.")] = None,
     after: Annotated[

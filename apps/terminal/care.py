@@ -9,7 +9,7 @@ from apps.care_reports import BackedUp, Resharded, Restored, SavedTable, Upgrade
 from apps.reports import MaintainReport
 from apps.terminal.console import safe
 from apps.terminal.tables import grid
-from apps.terminal.units import duration, size, whole
+from apps.terminal.units import counted, duration, size, whole
 
 _SHOWN = 10
 
@@ -27,7 +27,7 @@ def maintain_report(report: MaintainReport) -> RenderableType:
         lines += [safe(f"  {one}") for one in report.busy]
     freed = size(sum(one.bytes_freed for one in report.tables))
     if report.is_dry_run:
-        lines.append(Text(f"nothing was done: {freed} would go, and what compacting then leaves behind"))
+        lines.append(Text(f"nothing was done: {freed} would go, and later the files that compacting replaces"))
     else:
         held = duration(report.longest_hold)
         lines.append(Text(f"{freed} freed in {duration(report.seconds)}; runs had to wait for {held} at most"))
@@ -67,10 +67,10 @@ def restored(report: Restored) -> RenderableType:
 def resharded(report: Resharded) -> RenderableType:
     """What moved."""
     if report.before == report.after and not report.rows:
-        return safe(f"{report.corpus} has {report.after} shards already")
+        return safe(f"{report.corpus} has {counted(report.after, 'shard')} already")
     lines: list[RenderableType] = [
         safe(
-            f"{report.corpus}: {report.before} -> {report.after} shards; {whole(report.rows)} rows moved, "
+            f"{report.corpus}: {report.before} -> {counted(report.after, 'shard')}; {whole(report.rows)} rows moved, "
             f"{whole(report.points)} points copied, in {duration(report.seconds)}",
             "green",
         )

@@ -53,8 +53,10 @@ def draw_hit(hit: Hit) -> RenderableType:
         head += Text("  ") + safe(hit.title)
     head += Text("  ") + Text(mark, style=style)
     if not hit.also_in:
-        return Group(head, Padding(snippet(hit), (0, 0, 1, 4)))
-    return Group(head, Padding(snippet(hit), (0, 0, 0, 4)), Padding(also_in(hit), (0, 0, 1, 4)))
+        return Group(head, Padding(snippet(hit), (0, 0, 1, 4), expand=False))
+    return Group(
+        head, Padding(snippet(hit), (0, 0, 0, 4), expand=False), Padding(also_in(hit), (0, 0, 1, 4), expand=False)
+    )
 
 
 def response(report: SearchResponse) -> RenderableType:

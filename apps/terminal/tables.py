@@ -22,7 +22,7 @@ from apps.reports import (
 )
 from apps.sql_reports import SqlResult, SqlTableLine
 from apps.terminal.console import safe
-from apps.terminal.units import duration, moment, size, whole
+from apps.terminal.units import counted, duration, moment, size, whole
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
@@ -46,7 +46,7 @@ def preview(report: AddPreview) -> RenderableType:
     """What ``cortex add`` found."""
     lines: list[RenderableType] = [
         safe(f"{report.name} ({report.kind}): {report.uri}", "bold"),
-        safe(f"{whole(report.files)} files, {size(report.bytes)}"),
+        safe(f"{counted(report.files, 'file')}, {size(report.bytes)}"),
         safe(f"about {duration(report.seconds)} to read in and {size(report.disk_bytes)} on disk (estimates)"),
     ]
     if report.ignored:
@@ -76,21 +76,19 @@ def run_report(report: RunReport) -> RenderableType:
 
 
 def withheld_line(one: Withheld) -> Text:
-    """What the guard holds back, and the way on."""
-    return safe(
-        f"{one.corpus}: {whole(one.files)} deletes withheld ({one.reason}); meant? cortex confirm {one.scan_id}",
-        "yellow",
-    )
+    """What the guard holds back, and the way on, which the reason may say already."""
+    way = "" if one.scan_id in one.reason else f"; meant? cortex confirm {one.scan_id}"
+    return safe(f"{one.corpus}: {counted(one.files, 'delete')} withheld ({one.reason}){way}", "yellow")
 
 
 def plan_report(report: PlanReport) -> RenderableType:
-    """What a run would do; estimates carry ``~`` and their basis."""
+    """What a run would do, where there is something to do; estimates carry ``~`` and their basis."""
     names = ("new", "stale", "orphaned", "unchanged")
     rows = []
-    for line in report.lines:
+    for line in (one for one in report.lines if one.new or one.stale or one.orphaned):
         mark = "" if line.is_exact else "~"
         rows.append((line.shard, line.stage, *(f"{mark}{whole(getattr(line, name))}" for name in names), line.basis))
-    parts: list[RenderableType] = [grid(("shard", "stage", *names, "basis"), rows, names)]
+    parts: list[RenderableType] = [grid(("shard", "stage", *names, "basis"), rows, names)] if rows else []
     parts += [withheld_line(one) for one in report.withheld]
     parts.append(Text("nothing to do" if report.is_empty else "`cortex run` does this; nothing was written"))
     return Group(*parts)
@@ -125,8 +123,8 @@ def _corpora(corpora: Sequence[CorpusStatus]) -> Table:
         (
             one.name,
             one.kind,
-            sum(one.files.values()),
-            sum(count for status, count in one.files.items() if status not in ("ok", "ignored")),
+            one.file_count,
+            one.not_ok,
             one.documents,
             one.chunks,
             one.vectors,
@@ -151,9 +149,8 @@ def verify_report(report: VerifyReport) -> RenderableType:
     """Where tables and indexes disagree with their sources."""
     busy = [Text(f"not checked: {one}", style="yellow") for one in report.busy]
     if not report.findings:
-        sound = (
-            f"sound: {whole(report.checked)} tables and indexes agree with their sources ({duration(report.seconds)})"
-        )
+        shards = f"{counted(report.checked, 'shard')} checked, in {duration(report.seconds)}"
+        sound = f"sound: tables and indexes agree with their sources ({shards})"
         return Group(Text(sound, style="green"), *busy) if busy else Text(sound, style="green")
     names = ("missing", "extra", "stale", "orphans")
     rows = [
@@ -194,7 +191,8 @@ def sql_result(result: SqlResult) -> RenderableType:
     numbers = [name for name, kind in zip(result.columns, result.types, strict=True) if _is_number(kind)]
     rows = [[_sql_cell(value) for value in row] for row in result.rows]
     return Group(
-        grid(result.columns, rows, numbers), Text(f"{whole(len(rows))} rows in {duration(result.seconds)}", style="dim")
+        grid(result.columns, rows, numbers),
+        Text(f"{counted(len(rows), 'row')} in {duration(result.seconds)}", style="dim"),
     )
 
 

@@ -10,6 +10,11 @@ def whole(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, word: str) -> str:
+    """``1 file``, ``12,345 files``."""
+    return f"{whole(number)} {word}{'' if number == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """Bytes with a decimal unit: ``1.5 MB``."""
     value = float(count)

@@ -18,9 +18,10 @@ TITLES = {
 class Shown:
     """Hears the supervisor and prints."""
 
-    def __init__(self, as_json: bool) -> None:
-        """Nothing was told yet."""
+    def __init__(self, as_json: bool, is_detached: bool = False) -> None:
+        """Nothing was told yet; where all stays up after the command, Ctrl-C does not end it."""
         self._as_json = as_json
+        self._end = "`cortex down` stops everything" if is_detached else "Ctrl-C, or `cortex down`, stops everything"
         self._told: dict[str, tuple[str, int]] = {}
         self._is_said = False
 
@@ -51,6 +52,4 @@ class Shown:
         for part in state.parts:
             if part.url:
                 console.notice(f"\n  {TITLES[part.name]:8} {part.url}", "bold green")
-        console.notice(
-            "\n  drop files into data/inbox, or in the browser. Ctrl-C, or `cortex down`, stops everything.\n"
-        )
+        console.notice(f"\n  drop files into data/inbox, or in the browser. {self._end}.\n")

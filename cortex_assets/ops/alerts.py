@@ -17,7 +17,7 @@ ALERTS = (GROWTH, FAILURES, FRESHNESS, DISK, SOUNDNESS, WEBHOOKS)
 ERROR, WARNING = "error", "warning"
 DAY = timedelta(days=1)
 _BAD_ENDS = ("failed", "interrupted")
-_HINTS = frozenset({"freshness", "quality"})
+_HINTS = frozenset({"complete", "freshness", "quality"})
 """Checks that are no unsoundness: they have an alert, or a column, of their own."""
 
 

@@ -108,7 +108,10 @@ def test_links_are_not_followed(empty, tmp_path):
 def test_a_corpus_that_lies_elsewhere_is_not_written_to(empty, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
+    (empty / "inbox" / "notes").mkdir(parents=True)
     actions.add(actions.preview_add(str(folder)))
+    actions.run()
+    assert {one.name: one.takes_files for one in reader.status().corpora} == {"elsewhere": False, "notes": True}
     with pytest.raises(CommandError, match="lies outside of the inbox"):
         drop("elsewhere", ("a.md", b"x"))
     assert os.listdir(folder) == []

@@ -20,7 +20,7 @@ from cortex_assets.engine.changes import note_pending
 from cortex_assets.engine.live import INTERRUPTED, LiveRun
 from cortex_assets.engine.runs import record_endings
 from cortex_assets.ops.alerts import ALERTS, ERROR, WARNING, Alert
-from cortex_assets.ops.schema import RUNS
+from cortex_assets.ops.schema import CHECKS, RUNS
 from cortex_assets.watching import Watching
 from resources.webhooks import Message, drain, enqueue
 from tests.dagster.lake import Lake, note, notes
@@ -243,6 +243,16 @@ def test_what_a_quick_check_finds_fires_until_any_later_check(filled: Lake) -> N
     filled.run()
     with filled.house() as house:
         quick_check(house, "notes")
+    assert firing(filled) == {}
+
+
+def test_a_document_of_which_something_is_missing_is_no_unsoundness(filled: Lake) -> None:
+    filled.drop("notes/deep.json", "[" * 3000)
+    filled.run()
+    with filled.house() as house:
+        quick_check(house, "notes")
+        checks = house.lake.scan(CHECKS).filter(~pl.col("is_passed")).collect()
+    assert "complete" in checks["check"].to_list()
     assert firing(filled) == {}
 
 

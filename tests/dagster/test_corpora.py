@@ -40,6 +40,8 @@ def test_two_corpora_with_equal_text_share_one_vector_and_part_cleanly(lake: Lak
     assert {"notes/one.md", "other/other.md"} <= lake.cited("zanzibar chronometer")
     assert lake.found("zanzibar chronometer", corpora=("notes",)) == ["one.md"]
     assert lake.found("zanzibar chronometer", corpora=("other",))[0] == "other.md"
+    with pytest.raises(CommandError, match="no corpus has that name"):
+        lake.found("zanzibar chronometer", corpora=("note",))
     assert lake.table(DUPLICATES)["paths"].to_list() == [["one.md", "other.md"]]
     before = lake.image()
 

@@ -147,7 +147,9 @@ def test_wrong_use_ends_with_2(words, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["search", "  "], ["search", "x", "-k", "0"], ["search", "x", "-k", "101"]])
+@pytest.mark.parametrize(
+    "words", [["search", "  "], *(["search", "x", *more] for more in (["-k", "0"], ["-k", "101"], ["--kind", "prose"]))]
+)
 def test_search_that_cannot_be_asked_ends_with_2(words, engine):
     calls = engine("search", SearchResponse("x", ()))
     assert cli.main(words) == 2
@@ -190,6 +192,17 @@ def test_plan_marks_estimates(engine, capsys):
     assert cli.main(["plan"]) == 0
     text = capsys.readouterr().out
     assert "~40" in text and "~7" in text and "4 a document" in text and "nothing was written" in text
+
+
+def test_plan_shows_where_there_is_something_to_do(engine, capsys):
+    still = PlanLine("files", "letters", 0, 0, 0, 7)
+    engine("plan", PlanReport((still, PlanLine("files", "notes", 1, 0, 0, 7))))
+    assert cli.main(["plan"]) == 0
+    text = capsys.readouterr().out
+    assert "notes" in text and "letters" not in text
+    engine("plan", PlanReport((still,)))
+    assert cli.main(["plan"]) == 0
+    assert capsys.readouterr().out == "nothing to do\n"
 
 
 def test_verify_ends_with_1_until_repaired(engine):
