@@ -16,7 +16,7 @@ import polars as pl
 
 from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row, sync
 from cortex_assets.corpora.schema import CORPORA
-from cortex_assets.corpora.sources import Source, check_places, inbox_sources, parse_sources
+from cortex_assets.corpora.sources import Source, SourcesError, check_places, inbox_sources, parse_sources
 from cortex_assets.engine.formats import CURRENT
 from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.lease import LeaseBusy, take
@@ -137,7 +137,11 @@ class Register:
         file = self._settings.sources_file
         if not file.is_file():
             return []
-        sources = parse_sources(file.read_text(encoding="utf-8"), file, Path.home())
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise SourcesError(f"{file}: not UTF-8; save it as UTF-8") from None
+        sources = parse_sources(text, file, Path.home())
         check_places(sources, self._settings.data_dir, file)
         return [(DECLARED, source) for source in sources]
 

@@ -173,6 +173,9 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
     env = os.environ if environment is None else environment
     base = Path.cwd() if start is None else start
     data_dir = (base / (env.get("CORTEX_DATA") or "data")).absolute()
+    if odd := re.search(r"[%?#]", str(data_dir)):
+        allowed = f"a folder whose path holds no {odd[0]!r}, which Delta and SQLite take for part of an address"
+        raise _error("CORTEX_DATA", str(data_dir), allowed)
     home = env.get("DAGSTER_HOME")
     fraction, free_bytes = _min_free(env.get("CORTEX_MIN_FREE") or "5%,2GB")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 ASKED_SECONDS = 30.0
 """How often an object store is asked whether its table of corpora moved."""
-BAD_SOURCES = (SourcesError, UnicodeDecodeError)
 
 
 class Corpora:
@@ -132,9 +131,8 @@ class Corpora:
         """The registry, brought up to date; None where ``sources.yaml`` cannot be used: then all goes on as it was."""
         try:
             registry = self.house.sync_registry()
-        except (*RUN_ERRORS, *BAD_SOURCES) as error:
-            is_no_text = isinstance(error, UnicodeDecodeError)
-            told = f"{self.house.settings.sources_file}: not UTF-8; save it as UTF-8" if is_no_text else str(error)
+        except (*RUN_ERRORS, SourcesError) as error:
+            told = str(error)
             if told != self.problem:
                 log.warning("%s", told)
             self.problem = told

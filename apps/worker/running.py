@@ -19,9 +19,10 @@ from apps.progress import silent
 from apps.reports import RunReport
 from apps.running import COLUMNS, follow, run_in
 from apps.worker.changes import Change, Changes, wait_after
-from apps.worker.corpora import BAD_SOURCES, Corpora
+from apps.worker.corpora import Corpora
 from apps.worker.handing import Handing, is_held
 from cortex_assets.corpora.registry import Registered
+from cortex_assets.corpora.sources import SourcesError
 from cortex_assets.engine import events
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.house import RUN_ERRORS, House
@@ -127,7 +128,7 @@ class Runner:
                 self.handing.hand_on(self.corpora.prepare(corpus), change)
                 self.say()
                 self.handing.start_next()
-        except (*RUN_ERRORS, *BAD_SOURCES) as error:
+        except (*RUN_ERRORS, SourcesError) as error:
             self._failed(name, change, str(error))
         except CommandError as error:  # it was removed meanwhile
             log.info("%s: %s", name, error)

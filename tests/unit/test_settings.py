@@ -44,6 +44,9 @@ def test_values_are_read(tmp_path: Path) -> None:
     ("variable", "value"),
     [
         ("CORTEX_RETENTION", "a week"),
+        ("CORTEX_SWEEP_AGE", "soon"),
+        ("CORTEX_DATA", "a%41b"),
+        ("CORTEX_DATA", "notes#1"),
         ("CORTEX_SLICE_FILES", "0"),
         ("CORTEX_SLICE_SECONDS", "-1"),
         ("CORTEX_STILL_SECONDS", "nan"),
