@@ -8,6 +8,7 @@ import polars as pl
 
 from apps.errors import USAGE, CommandError
 from apps.looking import counts_of, file_standing
+from apps.reports import not_ok
 from apps.residence import looked_in, remembered
 from apps.views import (
     Choices,
@@ -172,9 +173,9 @@ def lineage() -> tuple[Lineage, ...]:
             lines = [states[shard] for shard in corpus.shards if shard in states]
             working = {line.stage for line in lines if line.is_working}
             nodes = tuple(
-                LineageNode(stage, count, not_ok, "running" if stage in working else "")
-                for stage, count, not_ok in (
-                    ("files", sum(counts.files.values()), sum(n for s, n in counts.files.items() if s != "ok")),
+                LineageNode(stage, count, troubled, "running" if stage in working else "")
+                for stage, count, troubled in (
+                    ("files", sum(counts.files.values()), not_ok(counts.files)),
                     ("documents", counts.documents, 0),
                     ("chunks", counts.chunks, 0),
                     ("embeddings", counts.vectors, 0),

@@ -257,6 +257,11 @@ class PlanReport:
         return not any(line.new or line.stale or line.orphaned for line in self.lines)
 
 
+def not_ok(files: Mapping[str, int]) -> int:
+    """Files that a person may have to look at, of files by status; what was ignored on purpose is not among them."""
+    return sum(number for status, number in files.items() if status not in ("ok", "ignored"))
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusStatus:
     """One corpus as it stands in the lake.
@@ -293,8 +298,8 @@ class CorpusStatus:
 
     @property
     def not_ok(self) -> int:
-        """Files that a person may have to look at; what was ignored on purpose is not among them."""
-        return sum(number for status, number in self.files.items() if status not in ("ok", "ignored"))
+        """See the function."""
+        return not_ok(self.files)
 
 
 @dataclass(frozen=True, slots=True)
