@@ -20,7 +20,7 @@ from tests.dagster.crashing import Workshop
 from tests.dagster.sources import Source, first_source, second_source, third_source, write_source
 
 EVERY = bool(os.environ.get("CORTEX_EVERY_KILL_POINT"))
-STRIDE = 7
+STRIDE = 11
 SLOTS = 2
 
 Image = dict[str, Any]

@@ -239,7 +239,7 @@ def test_killed_at_any_point(filled: Lake, before: int, count: int) -> None:
     saved = filled.root / "saved"
     shutil.copytree(filled.settings.data_dir, saved)
     events = int(filled.fresh(DYING.format(at=1_000_000, count=count)))
-    for number, at in enumerate(range(1, events + 1, 3)):
+    for number, at in enumerate(range(1, events + 1, 5)):
         shutil.rmtree(filled.settings.data_dir)
         shutil.copytree(saved, filled.settings.data_dir)
         process = filled.start(DYING.format(at=at, count=count))
