@@ -104,7 +104,7 @@ def megabytes(processes: list[psutil.Process]) -> float:
 def idle(scratch: Path, asked: argparse.Namespace) -> Part:
     """CPU and memory of everything that ``cortex up`` starts, over the loaded sample, while nothing happens."""
     data = scratch / "data"
-    shutil.copytree(ROOT / "data" / "sample", data / "inbox" / "sample")
+    _sample(data)
     cortex(["run", "--json"], scratch, CORTEX_EMBED="packaged")
     seconds = 20.0 if asked.quick else IDLE_SECONDS
     with up(data, CORTEX_EMBED="packaged") as state_folder:
@@ -130,10 +130,15 @@ def idle(scratch: Path, asked: argparse.Namespace) -> Part:
     return part
 
 
+def _sample(data: Path) -> None:
+    """The sample, but for the file that is damaged on purpose: a run over it ends with 1."""
+    shutil.copytree(ROOT / "data" / "sample", data / "inbox" / "sample", ignore=shutil.ignore_patterns("damaged-*"))
+
+
 def edits(scratch: Path, asked: argparse.Namespace) -> Part:
     """Seconds from a saved file to a hit that shows the new word, with the packaged model and the worker up."""
     data = scratch / "data"
-    shutil.copytree(ROOT / "data" / "sample", data / "inbox" / "sample")
+    _sample(data)
     cortex(["run", "--json"], scratch, CORTEX_EMBED="packaged")
     took = []
     with up(data, "--no-dagster", "--no-app", CORTEX_EMBED="packaged") as state_folder:
