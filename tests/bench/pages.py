@@ -93,7 +93,7 @@ def _opened(data: Path, settings: dict[str, str]) -> tuple[float, dict[str, floa
                 following[name] = time.perf_counter() - begin
             page.get_by_role("link", name="Search").click()
             page.wait_for_selector(f'{STANDS}:has-text("Search")', timeout=60_000)
-            box = page.get_by_role("textbox").first
+            box = page.get_by_role("searchbox", name="Question")
             box.fill(QUESTION)
             begin = time.perf_counter()
             box.press("Enter")
