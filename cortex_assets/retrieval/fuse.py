@@ -129,7 +129,7 @@ def fuse(
 
     Args:
         dense: chunk id to scaled dense score (``scaled_dense``); what only sparse search found counts 0.
-        sparse: chunk id to raw sparse score, above 0.
+        sparse: chunk id to raw sparse score, not below 0.
         dense_weight: share of dense, 0..1; with no candidates of one kind the other's share is 1.
         limit: down to this rank the order is exact; below, sparse scores of what only dense search found may count as
             0.
@@ -141,9 +141,9 @@ def fuse(
     Returns:
         All candidates, best first, ties by chunk id.
     """
-    weight = dense_weight if dense and sparse else float(bool(dense))
-    best = max(sparse.values(), default=1.0)
-    share = (1 - weight) / best
+    best = max(sparse.values(), default=0.0)  # 0 where all that was asked is in every chunk of a large lake
+    weight = dense_weight if dense and best > 0 else float(bool(dense))
+    share = (1 - weight) / best if best > 0 else 0.0
     totals = {key: weight * dense.get(key, 0.0) + share * score for key, score in sparse.items()}
     unknown = [key for key in dense if key not in sparse]
     totals.update((key, weight * dense[key]) for key in unknown)

@@ -51,6 +51,12 @@ def test_a_clear_winner_of_either_kind_beats_a_middling_both() -> None:
     assert fuse(dense, sparse, dense_weight=0.25, limit=3)[0].chunk_id == "s"
 
 
+def test_words_that_are_everywhere_leave_the_ranking_to_the_vectors() -> None:
+    found = fuse({"a": 0.2, "b": 0.9}, {"b": 0.0, "c": 0.0}, dense_weight=0.5, limit=3)
+    assert [(one.chunk_id, one.score) for one in found] == [("b", 0.9), ("a", 0.2), ("c", 0.0)]
+    assert [one.chunk_id for one in fuse({}, {"b": 0.0, "c": 0.0}, dense_weight=0.5, limit=3)] == ["b", "c"]
+
+
 def test_ties_go_by_id_and_scores_are_rounded() -> None:
     ranked = fuse({"b": 0.333333, "a": 0.333334}, {}, dense_weight=0.7, limit=2)
     assert [one.chunk_id for one in ranked] == ["a", "b"]
