@@ -113,21 +113,7 @@ class Writes:
     def replace_keys(
         self, table: Table, shard: str, frame: pl.DataFrame, input_keys: Sequence[str], gone: Sequence[str] = ()
     ) -> Commit:
-        """Make ``frame`` the rows of ``input_keys`` in a shard, in one commit: what differs, appended, overwritten or merged.
-
-        Args:
-            table: a sharded table with a one-column key, ``input_key`` and ``row_hash``.
-            shard: the literal partition.
-            frame: rows that the keys have now.
-            input_keys: every key that may have rows in ``frame`` or ``gone``.
-            gone: ids that the keys had and do not have any more.
-
-        Returns:
-            Commit; unchanged input makes no commit.
-
-        Raises:
-            RepeatedIds: ``frame`` holds an id twice.
-        """
+        """See ``Lakehouse.replace_keys``."""
         (id_column,) = table.key
         data = self._prepare(table, frame)
         if data.get_column(id_column).n_unique() != data.height:
