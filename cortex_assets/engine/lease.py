@@ -29,8 +29,12 @@ from resources.bucket import LeasePlace
 LAKE = "_lake"
 RETRY_SECONDS = 0.02
 SHARED_RETRY_SECONDS = 0.5
-GLANCES, GLANCE_SECONDS = 4, 0.015
-"""``holders`` takes a lease that is free for microseconds, to see that it is: whoever meets that tries again."""
+GLANCE_SECONDS = 0.015
+HELD_SECONDS, LOOKED_AT_SECONDS = 0.045, 5.0
+"""``holders`` takes a lease that is free for microseconds, to see that it is: whoever meets that tries again this long.
+
+A file that names no holder was given back, so that only glances, or a holder in its first instant, can be in the way.
+"""
 _open_descriptors: set[int] = set()
 _mutex = threading.Lock()
 _is_fork_hooked = False
@@ -110,6 +114,8 @@ class Lease:
         if self._is_mine():
             with _mutex:
                 _open_descriptors.discard(self._fd)
+            if not self.is_shared:
+                os.ftruncate(self._fd, 0)
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1
@@ -230,7 +236,7 @@ def _locked(path: Path, name: str, mode: int) -> int:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            _lock(fd, mode)
+            _lock(fd, mode, is_alone=name != LAKE)
         except BlockingIOError:
             holder = _holder(fd)
             os.close(fd)
@@ -244,21 +250,28 @@ def _locked(path: Path, name: str, mode: int) -> int:
         os.close(fd)
 
 
-def _lock(fd: int, mode: int) -> None:
+def _lock(fd: int, mode: int, is_alone: bool) -> None:
     """Lock an open file, exclusively after some tries.
+
+    Args:
+        fd: the open file.
+        mode: LOCK_SH or LOCK_EX.
+        is_alone: nobody holds this lease as shared, so whoever has it for longer than a glance wrote its name.
 
     Raises:
         BlockingIOError: it is held, and not just looked at.
     """
-    for left in reversed(range(GLANCES if mode == fcntl.LOCK_EX else 1)):
+    began = time.monotonic()
+    while True:
         try:
-            fcntl.flock(fd, mode | fcntl.LOCK_NB)
+            return fcntl.flock(fd, mode | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not left:
+            patience = 0.0
+            if mode == fcntl.LOCK_EX:
+                patience = LOOKED_AT_SECONDS if is_alone and _holder(fd) is None else HELD_SECONDS
+            if time.monotonic() - began >= patience:
                 raise
-            time.sleep(GLANCE_SECONDS)
-        else:
-            return
+        time.sleep(GLANCE_SECONDS)
 
 
 def _holder(fd: int) -> Holder | None:

@@ -140,7 +140,7 @@ def test_an_engine_that_crashes_takes_only_its_probe_down(settings: Settings, mo
 
 def test_a_look_at_dagster_s_databases_makes_no_file(tmp_path: Path) -> None:
     """Whatever the folder is called: in an address, # and % mean something else."""
-    settings = load_settings(tmp_path / "a #b%41", {})
+    settings = load_settings(tmp_path, {"DAGSTER_HOME": "a #b%41"})
     settings.dagster_home.mkdir(parents=True)
     (settings.dagster_home / "dagster.yaml").touch()
     database = settings.dagster_home / "runs.db"
