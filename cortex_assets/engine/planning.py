@@ -12,6 +12,7 @@ from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.intake import Intake
+from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.verify import ShardStages
 from resources.lakehouse import Lakehouse
 from resources.vectors.protocol import DamagedIndexError
@@ -70,7 +71,8 @@ def plan_shard(lake: Lakehouse, files: FilesStage, stages: ShardStages, intake: 
     waiting = _waiting(planned[-1]).times(each)
     texts = _Waiting(waiting.new + waiting.stale)
     missing = stages.embed.due(shard, now).height
-    planned.append(_with(Planned("embeddings", missing, 0, 0, 0), texts, f"{basis}, all of them new"))
+    known = Planned("embeddings", missing, 0, 0, _texts(lake, shard) - missing)
+    planned.append(_with(known, texts, f"{basis}, all of them new"))
     planned.append(_with(_index(stages, shard), waiting, basis))
     return planned
 
@@ -120,6 +122,12 @@ def _with(known: Planned, waiting: _Waiting, basis: str) -> Planned:
     return Planned(
         known.stage, known.new + new, known.stale + stale, known.orphaned + orphaned, unchanged, False, basis
     )
+
+
+def _texts(lake: Lakehouse, shard: str) -> int:
+    """How many texts of this shard are to have a vector."""
+    active = narrow(lake, CHUNKS, {"shard": shard}).filter(pl.col("is_active"))
+    return int(active.select(pl.col("embed_hash").n_unique()).collect(engine="streaming").item())
 
 
 def _chunks_each(lake: Lakehouse, shard: str) -> tuple[float, str]:

@@ -151,8 +151,11 @@ def test_a_point_published_before_its_vector_is_planned_again(lake: Lake) -> Non
     lines = planned(lake)
     missing = lines["embeddings"].new
     assert missing > 0
+    assert lines["embeddings"].unchanged == 0
     assert counts(lines["index"]) == (0, missing, 0)
     lake.run_stages("notes", "embeddings")
+    assert counts(planned(lake)["embeddings"]) == (0, 0, 0)
+    assert planned(lake)["embeddings"].unchanged == missing
     assert counts(planned(lake)["index"]) == (0, missing, 0)
     report = lake.run_stages("notes", "index").stages["index"]
     assert done(report) == (0, missing, 0)
