@@ -49,8 +49,14 @@ up: $(READY) ## app, Dagster and worker on 127.0.0.1, until Ctrl-C
 up-dagster: $(READY) ## the Dagster UI on 127.0.0.1 (PORT=3000)
 	$(BIN)/cortex up --no-app --no-worker --port $(PORT)
 
+# Unit tests share nothing and go on two processes; the others start processes of their own and watch the clock.
 test: $(READY) ## all tests
+ifeq ($(TESTS),)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit; units=$$?; \
+	  $(BIN)/python -m pytest --ignore tests/unit && exit $$units
+else
 	$(BIN)/python -m pytest $(TESTS)
+endif
 
 test-fast: $(READY) ## tests without those marked slow
 	$(BIN)/python -m pytest -m "not slow" $(TESTS)
