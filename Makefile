@@ -49,11 +49,11 @@ up: $(READY) ## app, Dagster and worker on 127.0.0.1, until Ctrl-C
 up-dagster: $(READY) ## the Dagster UI on 127.0.0.1 (PORT=3000)
 	$(BIN)/cortex up --no-app --no-worker --port $(PORT)
 
-# Unit tests share nothing and go on two processes; the others start processes of their own and watch the clock.
+# On two processes, a file's tests together: each lake is in a folder of its own. The app's pages are timed, so they go alone.
 test: $(READY) ## all tests
 ifeq ($(TESTS),)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit; units=$$?; \
-	  $(BIN)/python -m pytest --ignore tests/unit && exit $$units
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/app; others=$$?; \
+	  $(BIN)/python -m pytest tests/app && exit $$others
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif
