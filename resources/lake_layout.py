@@ -85,21 +85,7 @@ def rearrange(
     columns: Sequence[str],
     placed: Callable[[pl.DataFrame], pl.Series],
 ) -> int:
-    """Move rows of some shards between them, in one commit; rows that are where they belong make none.
-
-    The caller sees to it that nobody writes the table. Blocks of rows are in memory, never the table.
-
-    Args:
-        handles: of the lake.
-        writes: of the lake.
-        table: a sharded table.
-        shards: those that rows come from and go to; no other is touched.
-        columns: what ``placed`` needs to see, none of them wide.
-        placed: the shard of each row.
-
-    Returns:
-        How many rows were in another shard than theirs.
-    """
+    """See ``Lakehouse.rearrange``. Blocks of rows are in memory, never the table."""
     handle = handles.open(table)
     if handle is None or not shards:
         return 0

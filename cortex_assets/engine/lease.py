@@ -115,7 +115,8 @@ class Lease:
             with _mutex:
                 _open_descriptors.discard(self._fd)
             if not self.is_shared:
-                os.ftruncate(self._fd, 0)
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, 1)  # names nobody, and keeps its room: the next one needs none on a full disk
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1

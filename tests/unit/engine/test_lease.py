@@ -135,6 +135,13 @@ def test_a_replaced_lock_file_is_noticed(tmp_path: Path) -> None:
         pass
 
 
+def test_given_back_its_file_names_nobody_and_keeps_its_room(tmp_path: Path) -> None:
+    """On a full disk the next holder writes its name where the last one's was."""
+    with shard_lease(tmp_path, "notes"):
+        assert b"pid" in (tmp_path / "notes.lock").read_bytes()
+    assert (tmp_path / "notes.lock").read_bytes() == b"{"
+
+
 def test_whoever_looks_at_holders_keeps_nobody_from_a_lease(tmp_path: Path) -> None:
     """To see that a lease is free it is taken for an instant; a run that comes just then tries again."""
     over = threading.Event()
