@@ -116,7 +116,9 @@ class Lease:
                 _open_descriptors.discard(self._fd)
             if not self.is_shared:
                 with contextlib.suppress(OSError):
-                    os.ftruncate(self._fd, 1)  # names nobody, and keeps its room: the next one needs none on a full disk
+                    os.ftruncate(
+                        self._fd, 1
+                    )  # names nobody, and keeps its room: the next one needs none on a full disk
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1
