@@ -115,10 +115,9 @@ class Lease:
             with _mutex:
                 _open_descriptors.discard(self._fd)
             if not self.is_shared:
+                # The file names nobody then, and keeps its room: on a full disk the next holder needs none.
                 with contextlib.suppress(OSError):
-                    os.ftruncate(
-                        self._fd, 1
-                    )  # names nobody, and keeps its room: the next one needs none on a full disk
+                    os.ftruncate(self._fd, 1)
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1
