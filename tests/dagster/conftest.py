@@ -9,6 +9,13 @@ from cortex_assets.engine import fingerprint
 from tests.dagster.lake import Lake, count_calls
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor's look is never cut short or followed by a pause because the machine is slow; tests of that set it themselves."""
+    monkeypatch.setattr("cortex_assets.watching.LONG_SECONDS", float("inf"))
+    monkeypatch.setattr("cortex_assets.watching.LOOK_SECONDS", 60.0)
+
+
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     """An empty lake in a folder of its own, with the hash embedder and no waiting for files to stand still."""
