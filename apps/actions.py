@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from apps.care_reports import BackedUp, Resharded, Restored, Upgraded
 from apps.errors import USAGE, CommandError
+from apps.migration_reports import MigrationsReport
 from apps.progress import ProgressSink, silent
 from apps.reports import (
     AddOptions,
@@ -179,6 +180,55 @@ def reshard(corpus: str, shards: int | None = None, wait_seconds: float = 0.0) -
     from apps import caring
 
     return caring.reshard(corpus, shards, wait_seconds)
+
+
+def migrate(corpus: str, main: str | None = None, code: str | None = None) -> MigrationsReport:
+    """Have a corpus embedded by other models; it is searched as before until all is there, and then as asked for.
+
+    Args:
+        corpus: its name.
+        main: model of the main space; None: as it is.
+        code: model of code, ``none`` for the main one; None: as it is.
+
+    Raises:
+        CommandError: it is embedded so already, a migration is under way, or the model cannot be used.
+    """
+    from apps import migrating
+
+    return migrating.begin(corpus, main, code)
+
+
+def roll_back(corpus: str) -> MigrationsReport:
+    """Search a corpus as before its last migration again; nothing is embedded for it.
+
+    Raises:
+        CommandError: nothing is kept to go back to.
+    """
+    from apps import migrating
+
+    return migrating.rollback(corpus)
+
+
+def abandon_migration(corpus: str) -> MigrationsReport:
+    """End a migration before its switch.
+
+    Raises:
+        CommandError: none is under way.
+    """
+    from apps import migrating
+
+    return migrating.abandon(corpus)
+
+
+def finish_migration(corpus: str) -> MigrationsReport:
+    """Keep what served before the last migration no longer.
+
+    Raises:
+        CommandError: nothing is kept.
+    """
+    from apps import migrating
+
+    return migrating.finish(corpus)
 
 
 def backup(

@@ -16,8 +16,9 @@ import polars as pl
 from apps.errors import USAGE, CommandError
 from apps.residence import remembered
 from cortex_assets.chunks.schema import CHUNKS
-from cortex_assets.corpora.registry import Registered
-from cortex_assets.corpora.schema import FILES
+from cortex_assets.corpora.registry import Registered, from_row
+from cortex_assets.corpora.schema import CORPORA, FILES
+from cortex_assets.corpora.spaces import KINDS, Layout, Live
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.house import House
@@ -32,16 +33,26 @@ from resources.vectors.filters import Filter, matching_paths
 
 READ_TABLES = (DOCUMENTS, CHUNKS, EMBEDDINGS)
 SCANNED_CHUNKS = 8_000
-_SCORED = ("chunk_id", "document_id", "embed_hash", "is_active", "text", "context", "symbol")
+_SCORED = ("chunk_id", "document_id", "embed_hash", "is_active", "text", "context", "symbol", "kind")
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was published of a shard last at some time: its space, and a lake that reads every table as it was then."""
+    """What was published of a shard last at some time.
+
+    Attributes:
+        shard: which.
+        corpus: whose.
+        live: its space, with the engine.
+        kinds: of the chunks that were searched there.
+        published_at: when.
+        lake: reads every table as it was then.
+    """
 
     shard: str
     corpus: Registered
-    space_id: str
+    live: Live
+    kinds: frozenset[str]
     published_at: datetime
     lake: Lakehouse
 
@@ -73,8 +84,7 @@ def moments(house: House, corpora: Sequence[Registered], when: datetime) -> list
     by_shard = {shard: corpus for corpus in corpora for shard in corpus.shards}
     mine = rows.filter(pl.col("shard").is_in(list(by_shard)))
     then = mine.filter(pl.col("published_at") <= when).sort("published_at", "generation")
-    last = then.unique("shard", keep="last", maintain_order=True).sort("shard")
-    if last.is_empty():
+    if then.is_empty():
         first = mine.get_column("published_at").min()
         told = (
             f"the first state is of {first:%Y-%m-%d %H:%M} UTC"
@@ -82,15 +92,38 @@ def moments(house: House, corpora: Sequence[Registered], when: datetime) -> list
             else "run cortex run first"
         )
         raise CommandError("nothing was published by then", f"as of {when:%Y-%m-%d %H:%M} UTC", told, USAGE)
-    return [_moment(house, by_shard[row["shard"]], row, when) for row in last.iter_rows(named=True)]
+    layouts = _layouts(house, when)
+    found = []
+    for shard, corpus in sorted(by_shard.items()):
+        last = then.filter(pl.col("shard") == shard).unique("space_id", keep="last", maintain_order=True)
+        layout = layouts.get(corpus.corpus_id, corpus.layout)
+        by_space = {row["space_id"]: row for row in last.iter_rows(named=True)}
+        searched = [live for live in layout.lives if live.space_id in by_space]
+        if by_space and not searched:  # its row says nothing of that time: whatever was published last
+            live = Live(corpus.embed, next(reversed(by_space)))
+            layout, searched = Layout(live), [live]
+        found += [_moment(house, corpus, live, layout, by_space[live.space_id], when) for live in searched]
+    return found
 
 
-def _moment(house: House, corpus: Registered, row: Mapping[str, Any], when: datetime) -> Moment:
+def _layouts(house: House, when: datetime) -> dict[str, Layout]:
+    """Corpus id to the spaces that were searched at a time, as its row was then."""
+    commits = house.lake.history(CORPORA, 1_000_000)
+    then = [int(c["version"]) for c in commits if datetime.fromtimestamp(c["timestamp"] / 1000, UTC) <= when]
+    if not then:
+        return {}
+    rows = house.lake.scan(CORPORA, version=then[0]).collect()
+    return {row["corpus_id"]: from_row(row, house.machine).layout for row in rows.iter_rows(named=True)}
+
+
+def _moment(
+    house: House, corpus: Registered, live: Live, layout: Layout, row: Mapping[str, Any], when: datetime
+) -> Moment:
     versions: dict[str, int] = json.loads(row["versions"])
     at = {table.name: _kept(house, table, versions[table.name], when) for table in READ_TABLES}
     at[FILES.name] = house.lake.version_at(FILES, row["published_at"])
     lake = Lakehouse(house.lake.root, storage_options=house.lake.storage_options, at=at)
-    return Moment(row["shard"], corpus, row["space_id"], row["published_at"], lake)
+    return Moment(row["shard"], corpus, live, layout.selections[live.space_id], row["published_at"], lake)
 
 
 def _kept(house: House, table: TableSpec, version: int, when: datetime) -> int:
@@ -133,16 +166,17 @@ def search_at(
         embed_of: by space; None where its model is not the one that made its vectors.
     """
     terms, _ = query_terms(question.replace("\x00", " ").strip())
-    by_shard = {moment.shard: moment for moment in moments_then}
-    store = ScannedStore(terms, lambda shard, ids: _payloads(by_shard[shard].lake, shard, ids))
+    by_place = {(moment.live.space_id, moment.shard): moment for moment in moments_then}
+    store = ScannedStore(terms, lambda space, shard, ids: _payloads(by_place[space, shard].lake, shard, ids))
     spaces = []
-    for space_id in dict.fromkeys(moment.space_id for moment in moments_then):
-        mine = [moment for moment in moments_then if moment.space_id == space_id]
+    for space_id in dict.fromkeys(moment.live.space_id for moment in moments_then):
+        mine = [moment for moment in moments_then if moment.live.space_id == space_id]
         embed = embed_of.get(space_id)
         vector = None if embed is None else np.asarray(embed(question)(), dtype=np.float32)
         for moment in mine:
             _scan(store, moment, vector, filters)
-        spaces.append(LiveSpace(space_id, tuple(moment.shard for moment in mine), embed))
+        parts = frozenset(moment.shard for moment in mine if moment.kinds < KINDS)
+        spaces.append(LiveSpace(space_id, tuple(moment.shard for moment in mine), embed, parts))
     return search_spaces(question, store=store, spaces=spaces, limit=k)
 
 
@@ -153,16 +187,17 @@ def _scan(store: ScannedStore, moment: Moment, vector: "np.ndarray[Any, Any] | N
     shown = documents.select("document_id", "title", "path", is_kept=_kept_by(documents, filters))
     cosines = _cosines(moment, vector)
     for file in sorted(moment.lake.files(CHUNKS, here)):
-        chunks = moment.lake.scan_data(CHUNKS, [file], _SCORED).filter("is_active").collect()
+        rows = moment.lake.scan_data(CHUNKS, [file], _SCORED).filter("is_active")
+        chunks = rows.filter(pl.col("kind").is_in(list(moment.kinds))).drop("kind").collect()
         for start in range(0, chunks.height, SCANNED_CHUNKS):
             some = chunks.slice(start, SCANNED_CHUNKS).join(shown, on="document_id", maintain_order="left")
-            store.add(moment.shard, some.join(cosines, on="embed_hash", how="left", maintain_order="left"))
+            store.add(moment.live.space_id, moment.shard, some.join(cosines, on="embed_hash", how="left", maintain_order="left"))
 
 
 def _cosines(moment: Moment, vector: "np.ndarray[Any, Any] | None") -> pl.DataFrame:
     """``embed_hash dense`` of every vector of the space then, file by file."""
     frames = [pl.DataFrame(schema={"embed_hash": pl.String, "dense": pl.Float64})]
-    files = moment.lake.files(EMBEDDINGS, {"space_id": moment.space_id}) if vector is not None else ()
+    files = moment.lake.files(EMBEDDINGS, {"space_id": moment.live.space_id}) if vector is not None else ()
     for file in sorted(files):
         rows = moment.lake.scan_data(EMBEDDINGS, [file], ("embed_hash", "vector")).collect()
         if rows.height and vector is not None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from apps.alert_reports import AlertsReport
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
+from apps.migration_reports import MigrationsReport
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
 from apps.sql_reports import SqlResult, SqlTableLine
 from apps.views import (
@@ -70,6 +71,13 @@ def explain(file: str, member: str | None = None, most: int = 10) -> FileExplain
     from apps import explaining
 
     return explaining.explain(file, member, most)
+
+
+def migrations(corpus: str | None = None) -> MigrationsReport:
+    """Migrations of embedding spaces that are under way, and what is kept of those that are done."""
+    from apps import migrating
+
+    return migrating.migrations(corpus)
 
 
 def alerts() -> AlertsReport:

@@ -1,6 +1,7 @@
 """What ``apps.actions`` does about corpora and models: preview, register, remove, pull. Imported late."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,7 +103,7 @@ def remove(name: str, purge: bool) -> Removed:
         house.register.save(replace(corpus, is_listed=False))
         rows = points = 0
         for shard in corpus.every_shard:
-            taken = _purge_shard(house, corpus.space_id, shard)
+            taken = _purge_shard(house, corpus.every_space, shard)
             rows, points = rows + taken[0], points + taken[1]
         house.lake.overwrite(CORPORA, pl.DataFrame(schema=CORPORA.dtypes), f"corpus_id = {literal(corpus.corpus_id)}")
         house.state.forget_corpus(corpus.corpus_id)
@@ -127,18 +128,19 @@ def resume(name: str) -> Resumed:
     return Resumed(name)
 
 
-def _purge_shard(house: House, space_id: str, shard: str) -> tuple[int, int]:
+def _purge_shard(house: House, spaces: Sequence[str], shard: str) -> tuple[int, int]:
     """Delete a shard's points, chunks, documents and files, in this order; (rows, points) deleted."""
     with shard_lease(house.leases, shard):
-        generation = house.store.generation(space_id, shard)
-        house.store.drop(space_id, shard)
+        generations = [house.store.generation(space_id, shard) for space_id in spaces]
+        for space_id in spaces:
+            house.store.drop(space_id, shard)
         rows = 0
         for table in (CHUNKS, DOCUMENTS, FILES):
             rows += house.lake.delete_where(table, "shard", [shard]).deleted
         for name in ("documents", "chunks", "embeddings"):
             house.lake.delete_where(ledger_table(name), "shard", [shard])
         house.state.clear_complete(shard)
-    return rows, 0 if generation is None else generation.points
+    return rows, sum(generation.points for generation in generations if generation is not None)
 
 
 def pull_model(name: str, progress: ProgressSink) -> ModelLine:

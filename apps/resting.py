@@ -85,17 +85,20 @@ def _rest(house: "House", listed: Sequence["Registered"], registry: "Registry") 
     lines: list[StageLine] = []
     due: list[str] = []
     for corpus in listed:
+        if corpus.spaces.next is not None:  # each run asks again whether it may switch
+            return None
         chain = house.workshop.chain(corpus, registry)
         for shard in corpus.shards:
             if not chain.is_complete(shard, now):
                 return None
             records = house.state.completes(shard)
+            unchanged: dict[str, int] = {}
             for stage in chain.stages:
-                known = records.get(stage.name, {})
-                lines.append(
-                    StageLine(corpus.name, shard, stage.name, unchanged=known.get("unchanged", known.get("points", 0)))
-                )
+                known = records.get(stage.key, {})
+                found = known.get("unchanged", known.get("points", 0))
+                unchanged[stage.name] = unchanged.get(stage.name, 0) + found
                 due += [known["next_retry"]] if known.get("next_retry") else []
+            lines += [StageLine(corpus.name, shard, name, unchanged=count) for name, count in unchanged.items()]
     if not house.is_lake_complete():
         return None
     return {

@@ -198,11 +198,12 @@ def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: st
     count = 0
     with shard_lease(house.leases, shard):
         stages = house.workshop.stages(corpus, registry)
-        ledgers = {stage.name: stage.ledger for stage in stages.maps} | {stages.embed.name: stages.embed.ledger}
+        ledgers = [(stage.name, stage.name, stage.ledger) for stage in stages.maps]
+        ledgers += [(embed.name, embed.key, embed.ledger) for embed in stages.embeds]
         for stage in () if path else stages.maps:
             count += stage.accept(shard)
         wanted = _keys_of_path(house, stages, shard, path) if path else {}
-        for name, ledger in ledgers.items():
+        for name, key, ledger in ledgers:
             due = pl.col("status") != "ok"
             if name == stages.maps[0].name:
                 due |= pl.col("input_key").is_in(_with_failed_members(house, shard))
@@ -210,7 +211,7 @@ def _retry_shard(house: House, corpus: Registered, registry: Registry, shard: st
             if path:
                 rows = rows.filter(pl.col("input_key").is_in(wanted[name]))
             ledger.forget(shard, rows.get_column("input_key").to_list())
-            house.state.clear_complete(shard, name)
+            house.state.clear_complete(shard, key)
             count += rows.height
     return count
 

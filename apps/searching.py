@@ -3,7 +3,7 @@
 Reads generations and, to verify citations, the documents they came from.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
@@ -14,10 +14,9 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House
 from cortex_assets.register import Registry
 from cortex_assets.retrieval.cite import verify_citation
-from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, Place, SearchResult, search_spaces
+from cortex_assets.retrieval.search import EmbedQuery, Place, SearchResult, search_spaces
 from cortex_assets.retrieval.search import Hit as FoundHit
-from inference.lanes import EngineConfig
-from inference.protocols import begin
+from cortex_assets.searched import embedder, live_spaces
 from resources.lakehouse import Lakehouse
 from resources.vectors.filters import Filter
 
@@ -71,19 +70,8 @@ def lacking(house: House, registry: Registry, filters: SearchFilters) -> tuple[s
 
 def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:
     """Search every live space of the registry; one whose model has moved on is searched by words until a run has followed."""
-    spaces: dict[str, list[str]] = {}
-    configs: dict[str, EngineConfig] = {}
-    for corpus in registry.corpora:
-        if filters.corpora and corpus.name not in filters.corpora:
-            continue
-        spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
-        configs.setdefault(corpus.space_id, house.workshop.config(corpus))
-    live = []
-    for space_id, shards in spaces.items():
-        published = set(house.store.shards(space_id))
-        there = tuple(shard for shard in shards if shard in published)
-        is_same = house.workshop.space_of(configs[space_id]).space_id == space_id
-        live.append(LiveSpace(space_id, there, _embedder(house, configs[space_id]) if is_same else None))
+    corpora = [corpus for corpus in registry.corpora if not filters.corpora or corpus.name in filters.corpora]
+    live = live_spaces(house, corpora)
     return search_spaces(question, store=house.store, spaces=live, filter=_filter(registry, filters), limit=k)
 
 
@@ -97,9 +85,7 @@ def _search_at(
     then = moments(house, corpora, as_of)
     embed: dict[str, EmbedQuery | None] = {}
     for moment in then:
-        config = house.workshop.config(moment.corpus)
-        is_same = house.workshop.space_of(config).space_id == moment.space_id
-        embed.setdefault(moment.space_id, _embedder(house, config) if is_same else None)
+        embed.setdefault(moment.live.space_id, embedder(house, moment.live))
     result = search_at(house, then, question, k, _filter(registry, filters), embed)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     latest = max(moment.published_at for moment in then)
@@ -108,14 +94,6 @@ def _search_at(
     )
     lakes = {moment.shard: moment.lake for moment in then}
     return respond(house, question, replace(result, notes=(note, *result.notes)), names, lakes)
-
-
-def _embedder(house: House, config: EngineConfig) -> EmbedQuery:
-    def embed(text: str) -> Callable[[], Sequence[float]]:
-        begun = begin(house.workshop.embedders.get(config, bulk=False), text)
-        return lambda: begun().tolist()
-
-    return embed
 
 
 def _filter(registry: Registry, filters: SearchFilters) -> Filter | None:

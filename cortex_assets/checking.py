@@ -70,7 +70,7 @@ def _owned(house: House) -> set[str]:
 
 
 def _spaces(house: House) -> set[str]:
-    return {corpus.space_id for corpus in house.register.corpora()}
+    return {space_id for corpus in house.register.corpora() for space_id in corpus.every_space}
 
 
 def repair_shard(house: House, shard: str, corpus: Registered, registry: Registry) -> None:
@@ -91,7 +91,7 @@ def repair_shard(house: House, shard: str, corpus: Registered, registry: Registr
     )
     house.run_shard(shard, only=only, registry=registry)
     with shard_lease(house.leases, shard):
-        rewrite_points(stages.index, shard, wrong, datetime.now(UTC))
+        rewrite_points(stages, shard, wrong, datetime.now(UTC))
 
 
 def repair_lake(house: House) -> None:

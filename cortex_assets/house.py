@@ -46,6 +46,7 @@ from cortex_assets.engine.runs import record_endings, record_run
 from cortex_assets.engine.stage import Budget, DerivationStopped
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.engine.withheld import note_findings, withhold
+from cortex_assets.moving import Gate, Moving, no_golden_set
 from cortex_assets.ops.alerts import Alert
 from cortex_assets.ops.schema import SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.partitions import shard_count
@@ -110,6 +111,10 @@ class House:
             self.places,
             self.board,
             self._note_findings,
+        )
+        self.gate: Gate = no_golden_set
+        self.moving = Moving(
+            self.workshop, self.register, self.lake, self.state, lambda: self.store, self.leases, lambda: self.gate
         )
         self._not_fetched: dict[str, str] = {}
         self._found: dict[str, Counter[str]] = {}
@@ -220,9 +225,8 @@ class House:
         listed = stage.listing(datetime.now(UTC)).counts.listed if isinstance(stage, FilesStage) else 0
         if not listed:
             return corpus
-        sharded = replace(corpus, shard_count=shard_count(listed))
-        self.register.save(sharded)
-        return sharded
+        count = shard_count(listed)
+        return self.register.change(corpus.corpus_id, lambda now: replace(now, shard_count=now.shard_count or count)) or corpus
 
     def _fetch(self, corpus: Registered) -> None:
         """Fetch a repository; where that fails and a whole checkout is there from before, go on with it."""
@@ -309,7 +313,7 @@ class House:
         with self._without_secrets(), beforehand(self._readings(corpus, registry)):
             report = chain.run_shard(shard, lambda: datetime.now(UTC), progress, only)
         self._after_findings(corpus, registry, report)
-        self._follow_space(corpus, registry)
+        report.notes += self.moving.follow(corpus, registry, shard)
         return report
 
     @contextmanager
@@ -360,20 +364,6 @@ class House:
             partial(lake.rows, SNAPSHOTS),
             partial(lake.rows, CORPUS_STATISTICS),
         ]
-
-    def _follow_space(self, corpus: Registered, registry: Registry) -> None:
-        """Where the model's digest moved: searches go to the new space once all the corpus's shards are whole in it."""
-        space_id = self.workshop.space(corpus).space_id
-        if space_id == corpus.space_id:
-            return
-        stages = self.workshop.stages(corpus, registry)
-        for shard in corpus.shards:
-            _, upserts, deletes = stages.index.wanted.pending(shard)
-            if upserts or deletes or stages.embed.due(shard, datetime.now(UTC)).height:
-                return
-        self.register.save(replace(corpus, space_id=space_id))
-        for shard in corpus.shards:
-            self.store.drop(corpus.space_id, shard)
 
     def run_corpus(self, corpus: Registered, registry: Registry, progress: ProgressSink = silent) -> list[ShardReport]:
         """Every shard of a corpus, one after the other; an error ends its shard, not the others, and is in its report."""
@@ -446,6 +436,8 @@ class House:
             LeaseBusy: runs are at work, and not one step could be done.
         """
         registry = self.register.peek() if is_dry_run else self.sync_registry()
+        if not is_dry_run and self.moving.finish_old(registry.corpora, self.settings.retention, datetime.now(UTC)):
+            registry = self.register.now()
         turns = Turns(self.leases, wait_seconds)
         upkeep = Upkeep(self._opened(turns.lease), self.raw, self.store, registry.corpora, self.settings, turns)
         done = maintain_lake(upkeep, turns, is_dry_run)

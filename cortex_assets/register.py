@@ -6,9 +6,9 @@ What a corpus is made of is ``corpora.registry``'s and ``corpora.sources``'; its
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import polars as pl
 from cortex_assets.corpora.registry import DECLARED, INBOX, Registered, from_row, sync
 from cortex_assets.corpora.schema import CORPORA
 from cortex_assets.corpora.sources import Source, SourcesError, check_places, inbox_sources, parse_sources
-from cortex_assets.engine.formats import CURRENT
+from cortex_assets.engine.formats import CURRENT, SEVERAL_SPACES
 from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.lease import LeaseBusy, take
 from inference.lanes import DEFAULT_LANES, Lane, parse_engine, resolve
@@ -28,7 +28,7 @@ from resources.settings import Settings
 log = logging.getLogger(__name__)
 
 REGISTRY, REGISTER_SECONDS = "_registry", 10.0
-"""Lease of whoever registers corpora, and how long another machine is waited for that does."""
+"""Lease of whoever registers or changes corpora, and how long another process or machine is waited for that does."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Register:
         known, wanted = self._wanted()
         if wanted != known:
             with self._alone():
-                known, wanted = (known, wanted) if self._machine is None else self._wanted()
+                known, wanted = self._wanted()
                 self._save([corpus for corpus in wanted if corpus not in known])
         return Registry(tuple(wanted))
 
@@ -96,10 +96,7 @@ class Register:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Alone among the machines that share the lake, so that two do not give one name to two corpora."""
-        if self._machine is None:
-            yield
-            return
+        """Alone among those that write rows, so that no name is given twice and no change is lost."""
         deadline = time.monotonic() + REGISTER_SECONDS
         while True:
             try:
@@ -107,7 +104,7 @@ class Register:
                 break
             except LeaseBusy as busy:
                 if time.monotonic() > deadline:
-                    raise LakeError(f"corpora are registered by another machine, {busy.holder}; run again") from None
+                    raise LakeError(f"corpora are registered by another process, {busy.holder}; run again") from None
             time.sleep(0.2)
         with lease:
             yield
@@ -123,12 +120,34 @@ class Register:
         return next(corpus for corpus in wanted if corpus.source.uri == source.uri and corpus.is_here)
 
     def save(self, corpus: Registered) -> None:
-        """Write one corpus's row."""
-        self._save([corpus])
+        """Write one corpus's row; its spaces stay those of the row as it is now, which only ``change`` changes."""
+
+        def kept(now: Registered) -> Registered:
+            return replace(corpus, embed=now.embed, space_id=now.space_id, spaces=now.spaces)
+
+        self.change(corpus.corpus_id, kept)
+
+    def change(self, corpus_id: str, changed: Callable[[Registered], Registered]) -> Registered | None:
+        """Write one corpus's row anew, made of what it is now, while nobody else writes one; None where it is gone.
+
+        Args:
+            corpus_id: whose row.
+            changed: gives the new row; one that equals the old is not written.
+        """
+        with self._alone():
+            now = next((one for one in self.corpora() if one.corpus_id == corpus_id), None)
+            if now is None:
+                return None
+            after = changed(now)
+            if after != now:
+                self._save([after])
+            return after
 
     def _save(self, corpora: Sequence[Registered]) -> None:
         if corpora and self._lake.version(CORPORA) < 0:
             record_format(self._lake, CURRENT, datetime.now(UTC))
+        elif any(len(corpus.every_space) > 1 for corpus in corpora):
+            record_format(self._lake, SEVERAL_SPACES, datetime.now(UTC))
         for corpus in corpora:
             frame = pl.DataFrame([corpus.to_row()], schema=CORPORA.dtypes)
             self._lake.overwrite(CORPORA, frame, f"corpus_id = {literal(corpus.corpus_id)}")

@@ -15,14 +15,12 @@ from cortex_assets.documents.model import ParseOptions
 from cortex_assets.documents.redact import Redaction
 from cortex_assets.engine.chain import Chain
 from cortex_assets.engine.corpus import Corpus
-from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage
-from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.live import Board
-from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.stage import MapStage
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.register import Registry
+from cortex_assets.spaces import Doors, space_stages
 from cortex_assets.taking import media_types, media_version
 from inference.lanes import EngineConfig, ResidentEmbedders, load_tokenizer, parse_engine, space_of
 from inference.models import ModelPlaces
@@ -38,10 +36,6 @@ from resources.vectors.protocol import VectorStore
 
 PARSE_SECONDS = 120.0
 PARSE_MEGABYTES = 2_048
-LONG_TOKENS = 300_000
-"""A shard that lacks vectors for more tokens than this is published by keywords first."""
-FEW_TOKENS = 16_000
-"""Torch takes two seconds to start, and then half as long for a token as what starts at once."""
 
 
 class Workshop:
@@ -74,9 +68,10 @@ class Workshop:
         self._places, self._board, self._found = places, board, found
         self.embedders = ResidentEmbedders(places)
         self.crew = Crew(settings.workers - 1, settings.cache / "crew")
+        self.doors = Doors(lake, state, store, self.crew, places, self.embedders, self._guard_index)
         self._tokenizers: dict[str, IdsTokenizer] = {}
         self._loading = threading.Lock()
-        self._chains: dict[str, tuple[Registered, Chain]] = {}
+        self._chains: dict[str, tuple[Registered, Chain, ShardStages]] = {}
         self._sandbox: Sandbox | None = None
 
     def close(self) -> None:
@@ -86,8 +81,12 @@ class Workshop:
         self.crew.close()
 
     def config(self, corpus: Registered) -> EngineConfig:
-        """The engine configuration of a corpus's space."""
+        """The engine configuration of a corpus's main space."""
         return parse_engine(corpus.embed, f"corpus {corpus.name}")
+
+    def cut(self, corpus: Registered) -> EngineConfig:
+        """The engine by whose tokenizer and limit a corpus's chunks are cut."""
+        return parse_engine(corpus.spaces.cut or corpus.embed, f"corpus {corpus.name}")
 
     def space(self, corpus: Registered) -> Space:
         """The embedding space that a corpus's model makes now; ``corpus.space_id`` is the one that is searched."""
@@ -133,10 +132,18 @@ class Workshop:
 
     def chain(self, corpus: Registered, registry: Registry) -> Chain:
         """The stages of a corpus of files."""
+        return self._made(corpus, registry)[0]
+
+    def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
+        """The stages that plans and verification look at."""
+        return self._made(corpus, registry)[1]
+
+    def _made(self, corpus: Registered, registry: Registry) -> tuple[Chain, ShardStages]:
         known = self._chains.get(corpus.corpus_id)
         if known is not None and known[0] == corpus:
-            return known[1]
-        config, space = self.config(corpus), self.space(corpus)
+            return known[1:]
+        config = self.cut(corpus)
+        space = self.space_of(config)
         listed = self.corpus_to_list(corpus, registry)
         redaction = redaction_of(corpus.source)
         documents = DocumentsCompute(
@@ -151,32 +158,18 @@ class Workshop:
         tokenizer_name = f"{config.model}:{space.space_id}"
         limit = space.max_tokens
         chunks = ChunksCompute(lambda: self.tokenizer(config), limit, self.crew, config, self._places)
-        fresh = FreshVectors(self.crew.folder)
-        index = IndexStage(
-            space, self._store(), self._lake, self._state, self.crew, fresh, self._guard_index, corpus.is_here
+        files = FilesStage(listed, self._lake, self._state, self._raw, media_types, media_version())
+        maps = (
+            MapStage(documents_derivation(redaction), documents, self._lake, self._state),
+            MapStage(chunks_derivation(tokenizer_name, limit), chunks, self._lake, self._state, self._board.at),
         )
-        embed = EmbedStage(
-            space,
-            lambda tokens: self.embedders.get(config, bulk=tokens > FEW_TOKENS),
-            self._lake,
-            self._state,
-            fresh,
-            index if config.model != "hash" else None,
-            LONG_TOKENS,
-        )
-        chain = Chain(
-            [
-                FilesStage(listed, self._lake, self._state, self._raw, media_types, media_version()),
-                MapStage(documents_derivation(redaction), documents, self._lake, self._state),
-                MapStage(chunks_derivation(tokenizer_name, limit), chunks, self._lake, self._state, self._board.at),
-                embed,
-                index,
-            ],
-            self._settings.slice_files,
-            self._settings.slice_seconds,
-        )
-        self._chains[corpus.corpus_id] = corpus, chain
-        return chain
+        first, *beside = space_stages(corpus, self.doors)
+        assert first.embed is not None, "the main space has an engine, or there is no chain"
+        stages = ShardStages(files, maps, first.embed, first.index, tuple(beside))
+        in_order = [stage for one in (first, *beside) for stage in (one.embed, one.index) if stage is not None]
+        chain = Chain([files, *maps, *in_order], self._settings.slice_files, self._settings.slice_seconds)
+        self._chains[corpus.corpus_id] = corpus, chain, stages
+        return chain, stages
 
     def _guard_index(self) -> None:
         if not self._settings.qdrant_url:
@@ -201,11 +194,6 @@ class Workshop:
             OSError: they are not there any more, or lead out of the corpus.
         """
         return self._raw_path(self.corpus_to_list(corpus, registry))(row)
-
-    def stages(self, corpus: Registered, registry: Registry) -> ShardStages:
-        """The stages that plans and verification look at."""
-        files, documents, chunks, embed, index = self.chain(corpus, registry).stages
-        return ShardStages(files, (documents, chunks), embed, index)  # type: ignore[arg-type]
 
 
 def redaction_of(source: Source) -> Redaction:

@@ -40,6 +40,10 @@ class ModelUnsupported(InferenceError):
     """The files are there, but no engine here can run them."""
 
 
+class SpaceMismatch(InferenceError):
+    """An engine makes vectors of another space than the one that is asked: they cannot be compared."""
+
+
 class DigestMismatch(InferenceError):
     """A file is not the one that was pulled or packaged."""
 

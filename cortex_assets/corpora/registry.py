@@ -14,6 +14,7 @@ from typing import Any
 
 from cortex_assets import identity, partitions
 from cortex_assets.corpora.sources import Source
+from cortex_assets.corpora.spaces import Layout, Live, Spaces
 
 ADDED, DECLARED, INBOX = "added", "declared", "inbox"
 
@@ -26,14 +27,15 @@ class Registered:
         corpus_id: its id; a function of the name it was first registered under.
         source: where it is and what is taken of it.
         origin: ``added`` by a person, ``declared`` in sources.yaml, or a folder of the ``inbox``.
-        embed: configuration of its embedder, resolved once at registration.
-        space_id: the embedding space that this gave.
+        embed: configuration of its embedder, resolved at registration and changed by a migration only.
+        space_id: the embedding space that this gave: the main one that is searched.
         shard_count: 0 until the first whole listing.
         shard_epoch: raised by a re-sharding.
         is_listed: false = paused.
         registered_at: when.
         resharding: (from, to) while the number of shards is being changed, also where that was cut off.
         machine: which of several that share the lake has its source; None = no one in particular.
+        spaces: what there is beside the main space: one for code, those of a migration.
         is_here: whether that is this machine; not part of the row.
     """
 
@@ -49,6 +51,32 @@ class Registered:
     resharding: tuple[int, int] | None = None
     machine: str | None = None
     is_here: bool = True
+    spaces: Spaces = Spaces()
+
+    @property
+    def layout(self) -> Layout:
+        """The spaces that are searched."""
+        return Layout(Live(self.embed, self.space_id), self.spaces.code)
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The spaces that are searched, then those of a migration under way or kept for a rollback."""
+        others = (self.spaces.next, self.spaces.previous)
+        return (self.layout, *(layout for layout in others if layout is not None))
+
+    @property
+    def every_space(self) -> list[str]:
+        """Every space that is kept for it, each once; the main one that is searched first."""
+        return list(dict.fromkeys(live.space_id for layout in self.layouts for live in layout.lives))
+
+    def served_by(self, layout: Layout) -> "Registered":
+        """Searched in the spaces of a layout."""
+        return replace(
+            self,
+            embed=layout.main.embed,
+            space_id=layout.main.space_id,
+            spaces=replace(self.spaces, code=layout.code),
+        )
 
     @property
     def is_active(self) -> bool:
@@ -74,6 +102,10 @@ class Registered:
     def to_row(self) -> dict[str, Any]:
         """The row of ``human/corpora``."""
         settings = asdict(self.source) | {"origin": self.origin, "embed_config": self.embed}
+        if settings["code"] is None:
+            del settings["code"]
+        if spaces := self.spaces.to_json():
+            settings["spaces"] = spaces
         if self.resharding is not None:
             settings["resharding"] = list(self.resharding)
         return {
@@ -96,6 +128,7 @@ def from_row(row: Mapping[str, Any], machine: str | None = None) -> Registered:
     settings = json.loads(row["settings"])
     origin, embed = settings.pop("origin"), settings.pop("embed_config")
     resharding = settings.pop("resharding", None)
+    spaces = Spaces.from_json(settings.pop("spaces", {}))
     for name in ("include", "exclude", "allow"):
         settings[name] = tuple(settings.get(name, ()))
     return Registered(
@@ -111,6 +144,7 @@ def from_row(row: Mapping[str, Any], machine: str | None = None) -> Registered:
         None if resharding is None else (resharding[0], resharding[1]),
         row["machine"],
         machine is None or row["machine"] in (None, machine),
+        spaces,
     )
 
 
@@ -149,11 +183,13 @@ def sync(
             result[corpus.corpus_id] = corpus if stays else replace(corpus, is_listed=False)
     for origin, source in found:
         if source.uri not in olds:
-            embed, space_id = resolve(source.embed)
+            main = Live(*resolve(source.embed))
+            code = Live(*resolve(source.code)) if source.code else main
             name = _free_name(source, result, machine)
             new_id = identity.corpus_id(name)
             named = replace(source, name=name)
-            result[new_id] = Registered(new_id, named, origin, embed, space_id, 0, 0, True, now, machine=machine)
+            registered_now = Registered(new_id, named, origin, main.embed, main.space_id, 0, 0, True, now, machine=machine)
+            result[new_id] = registered_now.served_by(Layout(main, None if code.space_id == main.space_id else code))
     return sorted(result.values(), key=lambda corpus: corpus.name)
 
 

@@ -26,7 +26,8 @@ EXAMPLE = """\
 #     raw: reference              # reference (default): read in place; copy: keep the bytes in data/raw
 #     keep_last_good: false       # true: an edit that no longer parses keeps the old text, marked stale
 #     max_bytes: 200MB            # larger files are listed, not read
-#     embed: default              # lane of the embedder
+#     embed: packaged             # lane or model of the embedder
+#     code: hf:org/name           # lane or model of another embedder for code; by default the same one
 #     secrets: mask               # mask (default): passwords and keys are hidden in all that is made of a file; keep
 #     personal_data: keep         # keep (default); mask: e-mail addresses, phone, card and account numbers are hidden too
 #     allow: ["^ghp_test"]        # no secrets: regular expressions of values, and ids of rules that are not asked
@@ -37,7 +38,7 @@ corpora: []
 """
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _KEYS = frozenset(
-    {"name", "path", "git", "branch", "include", "exclude", "raw", "keep_last_good", "max_bytes", "embed"}
+    {"name", "path", "git", "branch", "include", "exclude", "raw", "keep_last_good", "max_bytes", "embed", "code"}
     | {"secrets", "personal_data", "allow"}
 )
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?")
@@ -72,6 +73,7 @@ class Source:
         keep_last_good: keep the old rows of a file whose new version does not parse.
         max_bytes: size limit for this corpus, or None for the general one.
         embed: lane of the embedder, or None for the default.
+        code: lane of the embedder of code, or None for the same one.
         branch: branch of a git URL, or None for its default branch.
         is_flat: only the files of the folder itself (the loose files of the inbox).
         secrets: ``mask`` or ``keep`` what is found of passwords and keys.
@@ -93,6 +95,7 @@ class Source:
     secrets: str = "mask"
     personal_data: str = "keep"
     allow: tuple[str, ...] = ()
+    code: str | None = None
 
 
 def inbox_sources(
@@ -297,6 +300,7 @@ class _Entry:
             keep_last_good=self.flag("keep_last_good"),
             max_bytes=self.size("max_bytes"),
             embed=self.lane("embed"),
+            code=self.lane("code"),
             secrets=self.choice("secrets", ("mask", "keep"), source.secrets),
             personal_data=self.choice("personal_data", ("keep", "mask"), source.personal_data),
             allow=self.patterns("allow"),

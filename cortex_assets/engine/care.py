@@ -170,7 +170,8 @@ class Upkeep:
         self._corpora = corpora
         self._spaces: dict[str, list[str]] = {}
         for corpus in corpora:
-            self._spaces.setdefault(corpus.space_id, []).extend(corpus.every_shard)
+            for space_id in corpus.every_space:
+                self._spaces.setdefault(space_id, []).extend(corpus.every_shard)
 
     def steps(self) -> list[Step]:
         """All of it, in the order in which it is to be done."""

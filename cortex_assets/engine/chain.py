@@ -25,6 +25,8 @@ class Stage(Protocol):
     """A step of a chain over one shard."""
 
     name: str
+    key: str
+    """Under which its complete runs are remembered: its name, or one of its own where several stages have that name."""
 
     def run(self, shard: str, budget: Budget, now: datetime, progress: ProgressSink = silent) -> StageReport:
         """Do at most what the budget allows; say what remains."""
@@ -68,9 +70,9 @@ class Chain:
                 continue
             if isinstance(stage, IndexStage):
                 step = stage.begin if report.remaining else stage.run
-                report.add(step(shard, budget, clock(), progress))
+                report.join(step(shard, budget, clock(), progress))
             else:
-                report.add(stage.run(shard, budget, clock(), self._heard(shard, progress)))
+                report.join(stage.run(shard, budget, clock(), self._heard(shard, progress)))
         return report
 
     @property

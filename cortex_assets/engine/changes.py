@@ -153,7 +153,7 @@ def _of_corpus(
     tokens = known or _file_tokens(shards, files, now)
     late = deadline if known else max(deadline, time.monotonic() + TABLE_SECONDS)
     found = {shard: tokens[shard] for shard in shards if tokens.get(shard)}
-    removed = cache(partial(_removals, lake, state, stages.embed.space.space_id))
+    removed = cache(partial(_all_removals, lake, state, [index.space.space_id for index in stages.indexes]))
     first = state.meta(f"{NEXT}:{name}") or ""
     rest = [shard for shard in shards if shard not in found]
     for looked, shard in enumerate([*(s for s in rest if s >= first), *(s for s in rest if s < first)]):
@@ -192,7 +192,7 @@ def _table_token(
     except DamagedIndexError as error:
         return f"{stages.index.name} {error}"
     if not token:
-        is_lacking = stages.embed.missing(shard).height > 0
+        is_lacking = any(embed.missing(shard).height for embed in stages.embeds)
         state.set_meta(f"{QUIET}{shard}", Quiet(versions, rows, min(retries, default=""), is_lacking).text())
     return token
 
@@ -206,29 +206,35 @@ def _work(stages: ShardStages, shard: str, now: datetime) -> tuple[str, list[str
             work = plan.todo.select("input_key", "input_hash").sort("input_key").rows()
             return f"{stage.name} {value_hash((tuple(work), tuple(plan.orphaned)))}", []
         retries += [plan.next_retry.isoformat()] if plan.next_retry else []
-    due = stages.embed.due(shard, now).get_column("embed_hash").sort().to_list()
-    if due:
-        return f"{stages.embed.name} {value_hash(tuple(due))}", []
-    failed = stages.embed.ledger.rows(shard).get_column("retry_at").drop_nulls()
-    retries += [moment.isoformat() for moment in failed if moment > now]
-    desired, upserts, deletes = stages.index.wanted.pending(shard)
-    if upserts or deletes:
-        written = desired.filter(pl.col("chunk_id").is_in(upserts)).select("chunk_id", "point_hash")
-        points = tuple(written.sort("chunk_id").rows()), tuple(sorted(deletes))
-        return f"{stages.index.name} {value_hash(points)}", []
+    for embed in stages.embeds:
+        due = embed.due(shard, now).get_column("embed_hash").sort().to_list()
+        if due:
+            return f"{embed.name} {value_hash(tuple(due))}", []
+        failed = embed.ledger.rows(shard).get_column("retry_at").drop_nulls()
+        retries += [moment.isoformat() for moment in failed if moment > now]
+    for index in stages.indexes:
+        desired, upserts, deletes = index.wanted.pending(shard)
+        if upserts or deletes:
+            written = desired.filter(pl.col("chunk_id").is_in(upserts)).select("chunk_id", "point_hash")
+            points = tuple(written.sort("chunk_id").rows()), tuple(sorted(deletes))
+            return f"{index.name} {value_hash(points)}", []
     return "", retries
 
 
 def _versions(stages: ShardStages, shard: str, lake: Lakehouse) -> str:
     """Changes with every commit to a table that the shard is in; told by listing logs."""
     versions = tuple(lake.version(table) for table in (*_sharded(stages), EMBEDDINGS))
-    return str(value_hash((versions, _producers(stages), stages.index.version(shard))))
+    return str(value_hash((versions, _producers(stages), _indexed(stages, shard))))
 
 
 def _rows(stages: ShardStages, shard: str, lake: Lakehouse, removed: int) -> str:
     """Changes when rows of the shard do, whatever is committed for other shards, and when vectors were removed."""
     tokens = tuple(lake.partition_token(table, "shard", [shard]) for table in _sharded(stages))
-    return str(value_hash((tokens, removed, _producers(stages), stages.index.version(shard))))
+    return str(value_hash((tokens, removed, _producers(stages), _indexed(stages, shard))))
+
+
+def _indexed(stages: ShardStages, shard: str) -> tuple[tuple[str, str, int], ...]:
+    return tuple(index.version(shard) for index in stages.indexes)
 
 
 def _sharded(stages: ShardStages) -> list[TableSpec]:
@@ -238,6 +244,10 @@ def _sharded(stages: ShardStages) -> list[TableSpec]:
 
 def _producers(stages: ShardStages) -> tuple[tuple[tuple[str, str], ...], ...]:
     return tuple(tuple(sorted(stage.versions.items())) for stage in stages.maps)
+
+
+def _all_removals(lake: Lakehouse, state: State, space_ids: Sequence[str]) -> int:
+    return sum(_removals(lake, state, space_id) for space_id in space_ids)
 
 
 def _removals(lake: Lakehouse, state: State, space_id: str) -> int:

@@ -24,6 +24,7 @@ from cortex_assets.engine.lacking import LackingTexts
 from cortex_assets.engine.ledger import AssetLedger, ledger_rows
 from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.report import ProgressSink, StageReport, silent
+from cortex_assets.engine.selection import EVERY, Selection
 from cortex_assets.engine.stage import Budget
 from inference.errors import InferenceError
 from inference.protocols import Embedder, Floats, Progress, Space
@@ -71,6 +72,8 @@ class EmbedStage:
         fresh: FreshVectors,
         before_long: IndexStage | None = None,
         long_tokens: int = 0,
+        selection: Selection = EVERY,
+        key: str = "",
     ) -> None:
         """Bind; the embedder is loaded when there is something to embed.
 
@@ -82,12 +85,16 @@ class EmbedStage:
             fresh: takes a copy of what was written, for the index stage.
             before_long: published before more than ``long_tokens`` tokens are embedded, so that keywords find them at once.
             long_tokens: see ``before_long``.
+            selection: which chunks are in the space.
+            key: under which complete runs are remembered; where a corpus has several spaces, each has its own.
         """
+        self.key = key or self.name
         self.space, self._embedder, self._lake, self._state = space, embedder, lake, state
         self._fresh, self._before_long, self._long_tokens = fresh, before_long, long_tokens
-        self.ledger = AssetLedger(lake, self.name)
+        self.ledger = AssetLedger(lake, self.name, space.space_id)
         self._paused_until = 0.0
-        self._lacking = LackingTexts(space.space_id, lake)
+        self._lacking = LackingTexts(space.space_id, lake, selection)
+        self.selection = selection
 
     def missing(self, shard: str) -> pl.DataFrame:
         """Distinct texts without a vector: ``embed_hash input_key chunk_id token_count``, in storage order."""
@@ -99,7 +106,7 @@ class EmbedStage:
 
     def _failed(self, shard: str) -> pl.DataFrame:
         """The ledger's rows of texts that failed in this space."""
-        return self.ledger.rows(shard).filter(pl.col("producer_version") == self.space.space_id)
+        return self.ledger.rows(shard)
 
     @staticmethod
     def _without_waiting(missing: pl.DataFrame, failed: pl.DataFrame, now: datetime) -> pl.DataFrame:
@@ -109,7 +116,7 @@ class EmbedStage:
 
     def is_complete(self, shard: str, now: datetime) -> bool:
         """Whether nothing moved since the last complete run and no failed text is due."""
-        record = self._state.complete(shard, self.name)
+        record = self._state.complete(shard, self.key)
         if record is None or record.get("signature") != self._signature():
             return False
         retry = record.get("next_retry")
@@ -117,7 +124,7 @@ class EmbedStage:
 
     def _signature(self) -> dict[str, object]:
         tables = {t.name: self._lake.version(t) for t in (CHUNKS, EMBEDDINGS)}
-        return {"tables": tables, "space": self.space.space_id}
+        return {"tables": tables, "space": self.space.space_id, "kinds": self.selection.name}
 
     def run(self, shard: str, budget: Budget, now: datetime, progress: ProgressSink = silent) -> StageReport:
         """Embed group by group until nothing is due or the deadline has passed; each group is one commit.
@@ -206,7 +213,7 @@ class EmbedStage:
             "signature": self._signature(),
             "next_retry": retry.isoformat() if isinstance(retry, datetime) else None,
         }
-        self._state.set_complete(shard, self.name, record)
+        self._state.set_complete(shard, self.key, record)
 
     def _texts(self, shard: str, group: pl.DataFrame) -> pl.DataFrame:
         """``embed_hash token_count text`` of a group, longest first."""

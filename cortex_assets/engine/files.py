@@ -33,7 +33,7 @@ MOST_PAUSE = 3.0
 class FilesStage:
     """Keeps ``bronze/files`` of one corpus in step with its folder."""
 
-    name = "files"
+    name = key = "files"
 
     def __init__(
         self,

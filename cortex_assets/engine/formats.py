@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from resources.lakehouse import Lakehouse
 
 FIRST = 1
-CURRENT = 2
+SEVERAL_SPACES = 3
+"""From here on rows of ``human/corpora`` may name further embedding spaces; a lake has it once one of them does."""
+CURRENT = 3
 OLDEST = 1
 """Lakes from this format on are read and written as they are; older ones only after ``cortex upgrade``."""
 PENDING = "upgrading.json"

@@ -7,6 +7,7 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.grown import Files, added_files, data_files
 from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.narrow import narrow
+from cortex_assets.engine.selection import EVERY, Selection
 from resources.lakehouse import Lakehouse
 
 _NEEDED = ("embed_hash", "input_key", "chunk_id", "token_count", "is_active")
@@ -23,9 +24,9 @@ def _in_order(texts: pl.DataFrame) -> pl.DataFrame:
 class LackingTexts:
     """The texts that lack a vector of one space."""
 
-    def __init__(self, space_id: str, lake: Lakehouse) -> None:
-        """Bind; nothing is read yet."""
-        self._space_id, self._lake = space_id, lake
+    def __init__(self, space_id: str, lake: Lakehouse, selection: Selection = EVERY) -> None:
+        """Bind; nothing is read yet. ``selection``: whose texts they are."""
+        self._space_id, self._lake, self._selection = space_id, lake, selection
         self._settled: dict[str, Files] = {}
 
     def files(self, shard: str) -> Files:
@@ -34,7 +35,7 @@ class LackingTexts:
 
     def every(self, shard: str) -> pl.DataFrame:
         """Distinct texts without a vector: ``embed_hash input_key chunk_id token_count``, in storage order."""
-        needed = _needed(narrow(self._lake, CHUNKS, {"shard": shard}))
+        needed = _needed(self._selection.of(self._lake, shard))
         parts = hash_parts("embed_hash", self._lake.rows(EMBEDDINGS))
         found = pl.concat(
             needed.filter(part).join(self._have().filter(part), on="embed_hash", how="anti").collect(engine="streaming")
@@ -51,7 +52,7 @@ class LackingTexts:
         added = None if before is None else added_files(before, now)
         if added is None:
             return self.every(shard)
-        needed = _needed(self._lake.scan_data(CHUNKS, added[CHUNKS.name], _NEEDED)).collect()
+        needed = _needed(self._selection.added(self._lake, added[CHUNKS.name], _NEEDED)).collect()
         hashes = needed.lazy().select("embed_hash")
         held = self._have().join(hashes, on="embed_hash", how="semi").collect(engine="streaming")
         return _in_order(needed.join(held, on="embed_hash", how="anti"))

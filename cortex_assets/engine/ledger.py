@@ -20,16 +20,18 @@ COMPACT_FILES = 24
 class AssetLedger:
     """The ledger of one asset, seen shard by shard."""
 
-    def __init__(self, lake: Lakehouse, asset: str) -> None:
-        """Bind to the lake; nothing is read yet."""
+    def __init__(self, lake: Lakehouse, asset: str, producer: str | None = None) -> None:
+        """Bind to the lake; nothing is read yet. ``producer``: only the rows of one producer version are seen and written."""
         self.table: TableSpec = ledger_table(asset)
-        self._lake = lake
+        self._lake, self._producer = lake, producer
         self._sequences: dict[str, int] = {}
 
     def rows(self, shard: str) -> pl.DataFrame:
         """Latest living row of each key: all ledger columns. Read inside the shard's lease before anything is recorded."""
         frame = self._lake.scan(self.table, where={"shard": shard}).collect()
         self._sequences[shard] = int(frame.select(pl.col("sequence").max().fill_null(-1)).item()) + 1
+        if self._producer is not None:  # tombstones of no producer are of all
+            frame = frame.filter(pl.col("producer_version").is_in([self._producer, ""]))
         return _living(frame, ["input_key"])
 
     def latest(self, shard: str) -> pl.DataFrame:
@@ -67,7 +69,7 @@ class AssetLedger:
             is_deleted=pl.lit(True),
             input_hash=pl.lit(0, dtype=pl.Int64),
             route=pl.lit(""),
-            producer_version=pl.lit(""),
+            producer_version=pl.lit(self._producer or ""),
             row_count=pl.lit(0, dtype=pl.Int64),
             row_sum=pl.lit(0, dtype=pl.Int64),
             status=pl.lit("ok"),

@@ -43,12 +43,17 @@ def _columns_and_logs(lake: Lakehouse) -> None:
         lake.bring_up(table)
 
 
+def _nothing(lake: Lakehouse) -> None:
+    """Rows of the format before are rows of this one."""
+
+
 MIGRATIONS = (
     Migration(
         2,
         "every table gets the columns and the log settings of today, and ops/lake tells the format",
         _columns_and_logs,
     ),
+    Migration(3, "a corpus may be in several embedding spaces (its rows stay as they are)", _nothing),
 )
 """In order; the last one reaches ``formats.CURRENT``."""
 

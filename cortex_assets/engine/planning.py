@@ -3,6 +3,7 @@
 Parses and writes nothing. An estimate is marked, and says what it rests on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,9 +11,10 @@ import polars as pl
 
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
+from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.files import FilesStage
 from cortex_assets.engine.intake import Intake
-from cortex_assets.engine.narrow import narrow
+from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.verify import ShardStages
 from resources.lakehouse import Lakehouse
 from resources.vectors.protocol import DamagedIndexError
@@ -70,11 +72,26 @@ def plan_shard(lake: Lakehouse, files: FilesStage, stages: ShardStages, intake: 
     each, basis = _chunks_each(lake, shard)
     waiting = _waiting(planned[-1]).times(each)
     texts = _Waiting(waiting.new + waiting.stale)
-    missing = stages.embed.due(shard, now).height
-    known = Planned("embeddings", missing, 0, 0, _texts(lake, shard) - missing)
+    known = _together([_texts_of(embed, lake, shard, now) for embed in stages.embeds])
     planned.append(_with(known, texts, f"{basis}, all of them new"))
-    planned.append(_with(_index(stages, shard), waiting, basis))
+    planned.append(_with(_together([_index(index, shard) for index in stages.indexes]), waiting, basis))
     return planned
+
+
+def _together(lines: Sequence[Planned]) -> Planned:
+    """One line of those of several embedding spaces."""
+    first, *others = lines
+    for line in others:
+        first = Planned(
+            first.stage,
+            first.new + line.new,
+            first.stale + line.stale,
+            first.orphaned + line.orphaned,
+            first.unchanged + line.unchanged,
+            first.is_exact and line.is_exact,
+            first.basis or line.basis,
+        )
+    return first
 
 
 _UNITS = {"files": "file", "documents": "document"}
@@ -96,13 +113,13 @@ def _files(files: FilesStage, intake: Intake, shard: str) -> Planned:
     return Planned("files", counts.new, counts.changed, counts.vanished, counts.unchanged, is_exact, "; ".join(basis))
 
 
-def _index(stages: ShardStages, shard: str) -> Planned:
+def _index(index: IndexStage, shard: str) -> Planned:
     """The index's line, as after the vectors that are missing now: a point published without its own is written again."""
     try:
-        desired, upserts, deletes = stages.index.wanted.pending(shard)
-        points = stages.index.sidecar_ids(shard)
+        desired, upserts, deletes = index.wanted.pending(shard)
+        points = index.sidecar_ids(shard)
     except DamagedIndexError:
-        everything = stages.index.wanted.desired(shard).height
+        everything = index.wanted.desired(shard).height
         return Planned("index", everything, 0, 0, 0, basis="the index is damaged and is built anew")
     written = {*upserts, *desired.filter(~pl.col("has_vector")).get_column("chunk_id")}
     stale = len(written & points)
@@ -124,10 +141,12 @@ def _with(known: Planned, waiting: _Waiting, basis: str) -> Planned:
     )
 
 
-def _texts(lake: Lakehouse, shard: str) -> int:
-    """How many texts of this shard are to have a vector."""
-    active = narrow(lake, CHUNKS, {"shard": shard}).filter(pl.col("is_active"))
-    return int(active.select(pl.col("embed_hash").n_unique()).collect(engine="streaming").item())
+def _texts_of(embed: EmbedStage, lake: Lakehouse, shard: str, now: datetime) -> Planned:
+    """The texts of this shard that are to have a vector in one space."""
+    active = embed.selection.of(lake, shard).filter(pl.col("is_active"))
+    texts = int(active.select(pl.col("embed_hash").n_unique()).collect(engine="streaming").item())
+    missing = embed.due(shard, now).height
+    return Planned("embeddings", missing, 0, 0, texts - missing)
 
 
 def _chunks_each(lake: Lakehouse, shard: str) -> tuple[float, str]:

@@ -15,6 +15,7 @@ from cortex_assets.engine import published
 from cortex_assets.engine.fresh import FreshVectors
 from cortex_assets.engine.publication import Changes, Publication, counted
 from cortex_assets.engine.report import ProgressSink, ShardReport, StageReport, silent
+from cortex_assets.engine.selection import EVERY, Selection
 from cortex_assets.engine.stage import Budget
 from cortex_assets.engine.wanted import WantedPoints, encoder_version
 from inference.protocols import Space
@@ -54,6 +55,8 @@ class IndexStage:
         fresh: FreshVectors,
         before_publish: Callable[[], None] = lambda: None,
         is_recorded: bool = True,
+        selection: Selection = EVERY,
+        key: str = "",
     ) -> None:
         """Bind; nothing is read yet.
 
@@ -66,8 +69,11 @@ class IndexStage:
             fresh: vectors that were just made.
             before_publish: raises to refuse a publish (free-space guard).
             is_recorded: whether a publish gets its row in ``ops/snapshots``; not that of another machine's corpus.
+            selection: which chunks are in the space.
+            key: under which complete publishes are remembered; where a corpus has several spaces, each has its own.
         """
-        self.wanted = WantedPoints(space, store, lake, fresh)
+        self.key = key or self.name
+        self.wanted = WantedPoints(space, store, lake, fresh, selection)
         self._crew = crew
         self.space, self._store, self._lake, self._state = space, store, lake, state
         self._before_publish, self._is_recorded = before_publish, is_recorded
@@ -84,8 +90,9 @@ class IndexStage:
         return -1 if current is None else current.number
 
     def version(self, shard: str) -> tuple[str, str, int]:
-        """What a shard's points are, beside the tables: space, encoder, generation."""
-        return self.space.space_id, encoder_version(), self._generation(shard)
+        """What a shard's points are, beside the tables: space and selection, encoder, generation."""
+        space = f"{self.space.space_id} {self.wanted.selection.name}".strip()
+        return space, encoder_version(), self._generation(shard)
 
     def real_points(self, shard: str) -> pl.DataFrame:
         """The points themselves: ``chunk_id row_hash has_vector``."""
@@ -101,11 +108,12 @@ class IndexStage:
         self._publish(shard, changes, now, StageReport(self.name, shard), silent)
 
     def _signature(self, shard: str) -> dict[str, object]:
-        return {"tables": self.wanted.versions(), "generation": self._generation(shard), "encoder": encoder_version()}
+        space, encoder, generation = self.version(shard)
+        return {"tables": self.wanted.versions(), "generation": generation, "encoder": encoder, "space": space}
 
     def is_complete(self, shard: str, now: datetime) -> dict[str, object] | None:
         """The record of the last complete publish where nothing moved since, else None. Reads no table."""
-        record = self._state.complete(shard, self.name)
+        record = self._state.complete(shard, self.key)
         return record if record is not None and record.get("signature") == self._signature(shard) else None
 
     def run(self, shard: str, budget: Budget, now: datetime, progress: ProgressSink = silent) -> StageReport:
@@ -218,7 +226,7 @@ class IndexStage:
             points = self._published(shard, now, report, progress)
         report.seconds = time.perf_counter() - begin
         signature["generation"] = self._generation(shard)
-        self._state.set_complete(shard, self.name, {"signature": signature, "points": points})
+        self._state.set_complete(shard, self.key, {"signature": signature, "points": points})
         return report
 
     def drop_if_damaged(self, shard: str) -> None:

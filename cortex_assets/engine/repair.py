@@ -8,7 +8,6 @@ from datetime import datetime
 
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.damage import bad_vectors, retake_bytes, take_out_altered
-from cortex_assets.engine.project import IndexStage
 from cortex_assets.engine.verify import ShardStages, damaged_points
 from resources.lakehouse import Lakehouse
 from resources.raw_store import RawStore
@@ -27,21 +26,23 @@ def take_out(
     """
     corpus = stages.files.corpus
     retake_bytes(lake, raw, corpus, shard)
-    wrong = bad_vectors(lake, stages.embed.space, shard)
+    wrong = sorted({text for index in stages.indexes for text in bad_vectors(lake, index.space, shard)})
     intake = stages.files.listing(now, shard)
     listed = [known.file_id for path, known in intake.known.items() if path in intake.listing.entries]
     take_out_altered(lake, shard, listed if is_listed else ())
     lake.delete_where(EMBEDDINGS, "embed_hash", wrong)
-    stages.index.drop_if_damaged(shard)
+    for index in stages.indexes:
+        index.drop_if_damaged(shard)
     state.forget_corpus(corpus.corpus_id)
     state.clear_complete(shard)
     state.clear_complete(corpus.corpus_id)
     return wrong
 
 
-def rewrite_points(index: IndexStage, shard: str, wrong: Sequence[str], now: datetime) -> None:
+def rewrite_points(stages: ShardStages, shard: str, wrong: Sequence[str], now: datetime) -> None:
     """After the run: write the points that still are not what they should be, and those of vectors made anew."""
-    again, extra, _ = damaged_points(index, shard)
-    again = sorted({*again, *index.wanted.chunks_of(shard, wrong)})
-    if again or extra:
-        index.rewrite(shard, again, extra, now)
+    for index in stages.indexes:
+        again, extra, _ = damaged_points(index, shard)
+        again = sorted({*again, *index.wanted.chunks_of(shard, wrong)})
+        if again or extra:
+            index.rewrite(shard, again, extra, now)

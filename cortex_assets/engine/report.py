@@ -49,6 +49,12 @@ class StageReport:
             else:
                 setattr(self, item.name, mine + theirs)
 
+    def join(self, other: "StageReport") -> None:
+        """Add the same stage of another embedding space in the same slice: everything counts."""
+        remaining, unchanged = self.remaining + other.remaining, self.unchanged + other.unchanged
+        self.add(other)
+        self.remaining, self.unchanged = remaining, unchanged
+
     @property
     def did_something(self) -> bool:
         """Whether anything was written."""
@@ -73,6 +79,13 @@ class ShardReport:
         """Take a stage's report in."""
         if stage.stage in self.stages:
             self.stages[stage.stage].add(stage)
+        else:
+            self.stages[stage.stage] = stage
+
+    def join(self, stage: StageReport) -> None:
+        """Take in a stage's report of this slice, beside that of the same stage in another embedding space."""
+        if stage.stage in self.stages:
+            self.stages[stage.stage].join(stage)
         else:
             self.stages[stage.stage] = stage
 

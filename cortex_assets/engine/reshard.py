@@ -10,6 +10,7 @@ after it; in between a point may be in two shards, where it is found once and it
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from cortex_assets.corpora.schema import FILES
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.ledger import AssetLedger
+from cortex_assets.engine.selection import dimensions_of
 from cortex_assets.partitions import shard_names
 from resources.lakehouse import Lakehouse, literal
 from resources.state import State
@@ -75,10 +77,10 @@ class Resharding:
         """Copy points to the shards that they belong to."""
         versions = {table.name: self._lake.version(table) for table in (DOCUMENTS, CHUNKS, EMBEDDINGS)}
         copied = 0
-        for shard in places.shards:
+        for space_id, shard in product(corpus.every_space, places.shards):
             others = [other for other in every if other != shard]
             try:
-                copied += self._store.take_over(corpus.space_id, shard, others, places.chunks_of(shard), versions)
+                copied += self._store.take_over(space_id, shard, others, places.chunks_of(shard), versions)
             except DamagedIndexError as error:
                 return copied, [f"the next run makes the index anew: {error}"]
         return copied, []
@@ -112,25 +114,21 @@ class Resharding:
 
     def _drop(self, corpus: Registered, places: "Places", gone: Sequence[str]) -> None:
         """Drop the old shards' points, and of those that stay what belongs elsewhere now."""
-        for shard in gone:
-            self._store.drop(corpus.space_id, shard)
-        for shard in places.shards:
-            generation = self._store.generation(corpus.space_id, shard)
+        for space_id, shard in product(corpus.every_space, gone):
+            self._store.drop(space_id, shard)
+        for space_id, shard in product(corpus.every_space, places.shards):
+            generation = self._store.generation(space_id, shard)
             if generation is None:
                 continue
             try:
-                held = self._store.sidecar(corpus.space_id, shard)["chunk_id"]
+                held = self._store.sidecar(space_id, shard)["chunk_id"]
                 extra = held.filter(~held.is_in(places.chunks_of(shard).implode())).to_list()
                 if extra:
                     none = pl.DataFrame(schema=_NO_POINTS)
-                    dimensions = self._dimensions(corpus)
-                    self._store.publish(corpus.space_id, dimensions, shard, none, extra, generation.versions)
+                    dimensions = dimensions_of(self._lake, space_id)
+                    self._store.publish(space_id, dimensions, shard, none, extra, generation.versions)
             except DamagedIndexError:
-                self._store.drop(corpus.space_id, shard)
-
-    def _dimensions(self, corpus: Registered) -> int:
-        vectors = self._lake.scan(EMBEDDINGS, where={"space_id": corpus.space_id}).head(1)
-        return int(vectors.select(pl.col("vector").list.len()).collect().item() or 0)
+                self._store.drop(space_id, shard)
 
     def _forget(self, corpus: Registered, old: Sequence[str], new: Sequence[str]) -> None:
         """What the cache knows of the shards is about other rows now; how media types were found stays known."""

@@ -86,7 +86,7 @@ class MapStage:
     ) -> None:
         """Bind; nothing is read yet. ``at`` is told the shard, the stage and the paths of each batch, where rows have paths."""
         self.derivation = derivation
-        self.name = derivation.name
+        self.name = self.key = derivation.name
         self.ledger = AssetLedger(lake, derivation.name)
         self._compute, self._lake, self._state, self._at = compute, lake, state, at
         self._versions: dict[str, str] | None = None

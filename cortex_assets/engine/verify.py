@@ -68,14 +68,33 @@ def checks_of(asset: str) -> tuple[str, ...]:
     return (*CHECKS, *ROOM_CHECKS.get(asset, ()))
 
 
+@dataclass(frozen=True, slots=True)
+class SpaceStages:
+    """The stages of one embedding space; without ``embed`` nothing makes its vectors any more, and what is new gets none."""
+
+    embed: EmbedStage | None
+    index: IndexStage
+
+
 @dataclass(frozen=True)
 class ShardStages:
-    """The stages of a shard that verification looks at."""
+    """The stages of a shard that verification looks at: ``embed`` and ``index`` of its main space, ``beside`` of the others."""
 
     files: FilesStage
     maps: Sequence[MapStage]
     embed: EmbedStage
     index: IndexStage
+    beside: Sequence[SpaceStages] = ()
+
+    @property
+    def embeds(self) -> list[EmbedStage]:
+        """The embeddings stage of every space that has one."""
+        return [self.embed, *(one.embed for one in self.beside if one.embed is not None)]
+
+    @property
+    def indexes(self) -> list[IndexStage]:
+        """The index stage of every space."""
+        return [self.index, *(one.index for one in self.beside)]
 
 
 def quick(
@@ -87,17 +106,25 @@ def quick(
         found += _map_findings(stage, shard, now)
         found += _schema_findings(lake, stage.name, stage.derivation.output, shard)
     found += _orphans(lake, shard)
-    missing = stages.embed.missing(shard)
-    found += _found("embeddings", "parity", "missing", shard, missing.get_column("embed_hash").to_list())
-    try:
-        _, upserts, deletes = stages.index.wanted.pending(shard)
-    except DamagedIndexError as error:
-        found.append(Finding("index", "parity", "damaged", shard, 1, short_reason(str(error))))
-    else:
-        found += _found("index", "parity", "stale", shard, upserts)
-        found += _found("index", "parity", "extra", shard, deletes)
+    for embed in stages.embeds:
+        missing = embed.missing(shard)
+        found += _found("embeddings", "parity", "missing", shard, missing.get_column("embed_hash").to_list())
+    for index in stages.indexes:
+        found += _sidecar_findings(index, shard)
     found += _freshness(shard, now, scanned_at)
     return found
+
+
+def _sidecar_findings(index: IndexStage, shard: str) -> list[Finding]:
+    """What an index says that it holds against Delta."""
+    try:
+        _, upserts, deletes = index.wanted.pending(shard)
+    except DamagedIndexError as error:
+        return [Finding("index", "parity", "damaged", shard, 1, short_reason(str(error)))]
+    return [
+        *_found("index", "parity", "stale", shard, upserts),
+        *_found("index", "parity", "extra", shard, deletes),
+    ]
 
 
 def deep(
@@ -110,8 +137,11 @@ def deep(
     missing, damaged = damaged_bytes(lake, raw, shard)
     found += _found("raw store", "parity", "missing", shard, missing)
     found += _found("raw store", "parity", "damaged", shard, damaged)
-    found += _found("embeddings", "parity", "invalid", shard, bad_vectors(lake, stages.embed.space, shard))
-    return found if any(f.asset == "index" for f in found) else found + _point_findings(stages.index, shard)
+    for index in stages.indexes:
+        found += _found("embeddings", "parity", "invalid", shard, bad_vectors(lake, index.space, shard))
+    if any(f.asset == "index" for f in found):
+        return found
+    return found + [finding for index in stages.indexes for finding in _point_findings(index, shard)]
 
 
 def of_the_lake(aggregate: AggregateStage, whole: WholeStage, lake: Lakehouse) -> list[Finding]:

@@ -19,6 +19,7 @@ from cortex_assets.engine.grown import Files, added_files, data_files
 from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.publication import Changes
+from cortex_assets.engine.selection import EVERY, Selection
 from cortex_assets.index.points import desired_points, diff, point_payload
 from cortex_assets.retrieval.sparse import encode_points
 from inference.protocols import Space
@@ -39,9 +40,12 @@ class _Level:
 class WantedPoints:
     """The points of one space."""
 
-    def __init__(self, space: Space, store: VectorStore, lake: Lakehouse, fresh: FreshVectors) -> None:
-        """Bind; nothing is read yet."""
+    def __init__(
+        self, space: Space, store: VectorStore, lake: Lakehouse, fresh: FreshVectors, selection: Selection = EVERY
+    ) -> None:
+        """Bind; nothing is read yet. ``selection``: which chunks are in the space."""
         self._space, self._store, self._lake, self._fresh = space, store, lake, fresh
+        self.selection = selection
         self._levels: dict[str, _Level] = {}
 
     def versions(self) -> dict[str, int]:
@@ -50,7 +54,7 @@ class WantedPoints:
 
     def desired(self, shard: str) -> pl.DataFrame:
         """What the points of a shard should be: ``chunk_id point_hash has_vector``."""
-        chunks = narrow(self._lake, CHUNKS, {"shard": shard}).select(_PLANNED)
+        chunks = self.selection.of(self._lake, shard).select(_PLANNED)
         documents, vectors = self._documents(shard), self._vectors()
         parts = hash_parts("embed_hash", self._lake.rows(CHUNKS))
         return pl.concat(
@@ -77,7 +81,7 @@ class WantedPoints:
     def chunks_of(self, shard: str, embed_hashes: Sequence[str]) -> list[str]:
         """Ids of the points that show some vectors."""
         return (
-            narrow(self._lake, CHUNKS, {"shard": shard})
+            self.selection.of(self._lake, shard)
             .filter(pl.col("is_active") & pl.col("embed_hash").is_in(list(embed_hashes)))
             .select("chunk_id")
             .collect()
@@ -106,7 +110,7 @@ class WantedPoints:
         added = added_files(level.files, files)
         if added is None:
             return None
-        chunks = self._lake.scan_data(CHUNKS, added[CHUNKS.name], _PLANNED)
+        chunks = self.selection.added(self._lake, added[CHUNKS.name], _PLANNED)
         vectors = self._vectors().join(chunks.select("embed_hash"), on="embed_hash", how="semi")
         desired = desired_points(chunks, self._documents(shard), vectors, encoder_version())
         sidecar = self._store.sidecar(self._space.space_id, shard)

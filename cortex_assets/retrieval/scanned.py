@@ -17,8 +17,8 @@ from cortex_assets.retrieval.fuse import DIGITS
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, TermIds, encode_points
 
 Scores = npt.NDArray[np.float64]
-Payloads = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
-"""Payloads of some chunks of a shard, by chunk id."""
+Payloads = Callable[[str, str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
+"""Payloads of some chunks of a space's shard, by chunk id."""
 _FIELDS = ("text", "context", "title", "symbol", "path")
 
 
@@ -34,6 +34,7 @@ class ScannedPoint:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
+    space_id: str
     shard: str
     chunk_ids: list[str]
     dense: Scores
@@ -44,7 +45,7 @@ class _Block:
 
 @dataclass(slots=True)
 class ScannedStore:
-    """Points of some shards of one space, scored for one question; a ``ChunkStore`` whose filter was applied by ``add``.
+    """Points of some shards, scored for one question; a ``ChunkStore`` whose filter was applied by ``add``.
 
     Attributes:
         terms: of the question, ascending (``sparse.query_terms``).
@@ -55,10 +56,11 @@ class ScannedStore:
     payloads: Payloads
     _blocks: list[_Block] = field(default_factory=list)
 
-    def add(self, shard: str, points: pl.DataFrame) -> None:
+    def add(self, space_id: str, shard: str, points: pl.DataFrame) -> None:
         """Score a block of points; what is kept of it is a few numbers a point.
 
         Args:
+            space_id: theirs.
             shard: theirs.
             points: ``chunk_id dense is_kept text context title symbol path``; ``dense`` is the cosine with the question, null
                 where there is no vector; what is not kept counts in the frequencies of words and is not found.
@@ -69,6 +71,7 @@ class ScannedStore:
         batch = encode_points([Fields(*row) for row in zip(*columns, strict=True)])
         self._blocks.append(
             _Block(
+                space_id,
                 shard,
                 points.get_column("chunk_id").to_list(),
                 points.get_column("dense").cast(pl.Float64).fill_null(float("nan")).to_numpy(),
@@ -81,7 +84,8 @@ class ScannedStore:
         self, space_id: str, shards: Sequence[str], vector: Sequence[float], limit: int, _filter: object, /
     ) -> list[ScannedPoint]:
         """The points nearest to the question, by the cosines that they came with."""
-        return self._best(shards, limit, lambda block: np.where(np.isnan(block.dense), -np.inf, block.dense), -np.inf)
+        blocks = self._of(space_id, shards)
+        return self._best(blocks, limit, lambda block: np.where(np.isnan(block.dense), -np.inf, block.dense), -np.inf)
 
     def search_sparse(
         self,
@@ -95,7 +99,7 @@ class ScannedStore:
     ) -> list[ScannedPoint]:
         """The points with the greatest sparse dot product, of those above zero."""
         query = self._query(indices, weights)
-        return self._best(shards, limit, lambda block: block.weights @ query, 0.0)
+        return self._best(self._of(space_id, shards), limit, lambda block: block.weights @ query, 0.0)
 
     def sparse_scores(
         self,
@@ -109,7 +113,7 @@ class ScannedStore:
         """The sparse dot product of some points."""
         query, wanted = self._query(indices, weights), set(ids)
         scores: dict[str, float] = {}
-        for block in self._of(shards):
+        for block in self._of(space_id, shards):
             mine = [place for place, chunk_id in enumerate(block.chunk_ids) if chunk_id in wanted]
             found = block.weights[mine] @ query
             scores |= {
@@ -121,24 +125,24 @@ class ScannedStore:
         self, space_id: str, shards: Sequence[str], terms: Sequence[int], /
     ) -> tuple[dict[int, int], int]:
         """In how many points each term of the question occurs, and how many points there are."""
-        blocks = self._of(shards)
+        blocks = self._of(space_id, shards)
         counts = sum((np.count_nonzero(block.weights, axis=0) for block in blocks), np.zeros(len(self.terms), np.int64))
         known = dict(zip(self.terms.tolist(), counts.tolist(), strict=True))
         return {term: known[term] for term in terms if known.get(term)}, sum(len(block.chunk_ids) for block in blocks)
 
-    def _of(self, shards: Sequence[str]) -> list[_Block]:
-        return [block for block in self._blocks if block.shard in shards]
+    def _of(self, space_id: str, shards: Sequence[str]) -> list[_Block]:
+        return [block for block in self._blocks if block.space_id == space_id and block.shard in shards]
 
     def _query(self, indices: Sequence[int], weights: Sequence[float]) -> Scores:
         asked = dict(zip(indices, weights, strict=True))
         return np.array([asked.get(term, 0.0) for term in self.terms.tolist()], dtype=np.float64)
 
     def _best(
-        self, shards: Sequence[str], limit: int, score: Callable[[_Block], Scores], above: float
+        self, blocks: Sequence[_Block], limit: int, score: Callable[[_Block], Scores], above: float
     ) -> list[ScannedPoint]:
         """By score (rounded) and then by id, as every store ranks; only points that are kept and score above a floor."""
         found: list[tuple[float, str, str]] = []
-        for block in self._of(shards):
+        for block in blocks:
             scores = np.where(block.is_kept, np.round(score(block), DIGITS), -np.inf)
             places = np.flatnonzero(scores > above)
             if len(places) > limit:  # those that tie with the last one stay
@@ -148,7 +152,7 @@ class ScannedStore:
         best = sorted(found)[:limit]
         shown: dict[str, Mapping[str, Any]] = {}
         for shard in {shard for _, _, shard in best}:
-            shown |= self.payloads(shard, [chunk_id for _, chunk_id, mine in best if mine == shard])
+            shown |= self.payloads(blocks[0].space_id, shard, [chunk_id for _, chunk_id, mine in best if mine == shard])
         return [ScannedPoint(chunk_id, -negative, shown[chunk_id], shard) for negative, chunk_id, shard in best]
 
 

@@ -39,11 +39,15 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LiveSpace:
-    """Shards that are searched in one embedding space; without ``embed_query`` by words alone."""
+    """Shards that are searched in one embedding space; without ``embed_query`` by words alone.
+
+    ``partial`` are those of its shards of which it has some chunks and other spaces have the others.
+    """
 
     space_id: str
     shards: tuple[str, ...]
     embed_query: EmbedQuery | None = None
+    partial: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +250,11 @@ def _notes(spaces: Sequence[LiveSpace], found: _Candidates, has_terms: bool) -> 
 
 
 def _global_query(question: str, store: ChunkStore[FilterT], spaces: Sequence[LiveSpace]) -> tuple[TermIds, Weights]:
-    """The query's sparse vector with idf over all shards; a shard that is live in two spaces counts once."""
+    """The query's sparse vector with idf over all shards; one that is live in two spaces counts once, or part by part."""
     ids, counts = query_terms(question)
     total, points, seen = [0] * len(ids), 0, set[str]()
     for space in spaces:
-        shards = [shard for shard in space.shards if shard not in seen]
+        shards = [shard for shard in space.shards if shard in space.partial or shard not in seen]
         seen.update(shards)
         if shards and len(ids):
             frequencies, number = store.document_frequencies(space.space_id, shards, ids.tolist())

@@ -30,6 +30,7 @@ from resources.vectors.protocol import (
     Payload,
     SparseQuery,
     Upserts,
+    check_query,
     checked,
 )
 from resources.vectors.ranking import ranked
@@ -206,7 +207,7 @@ class EdgeStore:
             payloads = payloads_of([*halves[0], *halves[1]]) if with_payload else {}
             return Hits(*([as_hit(pair, payloads) for pair in half] for half in halves))
 
-        return self._reading(space_id, shards, read)
+        return self._reading(space_id, shards, read, None if vector is None else len(vector))
 
     def sparse_scores(
         self, space_id: str, shards: Sequence[str], indices: Sequence[int], weights: Sequence[float], ids: Sequence[str]
@@ -258,13 +259,18 @@ class EdgeStore:
     def _folder(self, space_id: str, shard: str) -> Path:
         return self._root / files.folder_name(space_id) / files.folder_name(shard)
 
-    def _reading(self, space_id: str, shards: Sequence[str], read: Callable[[list[Part]], T]) -> T:
-        """Read, and again when a newer generation took a segment away in between."""
+    def _reading(
+        self, space_id: str, shards: Sequence[str], read: Callable[[list[Part]], T], length: int | None = None
+    ) -> T:
+        """Read, and again when a newer generation took a segment away in between; ``length``: of the question's vector."""
         vanished = ""
         for _ in range(_ATTEMPTS):
             try:
-                generations = [self._open(space_id, shard) for shard in dict.fromkeys(shards)]
-                return read([part for generation in generations if generation for part in generation.parts])
+                opened = [self._open(space_id, shard) for shard in dict.fromkeys(shards)]
+                generations = [generation for generation in opened if generation is not None]
+                for generation in generations if length is not None else ():
+                    check_query(space_id, generation.manifest.dimensions, length or 0)
+                return read([part for generation in generations for part in generation.parts])
             except SegmentVanishedError as error:
                 vanished = str(error)
                 self._forget(space_id, shards)

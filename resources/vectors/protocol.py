@@ -37,6 +37,10 @@ class BadPointsError(VectorStoreError):
     """The frame that was to be published breaks the table in this module's docstring."""
 
 
+class BadQueryError(VectorStoreError):
+    """A vector that the space asked cannot be compared with: another model made it."""
+
+
 class PublishBusyError(VectorStoreError):
     """Another publish holds the shard."""
 
@@ -209,7 +213,11 @@ class VectorStore(Protocol):
     def search_dense(
         self, space_id: str, shards: Sequence[str], vector: Sequence[float], limit: int, where: Filter | None = None
     ) -> list[Hit]:
-        """The ``limit`` points nearest by dot product."""
+        """The ``limit`` points nearest by dot product.
+
+        Raises:
+            BadQueryError: the vector has another length than the space's.
+        """
         ...
 
     def search_sparse(
@@ -280,6 +288,19 @@ def _checked_parts(upserts: Upserts, dimensions: int) -> Iterator[pl.DataFrame]:
             yield part
     if done != upserts.height:
         raise BadPointsError(f"publish: {upserts.height} points were announced and {done} came; not published")
+
+
+def check_query(space_id: str, dimensions: int, length: int) -> None:
+    """Refuse a question's vector that is not as long as those of the space.
+
+    Raises:
+        BadQueryError: naming both lengths.
+    """
+    if length != dimensions:
+        raise BadQueryError(
+            f"search: space {space_id} holds vectors of {dimensions} dimensions, and the question's has {length}: "
+            "another model made it; embed the question with the space's own model"
+        )
 
 
 def check_upserts(upserts: pl.DataFrame, dimensions: int) -> None:

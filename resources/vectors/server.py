@@ -25,6 +25,7 @@ from resources.vectors.protocol import (
     Payload,
     SparseQuery,
     Upserts,
+    check_query,
     checked,
 )
 from resources.vectors.ranking import DIGITS, Candidate, Floor, exact_top, ranked
@@ -48,6 +49,7 @@ class ServerStore:
     def __init__(self, client: "QdrantClient") -> None:
         """Use a connected client; ``connect`` makes one from a URL."""
         self._client = client
+        self._lengths: dict[str, int] = {}
 
     @classmethod
     def connect(cls, url: str, api_key: str | None = None, timeout: int = 60) -> "ServerStore":
@@ -194,6 +196,8 @@ class ServerStore:
         must = self._conditions(space_id, shards, where)
         if must is None or not self._client.collection_exists(space_id):
             return Hits([], [])
+        if vector is not None:
+            check_query(space_id, self._length(space_id), len(vector))
         queries: list[tuple[str, Any]] = [("dense", [*vector])] if vector is not None else []
         if sparse is not None and len(sparse.indices):
             queries.append(("terms", qm.SparseVector(indices=[*sparse.indices], values=[*sparse.weights])))
@@ -263,13 +267,19 @@ class ServerStore:
         if not self._client.collection_exists(GENERATIONS):
             self._client.create_collection(GENERATIONS, vectors_config={})
             self._index(GENERATIONS, "space_id", qm.PayloadSchemaType.KEYWORD)
-        held = self._client.get_collection(space_id).config.params.vectors
-        size = held["dense"].size if isinstance(held, dict) else None
+        size = self._length(space_id)
         if size != dimensions:
             raise BadPointsError(
                 f"publish: collection {space_id} holds vectors of {size} dimensions, not {dimensions}; "
                 "a new model needs a new space"
             )
+
+    def _length(self, space_id: str) -> int:
+        """Of the vectors of a space's collection."""
+        if space_id not in self._lengths:
+            held = self._client.get_collection(space_id).config.params.vectors
+            self._lengths[space_id] = held["dense"].size if isinstance(held, dict) else 0
+        return self._lengths[space_id]
 
     def _index(self, collection: str, name: str, schema: Any) -> None:
         with warnings.catch_warnings():

@@ -2,10 +2,12 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cortex_assets.house import House
+from cortex_assets.corpora.registry import Registered
+from cortex_assets.moving import Moving
 from resources.lakehouse import LakeError
 from tests.dagster.lake import Lake, notes
 
@@ -54,14 +56,14 @@ def test_offline_the_last_checkout_is_read(lake: Lake, repository: Path) -> None
 def test_an_error_in_one_shard_stops_no_other(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.drop_all(notes("bad", 1))
     lake.drop_all(notes("notes", 2))
-    real = House._follow_space
+    real = Moving.follow
 
-    def follow(self: House, corpus: object, registry: object) -> None:
-        if getattr(corpus, "name", "") == "bad":
+    def follow(self: Moving, corpus: Registered, *given: Any) -> list[str]:
+        if corpus.name == "bad":
             raise LakeError("table is torn")
-        real(self, corpus, registry)  # type: ignore[arg-type]
+        return real(self, corpus, *given)
 
-    monkeypatch.setattr(House, "_follow_space", follow)
+    monkeypatch.setattr(Moving, "follow", follow)
     report = lake.run()
     assert report.errors == ("bad: table is torn",)
     assert {line.corpus for line in report.stages} == {"notes"}
