@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, living, look, query, safety, upkeep
+from apps.commands import change, demo, living, look, migrating, query, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     living.down,
@@ -25,6 +25,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.retry,
     change.remove,
     upkeep.maintain,
+    migrating.migrate,
     safety.reshard,
     safety.backup,
     safety.restore,

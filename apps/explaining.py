@@ -143,13 +143,11 @@ def _explained(house: House, corpus: Registered, document: Mapping[str, Any], mo
         .collect()
     )
     shown = chunks.head(most)
-    have = set(
-        house.lake.scan(EMBEDDINGS, where={"space_id": corpus.space_id})
-        .filter(pl.col("embed_hash").is_in(shown["embed_hash"].implode()))
-        .select("embed_hash")
-        .collect()
-        .to_series()
-    )
+    have: set[str] = set()
+    for space_id, kinds in corpus.layout.selections.items():
+        texts = shown.filter(pl.col("kind").is_in(list(kinds))).select("embed_hash").unique()
+        vectors = house.lake.scan(EMBEDDINGS, where={"space_id": space_id}).select("embed_hash")
+        have |= set(vectors.join(texts.lazy(), on="embed_hash", how="semi").collect()["embed_hash"])
     return DocumentExplained(
         document["inner"],
         document["kind"],

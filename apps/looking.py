@@ -10,6 +10,7 @@ import polars as pl
 
 from apps.alert_reports import AlertLine, AlertsReport
 from apps.dropping import takes_files
+from apps.migrating import lines
 from apps.reports import (
     CorpusStatus,
     FailureGroup,
@@ -112,7 +113,16 @@ def _corpus(house: House, corpus: Registered) -> CorpusStatus:
         corpus.machine or "",
         corpus.is_here,
         takes_files(corpus, house.settings.inbox),
+        _migration(house, corpus),
     )
+
+
+def _migration(house: House, corpus: Registered) -> str:
+    """How a corpus' migration stands, in a sentence; one that is done and kept for a rollback is no matter here."""
+    if house.moving.target(corpus)[0] is None:
+        return ""
+    (line,) = lines(house, [corpus], house.register.now())
+    return f"{line.text} (cortex migrate)"
 
 
 def _freshness(house: House, corpus: Registered, looked_at: datetime | None, published: datetime | None) -> str:
@@ -156,23 +166,27 @@ def counts_of(house: House, corpus: Registered) -> Counts:
     lake, which = house.lake, corpus.corpus_id
     files = remembered(house, ("files", which), (FILES, DOCUMENTS), partial(_file_statuses, lake, corpus))
     documents = remembered(house, ("documents", which), (DOCUMENTS,), partial(_height, lake, DOCUMENTS, mine))
+    selections = corpus.layout.selections
     chunks, vectors = remembered(
-        house, ("vectors", which, corpus.space_id), (CHUNKS, EMBEDDINGS), partial(_vectors, lake, mine, corpus.space_id)
+        house, ("vectors", which, *selections), (CHUNKS, EMBEDDINGS), partial(_vectors, lake, mine, selections)
     )
-    return Counts(
-        files, documents, chunks, vectors, sum(_points(house.store, corpus.space_id, s) for s in corpus.shards)
-    )
+    points = sum(_points(house.store, space_id, shard) for space_id in selections for shard in corpus.shards)
+    return Counts(files, documents, chunks, vectors, points)
 
 
 def _height(lake: Lakehouse, table: TableSpec, mine: pl.Expr) -> int:
     return int(lake.scan(table).filter(mine).select(pl.len()).collect().item())
 
 
-def _vectors(lake: Lakehouse, mine: pl.Expr, space_id: str) -> tuple[int, int]:
-    """How many chunks, and how many distinct texts of them have a vector."""
-    chunks = lake.scan(CHUNKS).filter(mine).select("embed_hash").collect()
-    have = lake.scan(EMBEDDINGS, where={"space_id": space_id}).select("embed_hash").collect()
-    return chunks.height, chunks.unique().join(have, on="embed_hash", how="semi").height
+def _vectors(lake: Lakehouse, mine: pl.Expr, selections: Mapping[str, frozenset[str]]) -> tuple[int, int]:
+    """How many chunks, and how many distinct texts of them have a vector where they are searched."""
+    chunks = lake.scan(CHUNKS).filter(mine).select("embed_hash", "kind").collect()
+    count = 0
+    for space_id, kinds in selections.items():
+        texts = chunks.filter(pl.col("kind").is_in(list(kinds))).select("embed_hash").unique()
+        have = lake.scan(EMBEDDINGS, where={"space_id": space_id}).select("embed_hash").collect()
+        count += texts.join(have, on="embed_hash", how="semi").height
+    return chunks.height, count
 
 
 def _points(store: VectorStore, space_id: str, shard: str) -> int:

@@ -191,7 +191,11 @@ def _scan(store: ScannedStore, moment: Moment, vector: "np.ndarray[Any, Any] | N
         chunks = rows.filter(pl.col("kind").is_in(list(moment.kinds))).drop("kind").collect()
         for start in range(0, chunks.height, SCANNED_CHUNKS):
             some = chunks.slice(start, SCANNED_CHUNKS).join(shown, on="document_id", maintain_order="left")
-            store.add(moment.live.space_id, moment.shard, some.join(cosines, on="embed_hash", how="left", maintain_order="left"))
+            store.add(
+                moment.live.space_id,
+                moment.shard,
+                some.join(cosines, on="embed_hash", how="left", maintain_order="left"),
+            )
 
 
 def _cosines(moment: Moment, vector: "np.ndarray[Any, Any] | None") -> pl.DataFrame:

@@ -23,6 +23,7 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.lease import shard_lease
 from cortex_assets.house import House
 from cortex_assets.ops.schema import ledger_table
+from inference.lanes import parse_engine, space_of
 from resources.git_source import redact
 from resources.lakehouse import literal
 from resources.listing import walk
@@ -69,14 +70,26 @@ def preview(place: str, name: str | None, options: AddOptions) -> AddPreview:
 
 def _source(name: str, kind: str, place: str, options: AddOptions) -> Source:
     raw = "copy" if options.copies_raw else "reference"
-    return Source(name, kind, place, options.include, options.exclude, raw, options.keeps_last_good)
+    return Source(
+        name,
+        kind,
+        place,
+        options.include,
+        options.exclude,
+        raw,
+        options.keeps_last_good,
+        code=options.code_model,
+    )
 
 
 def register(preview: AddPreview) -> Registered:
     """See ``apps.actions.add``."""
     with opened() as house:
         source = _source(preview.name, preview.kind, preview.uri, preview.options)
+        code = source.code and space_of(parse_engine(source.code, "--code-model"), house.places).space_id
         corpus = house.register.add(source, corpora_registry.ADDED)
+        if code and code not in corpus.every_space:  # it was registered without that model
+            house.moving.begin(corpus, code=source.code)
     shown = redact(corpus.source.uri)
     return Registered(corpus.corpus_id, corpus.name, corpus.source.kind, shown, not preview.is_registered)
 

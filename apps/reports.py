@@ -22,12 +22,14 @@ class AddOptions:
         exclude: globs of paths to leave out, besides ignore files and the defaults.
         copies_raw: copy bytes to the raw store even though the folder is outside the inbox.
         keeps_last_good: an edit that no longer parses keeps the old rows, marked stale.
+        code_model: model of another embedder for code; None: the same one.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     copies_raw: bool = False
     keeps_last_good: bool = False
+    code_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,7 @@ class CorpusStatus:
         machine: which of the machines that share the lake runs it; empty where nobody shares it.
         is_here: whether that is this one.
         takes_files: whether files can be dropped into it: it is a folder of this machine's inbox.
+        migration: how its migration to other embedding models stands, in a sentence; empty for none.
     """
 
     name: str
@@ -290,6 +293,7 @@ class CorpusStatus:
     machine: str = ""
     is_here: bool = True
     takes_files: bool = False
+    migration: str = ""
 
     @property
     def file_count(self) -> int:

@@ -226,7 +226,10 @@ class House:
         if not listed:
             return corpus
         count = shard_count(listed)
-        return self.register.change(corpus.corpus_id, lambda now: replace(now, shard_count=now.shard_count or count)) or corpus
+        return (
+            self.register.change(corpus.corpus_id, lambda now: replace(now, shard_count=now.shard_count or count))
+            or corpus
+        )
 
     def _fetch(self, corpus: Registered) -> None:
         """Fetch a repository; where that fails and a whole checkout is there from before, go on with it."""

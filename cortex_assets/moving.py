@@ -231,7 +231,11 @@ class Moving:
 
     def finish_old(self, corpora: Iterable[Registered], retention: timedelta, now: datetime) -> list[str]:
         """``finish`` what is kept for longer than old versions stay; names of the corpora."""
-        old = [c for c in corpora if c.is_here and c.spaces.previous and c.spaces.since and c.spaces.since + retention < now]
+        old = [
+            c
+            for c in corpora
+            if c.is_here and c.spaces.previous and c.spaces.since and c.spaces.since + retention < now
+        ]
         return [self.finish(corpus).name for corpus in old]
 
     def _ended(self, corpus: Registered) -> Registered:
@@ -370,7 +374,8 @@ class Moving:
             return 0
         texts = missing.lazy().select("embed_hash")
         held = [
-            narrow(self._lake, EMBEDDINGS, {"space_id": live.space_id}).select("embed_hash") for live in corpus.layout.lives
+            narrow(self._lake, EMBEDDINGS, {"space_id": live.space_id}).select("embed_hash")
+            for live in corpus.layout.lives
         ]
         return texts.join(pl.concat(held), on="embed_hash", how="semi").collect().height
 
@@ -392,7 +397,8 @@ class Moving:
         if target is None:
             return None if corpus.spaces.previous is None else Standing(corpus, None, True)
         shares = tuple(
-            self._share(corpus, space_id, embed, index) for space_id, embed, index in self._stages(corpus, registry, target)
+            self._share(corpus, space_id, embed, index)
+            for space_id, embed, index in self._stages(corpus, registry, target)
         )
         told = json.loads(self._state.meta(_verdict_key(corpus)) or "{}")
         is_current = told.get("of") == list(corpus.layout.step(target))

@@ -17,7 +17,9 @@ from inference.protocols import begin
 
 
 def live_spaces(
-    house: House, corpora: Iterable[Registered], layout_of: Callable[[Registered], Layout] = lambda corpus: corpus.layout
+    house: House,
+    corpora: Iterable[Registered],
+    layout_of: Callable[[Registered], Layout] = lambda corpus: corpus.layout,
 ) -> list[LiveSpace]:
     """The spaces of some corpora with the shards that are published there; each once, however many corpora are in it.
 

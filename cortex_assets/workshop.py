@@ -22,6 +22,7 @@ from cortex_assets.engine.verify import ShardStages
 from cortex_assets.register import Registry
 from cortex_assets.spaces import Doors, space_stages
 from cortex_assets.taking import media_types, media_version
+from inference.errors import ModelMissing
 from inference.lanes import EngineConfig, ResidentEmbedders, load_tokenizer, parse_engine, space_of
 from inference.models import ModelPlaces
 from inference.protocols import IdsTokenizer, Space
@@ -164,7 +165,10 @@ class Workshop:
             MapStage(chunks_derivation(tokenizer_name, limit), chunks, self._lake, self._state, self._board.at),
         )
         first, *beside = space_stages(corpus, self.doors)
-        assert first.embed is not None, "the main space has an engine, or there is no chain"
+        if first.embed is None:
+            raise ModelMissing(
+                f"no engine makes vectors for corpus {corpus.name}; remedy: pull its model {corpus.embed}"
+            )
         stages = ShardStages(files, maps, first.embed, first.index, tuple(beside))
         in_order = [stage for one in (first, *beside) for stage in (one.embed, one.index) if stage is not None]
         chain = Chain([files, *maps, *in_order], self._settings.slice_files, self._settings.slice_seconds)

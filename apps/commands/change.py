@@ -32,6 +32,10 @@ def add(
             "--keep-last-good", help="When an edit no longer parses, keep the rows from before, marked stale."
         ),
     ] = False,
+    code_model: Annotated[
+        str | None,
+        typer.Option("--code-model", metavar="MODEL", help="Embed its code by this model; all else as by default."),
+    ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +44,7 @@ def add(
     Shows first what is in it and what is left out, and asks. Nothing is written below the folder,
     and nothing is read in before `cortex run`.
     """
-    options = AddOptions(tuple(include or ()), tuple(exclude or ()), copy, keep_last_good)
+    options = AddOptions(tuple(include or ()), tuple(exclude or ()), copy, keep_last_good, code_model)
     preview = actions.preview_add(source, name, options)
     if not as_json:
         console.out().print(tables.preview(preview))

@@ -1,9 +1,12 @@
 """Sources, tables, indexes and models: whether they are there and can be read. ``cortex verify`` compares what is in them."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
+from apps.migrating import lines
+from apps.migration_reports import UNDER_WAY
 from apps.running import opened
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import FILES
@@ -35,6 +38,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
         yield from _tables(house)
         yield from _indexes(house, corpora)
         yield from _shards(house, corpora)
+        yield from _migrations(house, corpora)
 
 
 def _models(settings: Settings) -> Iterator[Diagnosis]:
@@ -99,9 +103,9 @@ def _tables(house: House) -> Iterator[Diagnosis]:
 def _indexes(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:
     points = shards = 0
     for corpus in corpora:
-        for shard in corpus.shards:
+        for space_id, shard in product(corpus.every_space, corpus.shards):
             try:
-                generation = house.store.generation(corpus.space_id, shard)
+                generation = house.store.generation(space_id, shard)
             except (VectorStoreError, OSError) as error:
                 yield Diagnosis("lake", f"index {shard}", BAD, str(error)[:500], "cortex verify --repair")
                 continue
@@ -114,6 +118,16 @@ def _indexes(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosi
         )
     else:
         yield Diagnosis("lake", "index", GOOD, detail)
+
+
+def _migrations(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:
+    """Migrations that are not done, and what is kept of those that are."""
+    for line in lines(house, corpora, house.register.now()):
+        if line.state == UNDER_WAY:
+            remedy = f"cortex run goes on with it; cortex migrate {line.corpus} --abandon ends it"
+            yield Diagnosis("lake", f"migration of {line.corpus}", WARNING, line.text, remedy)
+        else:
+            yield Diagnosis("lake", f"migration of {line.corpus}", GOOD, line.text)
 
 
 def _shards(house: House, corpora: tuple[Registered, ...]) -> Iterator[Diagnosis]:

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from apps.care_reports import BackedUp, Resharded, Restored, SavedTable, Upgraded
+from apps.migration_reports import KEPT, MigrationLine, MigrationsReport
 from apps.reports import MaintainReport
 from apps.terminal.console import safe
 from apps.terminal.tables import grid
@@ -76,6 +77,19 @@ def resharded(report: Resharded) -> RenderableType:
         )
     ]
     return Group(*lines, *(safe(note, "yellow") for note in report.notes))
+
+
+def migrations(report: MigrationsReport) -> RenderableType:
+    """How migrations stand."""
+    if not report.lines:
+        return Text("no migration is under way, and nothing is kept of one")
+    return Group(*(migration_line(line) for line in report.lines))
+
+
+def migration_line(line: MigrationLine) -> Text:
+    """How one stands, and what ends it."""
+    way = "--rollback, --finish" if line.state == KEPT else "cortex run goes on; --abandon ends it"
+    return safe(f"{line.corpus}: {line.text} ({way})", "green" if line.state == KEPT else "yellow")
 
 
 def upgraded(report: Upgraded) -> RenderableType:

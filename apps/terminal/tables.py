@@ -100,6 +100,7 @@ def status_report(report: StatusReport) -> RenderableType:
         return safe(f"no corpus yet in {report.lake}: put files into data/inbox/<name>/, or cortex add <folder>")
     parts: list[RenderableType] = [safe(report.lake, "bold"), _corpora(report.corpora)]
     parts += [withheld_line(one.withheld) for one in report.corpora if one.withheld]
+    parts += [safe(f"{one.name}: {one.migration}", "yellow") for one in report.corpora if one.migration]
     if report.failures:
         parts += [Text(), failures(report.failures)]
     parts += [alert_line(alert) for alert in report.alerts]

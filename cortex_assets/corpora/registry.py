@@ -14,7 +14,7 @@ from typing import Any
 
 from cortex_assets import identity, partitions
 from cortex_assets.corpora.sources import Source
-from cortex_assets.corpora.spaces import Layout, Live, Spaces
+from cortex_assets.corpora.spaces import ONE_SPACE, Layout, Live, Spaces
 
 ADDED, DECLARED, INBOX = "added", "declared", "inbox"
 
@@ -51,7 +51,7 @@ class Registered:
     resharding: tuple[int, int] | None = None
     machine: str | None = None
     is_here: bool = True
-    spaces: Spaces = Spaces()
+    spaces: Spaces = ONE_SPACE
 
     @property
     def layout(self) -> Layout:
@@ -188,7 +188,9 @@ def sync(
             name = _free_name(source, result, machine)
             new_id = identity.corpus_id(name)
             named = replace(source, name=name)
-            registered_now = Registered(new_id, named, origin, main.embed, main.space_id, 0, 0, True, now, machine=machine)
+            registered_now = Registered(
+                new_id, named, origin, main.embed, main.space_id, 0, 0, True, now, machine=machine
+            )
             result[new_id] = registered_now.served_by(Layout(main, None if code.space_id == main.space_id else code))
     return sorted(result.values(), key=lambda corpus: corpus.name)
 

@@ -104,6 +104,9 @@ class Spaces:
         )
 
 
+ONE_SPACE = Spaces()
+
+
 def _live_out(live: Live | None) -> list[str] | None:
     return None if live is None else [live.embed, live.space_id]
 

@@ -33,6 +33,7 @@ def contents_of(house: House, with_vectors: bool = False) -> dict[str, Any]:
     registered = house.register.corpora()
     shards = sorted(shard for corpus in registered for shard in corpus.shards)
     result: dict[str, Any] = {"corpora": sorted((c.corpus_id, c.name, c.shard_count, c.is_listed) for c in registered)}
+    result["spaces"] = sorted((c.corpus_id, c.every_space) for c in registered)
     for table in HASHED:
         extra = [TEXTS[table.name]] if table.name in TEXTS else []
         rows = house.lake.scan(table).select("shard", table.key[0], "row_hash", *extra).collect()
@@ -43,7 +44,7 @@ def contents_of(house: House, with_vectors: bool = False) -> dict[str, Any]:
         name: [row for place in places for row in _ledger(house, name, place)]
         for name, places in (("documents", shards), ("chunks", shards), ("duplicates", BUCKETS))
     }
-    spaces = sorted({corpus.space_id for corpus in registered})
+    spaces = sorted({space_id for corpus in registered for space_id in corpus.every_space})
     result["points"], result["sidecars"] = _points(house, spaces, real=True), _points(house, spaces, real=False)
     result["unstored"] = _unstored(house)
     result["without vector"] = _without_vector(house)
@@ -81,7 +82,7 @@ def _without_vector(house: House) -> list[str]:
 
 
 def _vectors(house: House, spaces: list[str]) -> dict[str, list[float]]:
-    """Dense vector of every live point, as the index really holds it, by chunk id; empty where it has none."""
+    """Dense vector of every live point, as the index really holds it, by space and chunk id; empty where it has none."""
     assert isinstance(house.store, EdgeStore)
     found: dict[str, list[float]] = {}
     for space in spaces:
@@ -90,7 +91,7 @@ def _vectors(house: House, spaces: list[str]) -> dict[str, list[float]]:
             for part in generation.parts if generation else ():
                 points = part.segment.stored(part.sidecar().get_column("chunk_id").to_list())
                 for chunk_id, vector in points.select("chunk_id", "vector").iter_rows():
-                    found[chunk_id] = vector or []
+                    found[f"{space}/{chunk_id}"] = vector or []
     return found
 
 

@@ -103,6 +103,23 @@ def job_maintain(kill_at: int) -> list[str]:
     return fuse.names
 
 
+def job_migrate(model: str) -> None:
+    """``cortex migrate`` of every corpus that is not on its way yet."""
+    from apps import actions, reader
+
+    for corpus in reader.status().corpora:
+        if not reader.migrations(corpus.name).lines:
+            actions.migrate(corpus.name, model)
+
+
+def job_ask(question: str) -> list[str]:
+    """``cortex search``: the paths that it cites, and its notes."""
+    from apps import reader
+
+    response = reader.search(question)
+    return [hit.path for hit in response.hits] + list(response.notes)
+
+
 def job_image(with_vectors: bool) -> dict[str, Any]:
     """What the lake holds, as plain values: rows by table, ledgers, points, vectors by point, findings of ``verify``."""
     from apps import actions
@@ -112,7 +129,13 @@ def job_image(with_vectors: bool) -> dict[str, Any]:
     return contents(with_vectors) | {"findings": findings}
 
 
-JOBS: Mapping[str, Callable[..., Any]] = {"run": job_run, "maintain": job_maintain, "image": job_image}
+JOBS: Mapping[str, Callable[..., Any]] = {
+    "run": job_run,
+    "maintain": job_maintain,
+    "migrate": job_migrate,
+    "ask": job_ask,
+    "image": job_image,
+}
 
 
 class Workshop:
@@ -167,6 +190,16 @@ class Workshop:
     def maintain(self, kill_at: int = 0) -> list[str] | None:
         """``cortex maintain`` in a child; its events, or None where the fuse blew."""
         return self._job("maintain", kill_at)
+
+    def migrate(self, model: str) -> None:
+        """Begin a migration of every corpus to a model."""
+        self._job("migrate", model)
+
+    def ask(self, question: str) -> list[str]:
+        """Paths and notes that a search gives."""
+        found = self._job("ask", question)
+        assert isinstance(found, list)
+        return found
 
     def image(self, with_vectors: bool = False) -> dict[str, Any]:
         """What the lake holds; see ``job_image``."""
@@ -251,6 +284,7 @@ def _warm_up() -> None:
     import qdrant_edge  # noqa: F401
     import tokenizers  # noqa: F401
 
+    import apps.migrating
     import apps.running  # noqa: F401
     import tests.dagster.contents  # noqa: F401
     from cortex_assets.chunks.derive import chunks_derivation

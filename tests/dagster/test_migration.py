@@ -1,7 +1,9 @@
 """F14: from one embedding space to another, blue/green: the old index answers until the new one is whole, and again after a rollback."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,23 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
+from apps.doctor.report import WARNING
 from apps.errors import CommandError
 from apps.migration_reports import KEPT, UNDER_WAY, MigrationLine
+from apps.reports import AddOptions, SearchFilters
+from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
+from cortex_assets.corpora.spaces import Layout, Live
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.house import House
 from cortex_assets.moving import GateVerdict, no_golden_set
+from cortex_assets.retrieval.search import search_spaces
+from cortex_assets.retrieval.sparse import query_terms
+from cortex_assets.searched import embedder, live_spaces
+from inference.engines import hash_embedder
+from inference.errors import SpaceMismatch
+from inference.lanes import parse_engine
 from resources.vectors.protocol import BadQueryError
 from tests.dagster.lake import NO_WORK, Lake, note, notes
 
@@ -67,10 +79,8 @@ def indexed(lake: Lake) -> dict[str, dict[str, bool]]:
         return found
 
 
-def asked_in(lake: Lake, question: str = QUESTION) -> set[str]:
-    """Spaces that the hits of a search came from."""
-    from cortex_assets.searched import live_spaces
-
+def asked_in(lake: Lake) -> set[str]:
+    """Spaces that a search embeds its question for."""
     with lake.house() as house:
         return {space.space_id for space in live_spaces(house, house.register.corpora()) if space.embed_query}
 
@@ -235,10 +245,209 @@ def test_what_cannot_be_begun_is_refused(filled: Lake) -> None:
     assert row(filled) == before
 
 
-def test_a_question_of_another_model_is_refused(filled: Lake) -> None:
+def test_a_question_of_another_model_is_refused(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with filled.house() as house:
         space, vector = row(filled).space_id, np.ones(999, dtype=np.float32).tolist()
         with pytest.raises(BadQueryError, match="another model made it"):
             house.store.search_dense(space, ["notes"], vector, 3)
         assert house.store.search_dense(space, ["nowhere"], vector, 3) == []
+        ask = embedder(house, row(filled).layout.main)
+        other = house.workshop.embedders.get(parse_engine("packaged", "here"), bulk=False)
+        monkeypatch.setattr(house.workshop.embedders, "get", lambda config, bulk: other)
+        assert ask is not None
+        with pytest.raises(SpaceMismatch, match="cannot be compared"):
+            ask("anything")
     assert no_golden_set(row(filled), "a", "b").allows
+
+
+CODE = {
+    "mixed/gauge.py": "def read_tide_gauge(port: str) -> float:\n    '''Depth in metres.'''\n    return open_serial(port).depth\n",
+    "mixed/ring.rs": "fn ring_buffer_push(value: u32) -> bool {\n    value > 0\n}\n",
+}
+
+
+def chunk_kinds(lake: Lake) -> dict[str, set[str]]:
+    """Chunk ids, code apart from the rest."""
+    chunks = lake.table(CHUNKS)
+    is_code = pl.col("kind") == "code"
+    return {"code": set(chunks.filter(is_code)["chunk_id"]), "rest": set(chunks.filter(~is_code)["chunk_id"])}
+
+
+def test_code_has_a_model_of_its_own_and_one_question_goes_over_both(
+    lake: Lake, embedded: list[tuple[str, int]]
+) -> None:
+    lake.drop_all({f"../../elsewhere/{name}": text for name, text in (notes("mixed", 5) | CODE).items()})
+    lake.add(lake.root / "elsewhere" / "mixed", "mixed", AddOptions(code_model="packaged"))
+    lake.run()
+    corpus, kinds = row(lake, "mixed"), chunk_kinds(lake)
+    main, code = (live.space_id for live in corpus.layout.lives)
+    held = indexed(lake)
+    assert (held[main].keys(), held[code].keys()) == (kinds["rest"], kinds["code"]) and kinds["code"]
+    assert len(lake.table(EMBEDDINGS)) == len(kinds["rest"] | kinds["code"]), "every chunk has one vector"
+    assert lake.found("read the tide gauge")[0] == "gauge.py"
+    assert lake.found(QUESTION)[0].startswith("note-")
+    with lake.house() as house:
+        asked: list[str] = []
+        spaces = []
+        for space in live_spaces(house, [corpus]):
+            assert space.embed_query is not None
+            spaces.append(replace(space, embed_query=partial(_noted, asked, space.space_id, space.embed_query)))
+        result = search_spaces("tide gauge old harbour", store=house.store, spaces=spaces)
+        assert sorted(asked) == sorted([main, code]), "embedded once in each"
+        assert {hit.space_id for hit in result.hits} == {main, code}
+        ids, _ = query_terms("tide gauge old harbour the")
+        frequencies = [house.store.document_frequencies(space, corpus.shards, ids.tolist()) for space in (main, code)]
+        assert sum(number for _, number in frequencies) == len(kinds["rest"] | kinds["code"])
+    lake.assert_sound()
+    lake.counts.reset()
+    embedded.clear()
+    lake.run()
+    assert (lake.counts.work, embedded) == (NO_WORK, [])
+    lake.drop(lake.root / "elsewhere/mixed/gauge.py", CODE["mixed/gauge.py"].replace("depth", "level"))
+    lake.delete(lake.root / "elsewhere/mixed/ring.rs")
+    lake.run()
+    assert {space for space, _ in embedded} == {code}
+    assert indexed(lake)[code].keys() == chunk_kinds(lake)["code"]
+    lake.assert_sound()
+    then = datetime.now(UTC)
+    assert reader.search("read the tide gauge", 3, SearchFilters(), then).hits[0].path == "gauge.py"
+
+
+def _noted(asked: list[str], space_id: str, embed: Any, text: str) -> Any:
+    asked.append(space_id)
+    return embed(text)
+
+
+def test_a_model_for_code_comes_and_goes(lake: Lake, embedded: list[tuple[str, int]]) -> None:
+    lake.drop_all({f"../../elsewhere/{name}": text for name, text in (notes("mixed", 3) | CODE).items()})
+    lake.add(lake.root / "elsewhere" / "mixed", "mixed")
+    lake.run()
+    main, kinds = row(lake, "mixed").space_id, chunk_kinds(lake)
+    lake.add(lake.root / "elsewhere" / "mixed", "mixed", AddOptions(code_model="packaged"))
+    assert line("mixed").state == UNDER_WAY and asked_in(lake) == {main}
+    embedded.clear()
+    lake.run()
+    code = row(lake, "mixed").spaces.code
+    assert code is not None and embedded == [(code.space_id, len(kinds["code"]))]
+    lake.run()
+    held = indexed(lake)
+    assert (held[main].keys(), held[code.space_id].keys()) == (kinds["rest"], kinds["code"])
+    lake.assert_sound()
+    embedded.clear()
+    actions.roll_back("mixed")
+    lake.run()
+    assert row(lake, "mixed").layout == Layout(Live("hash", main)) and embedded == []
+    assert indexed(lake)[main].keys() == kinds["rest"] | kinds["code"]
+    actions.finish_migration("mixed")
+    lake.assert_sound()
+    actions.migrate("mixed", code="packaged")
+    lake.run()
+    actions.finish_migration("mixed")
+    actions.migrate("mixed", code="none")
+    lake.run()
+    assert row(lake, "mixed").layout == Layout(Live("hash", main)) and embedded == [], "all vectors were there"
+    lake.assert_sound()
+
+
+def test_resharding_moves_both_spaces(filled: Lake, embedded: list[tuple[str, int]], gate: Door) -> None:
+    gate.is_open = False
+    actions.migrate("notes", "packaged")
+    filled.run()
+    before, said = {space: points.keys() for space, points in indexed(filled).items()}, filled.found(QUESTION)
+    embedded.clear()
+    actions.reshard("notes", 4)
+    assert {space: points.keys() for space, points in indexed(filled).items()} == before
+    assert filled.found(QUESTION) == said and row(filled).spaces.next is not None
+    filled.assert_sound()
+    gate.is_open = True
+    filled.run()
+    assert embedded == [] and row(filled).space_id in row(filled).every_space[:1]
+    assert (line().state, len(row(filled).shards)) == (KEPT, 4)
+    assert filled.found(QUESTION)
+    filled.assert_sound()
+
+
+def test_a_backup_takes_a_migration_along(filled: Lake, embedded: list[tuple[str, int]], gate: Door) -> None:
+    gate.is_open = False
+    actions.migrate("notes", "packaged")
+    filled.run()
+    before = row(filled)
+    actions.backup(str(filled.root / "backup"), frozenset({"tables"}))
+    actions.abandon_migration("notes")
+    embedded.clear()
+    actions.restore(str(filled.root / "backup"), is_replacing=True)
+    assert row(filled) == before
+    gate.is_open = True
+    filled.run()
+    assert embedded == [] and row(filled).layout == before.spaces.next
+    filled.assert_sound()
+
+
+def test_verification_covers_both_spaces(filled: Lake, embedded: list[tuple[str, int]], gate: Door) -> None:
+    gate.is_open = False
+    actions.migrate("notes", "packaged")
+    filled.run()
+    layout = row(filled).spaces.next
+    assert layout is not None
+    with filled.house() as house:
+        new = layout.main.space_id
+        some = house.store.sidecar(new, "notes")["chunk_id"].head(2).to_list()
+        versions = house.store.versions(new, "notes")
+        none = pl.DataFrame(schema=dict.fromkeys(("vector", "terms", "weights"), pl.List(pl.Float32)) | IDS)
+        house.store.publish(new, 384, "notes", none, some, versions)
+    assert any("index" in text for text in filled.findings())
+    assert actions.verify(repair=True).is_sound
+    filled.assert_sound()
+    with filled.house() as house:
+        house.store.drop(new, "notes")
+        texts = filled.table(EMBEDDINGS).filter(pl.col("space_id") == new)["embed_hash"].head(1).to_list()
+        house.lake.delete_where(EMBEDDINGS, "embed_hash", texts)
+    assert any("embeddings" in text for text in filled.findings())
+    assert actions.verify(repair=True).is_sound
+    filled.assert_sound()
+
+
+IDS = {"chunk_id": pl.String, "row_hash": pl.Int64}
+
+
+def test_a_model_that_became_another_one_is_followed(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = row(filled).space_id
+    monkeypatch.setattr(hash_embedder, "_VERSION", "another")
+    response = filled.search(QUESTION)
+    assert response.hits and any("by words only" in text for text in response.notes)
+    assert line().state == UNDER_WAY
+    filled.run()
+    assert row(filled).space_id != old and row(filled).every_space == [row(filled).space_id]
+    with filled.house() as house:
+        assert house.store.shards(old) == []
+    assert not any("by words only" in text for text in filled.search(QUESTION).notes)
+    filled.assert_sound()
+
+
+def test_status_doctor_and_the_command_tell_of_it(filled: Lake, gate: Door) -> None:
+    assert filled.cli("migrate").stdout.strip() == "no migration is under way, and nothing is kept of one"
+    assert "0%" in filled.cli("migrate", "notes", "--to", "packaged").stdout
+    (status,) = reader.status("notes").corpora
+    assert "on its way from hash" in status.migration and "vectors" in status.migration
+    (told,) = [one for one in reader.doctor().diagnoses if one.name == "migration of notes"]
+    assert told.state == WARNING and "--abandon" in told.remedy
+    assert filled.cli("migrate", "--rollback").returncode == 2
+    assert filled.cli("migrate", "notes", "--rollback", "--abandon").returncode == 2
+    filled.run()
+    assert reader.status("notes").corpora[0].migration == ""
+    assert "is kept for a rollback until" in " ".join(filled.cli("migrate").stdout.split())
+    said = json.loads(filled.cli("migrate", "notes", "--json").stdout)
+    assert said["lines"][0]["state"] == KEPT
+    assert filled.cli("migrate", "notes", "--finish").returncode == 0
+    assert reader.migrations().lines == ()
+
+
+def test_sensors_see_what_a_migration_lacks(filled: Lake) -> None:
+    with filled.house() as house:
+        assert set(house.differing(60).values()) == {""}
+    actions.migrate("notes", "packaged")
+    with filled.house() as house:
+        assert house.differing(60)["notes"].startswith("embeddings")
+    filled.run()
+    with filled.house() as house:
+        assert set(house.differing(60).values()) == {""}

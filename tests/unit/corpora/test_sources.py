@@ -36,7 +36,7 @@ def test_the_example_and_its_commented_entries_are_valid() -> None:
     commented = "\n".join(line[2:] for line in EXAMPLE.splitlines() if line.startswith("# ") and "Corpora" not in line)
     handbook, website = parse(commented)
     assert (handbook.name, handbook.uri, handbook.raw) == ("handbook", "/home/ada/work/handbook", "reference")
-    assert (handbook.include, handbook.max_bytes, handbook.embed) == (("*.md", "*.pdf"), 200_000_000, "default")
+    assert (handbook.include, handbook.max_bytes, handbook.embed) == (("*.md", "*.pdf"), 200_000_000, "packaged")
     assert (handbook.secrets, handbook.personal_data, handbook.allow) == ("mask", "keep", ("^ghp_test",))
     assert (website.kind, website.raw, website.branch) == ("git", "copy", "main")
 
