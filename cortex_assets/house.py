@@ -46,7 +46,8 @@ from cortex_assets.engine.runs import record_endings, record_run
 from cortex_assets.engine.stage import Budget, DerivationStopped
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.engine.withheld import note_findings, withhold
-from cortex_assets.moving import Gate, Moving, no_golden_set
+from cortex_assets.gate import Gate, no_golden_set
+from cortex_assets.moving import Moving
 from cortex_assets.ops.alerts import Alert
 from cortex_assets.ops.schema import SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.partitions import shard_count

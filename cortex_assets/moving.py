@@ -10,9 +10,9 @@ What the stages of a space are is ``cortex_assets.spaces``'; what the row says `
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,12 @@ import polars as pl
 
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.spaces import Layout, Live
-from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine import published
-from cortex_assets.engine.embed import EmbedStage
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
-from cortex_assets.engine.narrow import narrow
-from cortex_assets.engine.project import IndexStage
-from cortex_assets.engine.verify import damaged_points
+from cortex_assets.engine.stage import Budget
+from cortex_assets.gate import Gate, GateVerdict
 from cortex_assets.ops.schema import SNAPSHOTS
+from cortex_assets.parity import Parity, Standing
 from cortex_assets.register import Register, Registry
 from cortex_assets.spaces import as_made_now
 from cortex_assets.workshop import Workshop
@@ -36,7 +34,7 @@ from inference.lanes import parse_engine
 from resources.bucket import LeasePlace
 from resources.lakehouse import Lakehouse
 from resources.state import State
-from resources.vectors.protocol import DamagedIndexError, VectorStore
+from resources.vectors.protocol import VectorStore
 
 NO_MODEL = "none"
 """Instead of a model for code: code goes back to the main one."""
@@ -44,82 +42,6 @@ NO_MODEL = "none"
 
 class MigrationError(ValueError):
     """A migration that cannot be begun or changed as it was asked for; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateVerdict:
-    """Whether a corpus may be searched in other spaces, and why, or why not."""
-
-    allows: bool
-    note: str = ""
-
-
-Gate = Callable[[Registered, str, str], GateVerdict]
-"""Asked before a switch, when both indexes are whole: the corpus, the space that is left, the one that takes its place."""
-
-
-def no_golden_set(corpus: Registered, old_space: str, new_space: str) -> GateVerdict:
-    """The gate of a corpus that nobody wrote questions for."""
-    return GateVerdict(True, "no golden set: how well it answers was not compared")
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What there is of one space of the next layout.
-
-    Attributes:
-        space_id: which.
-        texts: that are to have a vector.
-        lacking: of them.
-        failed: of those, the ones that its engine could not do.
-        reason: why the first of these failed.
-        points: that differ from what its index is to show.
-        is_made: its model is on this machine.
-    """
-
-    space_id: str
-    texts: int
-    lacking: int
-    failed: int
-    reason: str
-    points: int
-    is_made: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a corpus' migration stands.
-
-    Attributes:
-        corpus: its row.
-        target: the layout that it goes to; None where one is only kept from before.
-        is_asked: a person began it; otherwise its model became another one.
-        shares: of the spaces of ``target``.
-        verdict: what the gate said last, if it was asked.
-    """
-
-    corpus: Registered
-    target: Layout | None
-    is_asked: bool
-    shares: tuple[Share, ...] = ()
-    verdict: GateVerdict | None = None
-
-    @property
-    def waits_for(self) -> tuple[str, ...]:
-        """What a switch still waits for, in words."""
-        if self.target is None:
-            return ()
-        found = []
-        for share in self.shares:
-            if not share.is_made:
-                found.append(f"the model of space {share.space_id}, which is not on this machine")
-            due = share.lacking - share.failed
-            found += [f"{due:,} vectors"] if due else []
-            found += [f"{share.failed:,} texts that failed ({share.reason}): cortex retry"] if share.failed else []
-            found += [f"{share.points:,} points of the index"] if share.points and not due else []
-        if not found and self.verdict is not None and not self.verdict.allows:
-            found.append(f"the gate: {self.verdict.note}")
-        return tuple(found) or ("the end of the next run",)
 
 
 class Moving:
@@ -137,6 +59,7 @@ class Moving:
     ) -> None:
         """Bind; nothing is read yet. ``gate`` gives the gate that is asked before a switch."""
         self._workshop, self._register, self._lake, self._state = workshop, register, lake, state
+        self._parity = Parity(workshop, lake)
         self._store, self._leases, self._gate = store, leases, gate
 
     # -- what a person asks for ------------------------------------------------------------------------------------
@@ -247,7 +170,7 @@ class Moving:
         """Change the row, if its spaces are still those that the change was decided by."""
 
         def checked(now: Registered) -> Registered:
-            if (now.layout, now.spaces, now.resharding) != (corpus.layout, corpus.spaces, corpus.resharding):
+            if _seen(now) != _seen(corpus):
                 raise MigrationError(f"corpus {corpus.name} was changed meanwhile; look again with `cortex migrate`")
             return change(now)
 
@@ -294,12 +217,12 @@ class Moving:
             Notes on what became of it.
         """
         target, is_asked = self.target(corpus)
-        if target is None:
-            return []
+        if target is None or _seen(self._read(corpus)) != _seen(corpus):
+            return []  # where its row is another by now, the next run follows that
         if is_asked and target != corpus.spaces.next:  # its model is another one by now
             self._register.change(corpus.corpus_id, partial(_towards, corpus, target))
             return []
-        if any(self._lacks(corpus, registry, target, shard, is_asked) for shard in corpus.shards):
+        if any(self._parity.lacks(corpus, registry, target, shard, is_asked) for shard in corpus.shards):
             return [] if is_asked else [f"corpus {corpus.name}: {MOVED}"]
         old, new = corpus.layout.step(target)
         verdict = self._asked(corpus, old, new) if is_asked and not corpus.spaces.is_back else GateVerdict(True)
@@ -310,25 +233,26 @@ class Moving:
                 for shard in corpus.shards:
                     if shard != leased:
                         held.enter_context(shard_lease(self._leases, shard))
-                if any(self._is_damaged(corpus, registry, target, shard) for shard in corpus.shards):
+                if any(self._parity.is_damaged(corpus, registry, target, shard) for shard in corpus.shards):
                     return [f"the index of corpus {corpus.name} in space {new} is damaged; `cortex verify --repair`"]
                 switched = self._switch(corpus, target, is_asked)
+                self._settle(corpus, switched, registry)
         except MigrationError as changed:
             return [f"{changed}"]
         except LeaseBusy as busy:
             return [f"corpus {corpus.name} goes to space {new} at the end of another run: {busy}"]
-        if not is_asked:
-            gone = [space_id for space_id in corpus.every_space if space_id not in switched.every_space]
-            for space_id, shard in ((space_id, shard) for space_id in gone for shard in corpus.shards):
-                self._store().drop(space_id, shard)
-        return [f"corpus {corpus.name} is searched in space {new} now" + (f" ({verdict.note})" if verdict.note else "")]
+        note = f" ({verdict.note})" if verdict.note else ""
+        longer = self._parity.longer(switched, target) if is_asked else 0
+        note += f"; {longer:,} chunks are longer than its model reads, which took their beginnings" if longer else ""
+        return [f"corpus {corpus.name} is searched in space {new} now{note}"]
 
     def _switch(self, corpus: Registered, target: Layout, is_asked: bool) -> Registered:
         """The one write: what is searched, and what is kept of before."""
 
         def switched(now: Registered) -> Registered:
-            spaces = now.spaces.ended()
+            spaces = now.spaces
             if is_asked:
+                spaces = spaces.ended()
                 cut = now.spaces.cut or now.embed
                 cut = "" if cut == target.main.embed else cut
                 spaces = replace(spaces, previous=now.layout, since=datetime.now(UTC), cut=cut)
@@ -336,58 +260,21 @@ class Moving:
 
         return self._changed(corpus, switched)
 
+    def _settle(self, before: Registered, switched: Registered, registry: Registry) -> None:
+        """After a switch, under the leases of all shards: drop what nothing names, take out what is searched elsewhere now."""
+        gone = [space_id for space_id in before.every_space if space_id not in switched.every_space]
+        is_parted = before.layout.code != switched.layout.code
+        stages = self._workshop.stages(switched, registry.with_corpus(switched)) if is_parted else None
+        for shard in switched.shards:
+            for space_id in gone:
+                self._store().drop(space_id, shard)
+            for index in stages.indexes if stages else ():
+                index.run(shard, Budget(0, 0, 0.0), datetime.now(UTC))
+
     def _asked(self, corpus: Registered, old: str, new: str) -> GateVerdict:
         verdict = self._gate()(corpus, old, new)
         self._state.set_meta(_verdict_key(corpus), json.dumps(asdict(verdict) | {"of": [old, new]}))
         return verdict
-
-    def _stages(
-        self, corpus: Registered, registry: Registry, target: Layout
-    ) -> Iterator[tuple[str, EmbedStage | None, IndexStage | None]]:
-        """The stages of a layout's spaces; None where nothing keeps one."""
-        stages = self._workshop.stages(corpus, registry)
-        embeds = {stage.space.space_id: stage for stage in stages.embeds}
-        indexes = {stage.space.space_id: stage for stage in stages.indexes}
-        for live in target.lives:
-            yield live.space_id, embeds.get(live.space_id), indexes.get(live.space_id)
-
-    def _lacks(self, corpus: Registered, registry: Registry, target: Layout, shard: str, is_asked: bool) -> bool:
-        """Whether something of a shard is not in a layout that it is to be searched in."""
-        for _, embed, index in self._stages(corpus, registry, target):
-            if index is None or (is_asked and embed is None):
-                return True
-            try:
-                _, upserts, deletes = index.wanted.pending(shard)
-            except DamagedIndexError:
-                return True
-            if upserts or deletes:
-                return True
-            if embed is not None and embed.due(shard, datetime.now(UTC)).height:
-                return True
-            if is_asked and embed is not None and self._lost(corpus, embed.missing(shard)):
-                return True
-        return False
-
-    def _lost(self, corpus: Registered, missing: pl.DataFrame) -> int:
-        """How many of the texts that lack a vector have one in a space that is searched now."""
-        if missing.is_empty():
-            return 0
-        texts = missing.lazy().select("embed_hash")
-        held = [
-            narrow(self._lake, EMBEDDINGS, {"space_id": live.space_id}).select("embed_hash")
-            for live in corpus.layout.lives
-        ]
-        return texts.join(pl.concat(held), on="embed_hash", how="semi").collect().height
-
-    def _is_damaged(self, corpus: Registered, registry: Registry, target: Layout, shard: str) -> bool:
-        """Whether the points themselves are not what they are to be."""
-        for _, _, index in self._stages(corpus, registry, target):
-            try:
-                if index is None or any(damaged_points(index, shard)[:2]):
-                    return True
-            except DamagedIndexError:
-                return True
-        return False
 
     # -- how it stands ---------------------------------------------------------------------------------------------
 
@@ -396,37 +283,19 @@ class Moving:
         target, is_asked = self.target(corpus)
         if target is None:
             return None if corpus.spaces.previous is None else Standing(corpus, None, True)
-        shares = tuple(
-            self._share(corpus, space_id, embed, index)
-            for space_id, embed, index in self._stages(corpus, registry, target)
-        )
+        shares = self._parity.shares(corpus, registry, target)
         told = json.loads(self._state.meta(_verdict_key(corpus)) or "{}")
         is_current = told.get("of") == list(corpus.layout.step(target))
         verdict = GateVerdict(told["allows"], told["note"]) if is_current else None
         return Standing(corpus, target, is_asked, shares, verdict)
 
-    def _share(self, corpus: Registered, space_id: str, embed: EmbedStage | None, index: IndexStage | None) -> Share:
-        if index is None:
-            return Share(space_id, 0, 0, 0, "", 0, is_made=False)
-        texts = lacking = failed = points = 0
-        reason = ""
-        for shard in corpus.shards:
-            chunks = index.wanted.selection.of(self._lake, shard).filter("is_active")
-            texts += int(chunks.select(pl.col("embed_hash").n_unique()).collect().item())
-            if embed is not None:
-                missing = embed.missing(shard)
-                bad = embed.ledger.rows(shard).join(missing, left_on="input_key", right_on="embed_hash", how="semi")
-                lacking, failed = lacking + missing.height, failed + bad.height
-                reason = reason or next((text for text in bad["reason"] if text), "")
-            try:
-                _, upserts, deletes = index.wanted.pending(shard)
-                points += len(upserts) + len(deletes)
-            except DamagedIndexError:
-                points += texts
-        return Share(space_id, texts, lacking, failed, reason, points, embed is not None)
-
 
 MOVED = "its model is another one than before, so searches go by words alone until all its vectors are made anew"
+
+
+def _seen(corpus: Registered) -> tuple[object, ...]:
+    """What of a row a change of its spaces is decided by."""
+    return corpus.layout, corpus.spaces, corpus.resharding, corpus.shards
 
 
 def _towards(before: Registered, target: Layout, now: Registered) -> Registered:

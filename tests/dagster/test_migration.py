@@ -20,8 +20,8 @@ from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.spaces import Layout, Live
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.embed import EmbedStage
+from cortex_assets.gate import GateVerdict, no_golden_set
 from cortex_assets.house import House
-from cortex_assets.moving import GateVerdict, no_golden_set
 from cortex_assets.retrieval.search import search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.searched import embedder, live_spaces
