@@ -28,7 +28,7 @@ from cortex_assets.gate import Gate, GateVerdict
 from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.parity import Parity, Standing
 from cortex_assets.register import Register, Registry
-from cortex_assets.spaces import as_made_now
+from cortex_assets.spaces import as_made_now, space_now
 from cortex_assets.workshop import Workshop
 from inference.lanes import parse_engine
 from resources.bucket import LeasePlace
@@ -85,7 +85,14 @@ class Moving:
         if corpus.spaces.previous is not None:
             kept = corpus.spaces.previous.main.space_id
             raise MigrationError(f"space {kept} is still kept for a rollback; `cortex migrate {corpus.name} --finish`")
-        return self._changed(corpus, lambda now: replace(now, spaces=now.spaces.begun(target, datetime.now(UTC))))
+        cut = corpus.spaces.cut or corpus.embed
+        if (
+            space_now(Live(cut, ""), self._workshop.doors.places) is None
+        ):  # chunks are cut anew, for nothing else is left
+            cut = target.main.embed
+        cut = "" if cut == corpus.embed else cut
+        begun = replace(corpus.spaces.begun(target, datetime.now(UTC)), cut=cut)
+        return self._changed(corpus, lambda now: replace(now, spaces=begun))
 
     def _asked_for(self, corpus: Registered, main: str | None, code: str | None) -> Layout:
         if corpus.resharding is not None:
@@ -106,8 +113,8 @@ class Moving:
     def _live(self, corpus: Registered, model: str, option: str) -> Live:
         config = parse_engine(model, option)
         space = self._workshop.space_of(config)
-        cut = self._workshop.space_of(self._workshop.cut(corpus))
-        if space.max_tokens < cut.max_tokens:
+        cut = space_now(Live(corpus.spaces.cut or corpus.embed, ""), self._workshop.doors.places)
+        if cut is not None and space.max_tokens < cut.max_tokens:
             raise MigrationError(
                 f"model {model} reads {space.max_tokens} tokens, and the chunks of corpus {corpus.name} hold up to "
                 f"{cut.max_tokens}; choose another, or register the folder anew with it (cortex remove --purge, cortex add)"

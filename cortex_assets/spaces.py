@@ -82,12 +82,13 @@ def as_made_now(layout: Layout, places: ModelPlaces) -> Layout:
 
 
 def kept_spaces(corpus: Registered, doors: Doors) -> list[Kept]:
-    """Every space that runs keep, the main one that is made now first.
+    """Every space that runs keep, those that get vectors first, the main one before the others.
 
     Raises:
-        ModelMissing: the model of the main space is not on this machine.
+        ModelMissing: the model of the main space is not on this machine, and the corpus is not on its way to another.
     """
-    space_of(engine_of(corpus.layout.main), doors.places)
+    if corpus.spaces.next is None:
+        space_of(engine_of(corpus.layout.main), doors.places)
     made = as_made_now(corpus.layout, doors.places)
     upcoming = None if corpus.spaces.next is None else as_made_now(corpus.spaces.next, doors.places)
     layouts = [made, corpus.layout, *((upcoming,) if upcoming else ())]
@@ -102,7 +103,7 @@ def kept_spaces(corpus: Registered, doors: Doors) -> list[Kept]:
     order = dict.fromkeys(live.space_id for layout in layouts for live in layout.lives)
     serving = {live.space_id for live in made.lives}
     found = [_kept(lives[space_id], kinds[space_id], space_id in serving, doors) for space_id in order]
-    return [one for one in found if one is not None]
+    return sorted((one for one in found if one is not None), key=lambda one: one.config is None)
 
 
 def _kept(live: Live, kinds: frozenset[str], is_serving: bool, doors: Doors) -> Kept | None:
@@ -117,7 +118,7 @@ def _kept(live: Live, kinds: frozenset[str], is_serving: bool, doors: Doors) -> 
 
 
 def space_stages(corpus: Registered, doors: Doors) -> Iterator[SpaceStages]:
-    """Embeddings and index stage of every kept space, in order; the first one has both."""
+    """Embeddings and index stage of every kept space, in order."""
     for number, kept in enumerate(kept_spaces(corpus, doors)):
         fresh = FreshVectors(doors.crew.folder)
         mark = f"@{kept.space.space_id}" if number else ""

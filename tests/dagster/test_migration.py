@@ -1,6 +1,8 @@
 """F14: from one embedding space to another, blue/green: the old index answers until the new one is whole, and again after a rollback."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,20 +16,24 @@ from apps import actions, reader
 from apps.doctor.report import WARNING
 from apps.errors import CommandError
 from apps.migration_reports import KEPT, UNDER_WAY, MigrationLine
+from apps.past import moments
 from apps.reports import AddOptions, SearchFilters
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.spaces import Layout, Live
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.embed import EmbedStage
+from cortex_assets.engine.lease import shard_lease
 from cortex_assets.gate import GateVerdict, no_golden_set
 from cortex_assets.house import House
 from cortex_assets.retrieval.search import search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.searched import embedder, live_spaces
 from inference.engines import hash_embedder
-from inference.errors import SpaceMismatch
+from inference.engines.bert_numpy import BertNumpy
+from inference.errors import EngineReplyInvalid, EngineUnavailable, SpaceMismatch
 from inference.lanes import parse_engine
+from inference.models import model_folder, packaged_model
 from resources.vectors.protocol import BadQueryError
 from tests.dagster.lake import NO_WORK, Lake, note, notes
 
@@ -451,3 +457,167 @@ def test_sensors_see_what_a_migration_lacks(filled: Lake) -> None:
     filled.run()
     with filled.house() as house:
         assert set(house.differing(60).values()) == {""}
+
+
+def test_it_goes_in_slices_and_the_old_index_answers_all_the_while(
+    filled: Lake, embedded: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cortex_assets.engine.embed.GROUP_TEXTS", 2)
+    filled.set("CORTEX_SLICE_SECONDS", "0.001")
+    said, during = filled.found(QUESTION), []
+    actions.migrate("notes", "packaged")
+
+    def heard(shard: str, stage: str, done: int, total: int, unit: str) -> None:
+        if stage == "embeddings":
+            during.append((filled.found(QUESTION), line().state))
+
+    actions.run(None, heard)
+    assert len(embedded) > 2 and all(count == 2 for _, count in embedded)
+    assert len(during) > 2 and set(map(str, during)) == {str((said, UNDER_WAY))}
+    assert line().state == KEPT
+    filled.assert_sound()
+
+
+def test_a_switch_waits_for_the_runs_of_other_shards(filled: Lake, gate: Door) -> None:
+    actions.reshard("notes", 2)
+    gate.is_open = False
+    actions.migrate("notes", "packaged")
+    filled.run()
+    old, gate.is_open = row(filled).space_id, True
+    with filled.house() as house, shard_lease(filled.settings.locks, "notes.01"):
+        registry = house.register.now()
+        report = house.run_shard("notes.00", registry=registry)
+    assert row(filled).space_id == old
+    assert any("at the end of another run" in text for text in report.notes)
+    report = filled.run()
+    assert row(filled).space_id != old
+    assert sum("is searched in space" in text for text in report.notes) == 1
+    assert not any("changed meanwhile" in text for text in report.notes)
+    filled.assert_sound()
+
+
+def test_a_text_that_the_new_model_cannot_do_keeps_the_old_one(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = row(filled).space_id
+    bad = filled.table(CHUNKS).row(0, named=True)["text"]
+    real = BertNumpy.embed_batch
+
+    def failing(self: BertNumpy, texts: Sequence[str], *given: Any) -> Any:
+        if any(bad in text for text in texts):
+            raise EngineReplyInvalid("the model answered with nothing")
+        return real(self, texts, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BertNumpy, "embed_batch", failing)
+        actions.migrate("notes", "packaged")
+        filled.run()
+        filled.run()
+    assert row(filled).space_id == old
+    assert line().waits_for == ("1 texts that failed (the model answered with nothing): cortex retry",)
+    assert filled.found(QUESTION)
+    filled.run()
+    assert row(filled).space_id == old
+    assert actions.retry().keys == 1
+    filled.run()
+    assert row(filled).space_id != old
+    filled.assert_sound()
+
+
+def test_deletes_reach_an_index_whose_model_is_gone(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = row(filled).space_id
+
+    def down(self: hash_embedder.HashEmbedder, *given: Any) -> Any:
+        raise EngineUnavailable("the server is down")
+
+    monkeypatch.setattr(hash_embedder, "_VERSION", "another")
+    with monkeypatch.context() as patch:
+        patch.setattr(hash_embedder.HashEmbedder, "embed_batch", down)
+        filled.delete("notes/note-001.md")
+        filled.drop("notes/note-009.md", "# Ninth\n\nA zanzibar chronometer.\n")
+        report = filled.run()
+        assert any("by words alone" in text for text in report.notes)
+        assert row(filled).space_id == old and line().state == UNDER_WAY
+        assert filled.found("zanzibar chronometer")[0] == "note-009.md"
+        assert "note-001.md" not in filled.found("note 1", 20)
+    filled.run()
+    assert row(filled).space_id != old
+    filled.assert_sound()
+
+
+def test_a_purge_takes_out_both_spaces(filled: Lake, gate: Door) -> None:
+    gate.is_open = False
+    actions.migrate("notes", "packaged")
+    filled.run()
+    spaces = row(filled).every_space
+    filled.delete("notes")
+    report = actions.remove("notes", purge=True)
+    assert report.points == 2 * 6
+    with filled.house() as house:
+        assert [house.store.shards(space_id) for space_id in spaces] == [[], []]
+
+
+def test_an_earlier_state_is_asked_in_the_space_that_served_then(filled: Lake) -> None:
+    old, said, then = row(filled).space_id, filled.found(QUESTION), datetime.now(UTC)
+    actions.migrate("notes", "packaged")
+    filled.run()
+    with filled.house() as house:
+        (before,) = moments(house, house.register.corpora(), then)
+        (now,) = moments(house, house.register.corpora(), datetime.now(UTC))
+    assert before.live == Live("hash", old) and now.live == row(filled).layout.main
+    response = reader.search(QUESTION, 10, SearchFilters(), then)
+    assert [hit.path for hit in response.hits] == said
+    assert not any("by words" in text for text in response.notes)
+
+
+def pulled(lake: Lake, name: str, longest: int) -> str:
+    """A model's folder as a pull leaves it, of the packaged model's files: another model for whoever asks, with another limit."""
+    here = packaged_model()
+    folder = model_folder(name, lake.settings.models)
+    folder.mkdir(parents=True)
+    for path in here.folder.iterdir():
+        if path.is_file():
+            (folder / path.name).symlink_to(path)
+    config = {"max_seq_length": longest, "do_lower_case": False}
+    (folder / "sentence_bert_config.json").unlink(missing_ok=True)
+    (folder / "sentence_bert_config.json").write_text(json.dumps(config))
+    content = {"repo_id": name, "revision": "1", "files": dict(here.digests)}
+    (folder / "cortex-model.json").write_text(json.dumps(content))
+    return f"hf:{name}"
+
+
+def test_a_model_that_reads_less_is_refused_and_another_one_that_reads_more_is_not(filled: Lake) -> None:
+    with pytest.raises(CommandError, match="reads 128 tokens, and the chunks of corpus notes hold up to 256"):
+        actions.migrate("notes", pulled(filled, "small/model", 128))
+    actions.migrate("notes", pulled(filled, "large/model", 512))
+    filled.run()
+    assert row(filled).embed == "hf:large/model" and row(filled).spaces.cut == "hash"
+    filled.assert_sound()
+    shutil.rmtree(model_folder("large/model", filled.settings.models))
+    response = filled.search(QUESTION)
+    assert response.hits and any("by words only" in text for text in response.notes)
+    assert any("cortex models pull large/model" in text for text in filled.run().errors)
+    actions.roll_back("notes")
+    assert row(filled).embed == "hash"
+    assert not any("by words only" in text for text in filled.search(QUESTION).notes)
+    actions.roll_back("notes")
+    assert row(filled).embed == "hash"
+    assert any("not on this machine" in text for text in line().waits_for)
+    actions.abandon_migration("notes")
+    filled.run()
+    filled.assert_sound()
+
+
+def test_away_from_a_model_that_is_gone(lake: Lake) -> None:
+    lake.drop_all(notes("notes", 4))
+    lake.set("CORTEX_EMBED", pulled(lake, "gone/model", 256))
+    lake.run()
+    assert row(lake).embed == "hf:gone/model"
+    shutil.rmtree(model_folder("gone/model", lake.settings.models))
+    assert lake.run().errors
+    actions.migrate("notes", "hash")
+    lake.drop("notes/note-009.md", "# Ninth\n\nA zanzibar chronometer.\n")
+    assert lake.run().errors == ()
+    assert row(lake).layout.main.embed == "hash" and row(lake).spaces.cut == ""
+    assert lake.found("zanzibar chronometer")[0] == "note-009.md"
+    actions.finish_migration("notes")
+    lake.run()
+    lake.assert_sound()
