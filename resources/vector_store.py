@@ -6,6 +6,7 @@ from resources.vectors.edge import EdgeStore
 from resources.vectors.filters import Filter
 from resources.vectors.protocol import (
     BadPointsError,
+    BadQueryError,
     DamagedIndexError,
     Frequencies,
     Generation,
@@ -21,6 +22,7 @@ from resources.vectors.server import ServerStore
 
 __all__ = [
     "BadPointsError",
+    "BadQueryError",
     "DamagedIndexError",
     "EdgeStore",
     "Filter",

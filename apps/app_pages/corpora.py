@@ -49,6 +49,8 @@ def _standing(corpus: CorpusStatus) -> None:
         )
         owner = f" · on machine {plain(corpus.machine)}" if corpus.machine else ""
         st.caption(f"{corpus.kind} · {plain(corpus.uri)}{owner}")
+        if corpus.migration:
+            st.caption(f":material/swap_horiz: {plain(corpus.migration)}")
         with st.container(horizontal=True):
             _buttons(corpus)
 

@@ -12,10 +12,10 @@ class Corpora(dy.Schema):
     name = dy.String(metadata={"doc": "what people call it; may be renamed"})
     kind = dy.String(regex="^(folder|git)$")
     uri = dy.String(metadata={"doc": "folder path or git URL"})
-    settings = dy.String(metadata={"doc": "JSON: globs, limits, confirmed options"})
+    settings = dy.String(metadata={"doc": "JSON: globs, limits, confirmed options, embedding spaces of migrations"})
     shard_count = dy.Int64(min=0, metadata={"doc": "0 until the first whole listing, then 1 or a power of two"})
     shard_epoch = dy.Int64(min=0)
-    space_id = dy.String(metadata={"doc": "the embedding space, resolved once at registration"})
+    space_id = dy.String(metadata={"doc": "the main embedding space that is searched; further ones are in settings"})
     is_listed = dy.Bool(metadata={"doc": "false = paused: no longer declared or found, kept and shown"})
     registered_at = dy.Datetime(time_zone="UTC")
     machine = dy.String(

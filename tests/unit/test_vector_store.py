@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.vector_store import BadPointsError, EdgeStore, Filter, Hit, ServerStore, VectorStore
+from resources.vector_store import BadPointsError, BadQueryError, EdgeStore, Filter, Hit, ServerStore, VectorStore
 from resources.vectors.protocol import SparseQuery
 from tests.unit.vector_points import DIMENSIONS, START, chunk, expected_dense, expected_sparse, nothing, points, query
 
@@ -242,6 +242,8 @@ def test_other_dimensions_are_refused(store: VectorStore) -> None:
     put(store, points(range(4)))
     with pytest.raises(BadPointsError, match="16 dimensions, not 8"):
         store.publish(SPACE, 8, "notes", nothing(), [], {})
+    with pytest.raises(BadQueryError, match="16 dimensions, and the question's has 8: another model made it"):
+        store.search_dense(SPACE, ["notes"], query()[:8], 3)
     with pytest.raises(ValueError, match="limit 0"):
         store.search_dense(SPACE, ["notes"], query(), 0)
 

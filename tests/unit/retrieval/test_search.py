@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -172,6 +173,30 @@ def test_two_spaces_embed_once_each_and_merge() -> None:
     assert heard == ["kitten"]
     assert {hit.chunk_id: hit.space_id for hit in found.hits}["w"] == "other"
     assert found.hits[0].chunk_id in ("a", "w")
+
+
+def test_words_of_a_shard_in_two_spaces_weigh_once_and_those_of_its_parts_together() -> None:
+    made, seen = store(TEXTS), []
+    for chunk_id, text in TEXTS.items():
+        made.add(chunk_id, payload(text), embed(text), "s0", "copy")
+    made.add("w", payload("kitten elsewhere", document_id="w"), [1.0, 0.0], "s0", "part")
+    frequencies = made.document_frequencies
+
+    def heard(space_id: str, shards: Sequence[str], terms: Sequence[int]) -> Any:
+        seen.append((space_id, tuple(shards)))
+        return frequencies(space_id, shards, terms)
+
+    made.document_frequencies = heard  # type: ignore[method-assign]
+    whole = [LiveSpace("v", ("s0",)), LiveSpace("copy", ("s0",))]
+    parts = [LiveSpace("v", ("s0",), None, frozenset({"s0"})), LiveSpace("part", ("s0",), None, frozenset({"s0"}))]
+    once = search_spaces("kitten", store=made, spaces=whole)
+    assert seen == [("v", ("s0",))]
+    alone = search_spaces("kitten", store=made, spaces=whole[:1])
+    assert [(hit.chunk_id, hit.score) for hit in once.hits] == [(hit.chunk_id, hit.score) for hit in alone.hits]
+    seen.clear()
+    both = search_spaces("kitten", store=made, spaces=parts)
+    assert seen == [("v", ("s0",)), ("part", ("s0",))]
+    assert "w" in {hit.chunk_id for hit in both.hits}
 
 
 def test_a_hit_cites_its_bytes() -> None:
