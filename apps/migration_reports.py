@@ -40,10 +40,15 @@ class MigrationLine:
     @property
     def text(self) -> str:
         """One line for people."""
+        serving, other = _named(self.serving), _named(self.other)
         if self.state == KEPT:
-            return f"searched in {self.serving[0]}; {', '.join(self.other)} is kept for a rollback {self.note}"
-        waits = ", ".join(self.waits_for)
-        return f"on its way from {self.serving[0]} to {', '.join(self.other)}: {self.share}; waits for {waits}"
+            return f"searched in {serving}; {other} is kept for a rollback {self.note}"
+        return f"on its way from {serving} to {other}: {self.share}; waits for {', '.join(self.waits_for)}"
+
+
+def _named(spaces: tuple[str, ...]) -> str:
+    """The spaces of a layout in words."""
+    return " and ".join((spaces[0], *(f"{code} for code" for code in spaces[1:])))
 
 
 @dataclass(frozen=True, slots=True)

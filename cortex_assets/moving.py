@@ -11,7 +11,7 @@ What the stages of a space are is ``cortex_assets.spaces``'; what the row says `
 
 import json
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from cortex_assets.register import Register, Registry
 from cortex_assets.spaces import as_made_now, space_now
 from cortex_assets.workshop import Workshop
 from inference.lanes import parse_engine
+from inference.protocols import Space
 from resources.bucket import LeasePlace
 from resources.lakehouse import Lakehouse
 from resources.state import State
@@ -85,16 +86,18 @@ class Moving:
         if corpus.spaces.previous is not None:
             kept = corpus.spaces.previous.main.space_id
             raise MigrationError(f"space {kept} is still kept for a rollback; `cortex migrate {corpus.name} --finish`")
-        cut = corpus.spaces.cut or corpus.embed
-        if (
-            space_now(Live(cut, ""), self._workshop.doors.places) is None
-        ):  # chunks are cut anew, for nothing else is left
-            cut = target.main.embed
-        cut = "" if cut == corpus.embed else cut
-        begun = replace(corpus.spaces.begun(target, datetime.now(UTC)), cut=cut)
+        begun = corpus.spaces.begun(target, datetime.now(UTC))
+        if self._cut(corpus) is None:  # chunks are cut anew: the model that they were cut by is gone
+            begun = replace(begun, cut=target.main.embed)
         return self._changed(corpus, lambda now: replace(now, spaces=begun))
 
+    def _cut(self, corpus: Registered) -> Space | None:
+        """The space whose tokenizer and limit chunks are cut by; None where its model is not here any more."""
+        return space_now(Live(corpus.spaces.cut or corpus.embed, ""), self._workshop.doors.places)
+
     def _asked_for(self, corpus: Registered, main: str | None, code: str | None) -> Layout:
+        if not corpus.is_listed:
+            raise MigrationError(f"corpus {corpus.name} is paused, so no run would make its vectors; resume it first")
         if corpus.resharding is not None:
             raise MigrationError(f"the shards of corpus {corpus.name} are being changed; `cortex run` ends that")
         if corpus.spaces.next is not None:
@@ -113,7 +116,7 @@ class Moving:
     def _live(self, corpus: Registered, model: str, option: str) -> Live:
         config = parse_engine(model, option)
         space = self._workshop.space_of(config)
-        cut = space_now(Live(corpus.spaces.cut or corpus.embed, ""), self._workshop.doors.places)
+        cut = self._cut(corpus)
         if cut is not None and space.max_tokens < cut.max_tokens:
             raise MigrationError(
                 f"model {model} reads {space.max_tokens} tokens, and the chunks of corpus {corpus.name} hold up to "
@@ -140,13 +143,16 @@ class Moving:
         return self._read(begun)
 
     def abandon(self, corpus: Registered) -> Registered:
-        """End a migration before its switch, and drop the indexes that it began.
+        """End a migration before its switch, and drop the indexes that it began; those of a rollback are kept again.
 
         Raises:
             MigrationError: none is under way.
         """
         if corpus.spaces.next is None:
             raise MigrationError(f"no migration of corpus {corpus.name} is under way")
+        if corpus.spaces.is_back:
+            kept = replace(corpus.spaces, next=None, previous=corpus.spaces.next, is_back=False)
+            return self._changed(corpus, lambda now: replace(now, spaces=kept))
         return self._ended(corpus)
 
     def finish(self, corpus: Registered) -> Registered:
@@ -161,12 +167,13 @@ class Moving:
 
     def finish_old(self, corpora: Iterable[Registered], retention: timedelta, now: datetime) -> list[str]:
         """``finish`` what is kept for longer than old versions stay; names of the corpora."""
-        old = [
-            c
-            for c in corpora
-            if c.is_here and c.spaces.previous and c.spaces.since and c.spaces.since + retention < now
-        ]
-        return [self.finish(corpus).name for corpus in old]
+        done = []
+        for corpus in corpora:
+            since = corpus.spaces.since if corpus.spaces.previous is not None and corpus.is_here else None
+            if since is not None and since + retention < now:
+                with suppress(MigrationError):  # it was changed meanwhile
+                    done.append(self.finish(corpus).name)
+        return done
 
     def _ended(self, corpus: Registered) -> Registered:
         after = self._changed(corpus, lambda now: replace(now, spaces=now.spaces.ended()))
@@ -251,7 +258,8 @@ class Moving:
         note = f" ({verdict.note})" if verdict.note else ""
         longer = self._parity.longer(switched, target) if is_asked else 0
         note += f"; {longer:,} chunks are longer than its model reads, which took their beginnings" if longer else ""
-        return [f"corpus {corpus.name} is searched in space {new} now{note}"]
+        what = "corpus" if corpus.space_id != switched.space_id else "code of corpus"
+        return [f"{what} {corpus.name} is searched in space {new} now{note}"]
 
     def _switch(self, corpus: Registered, target: Layout, is_asked: bool) -> Registered:
         """The one write: what is searched, and what is kept of before."""

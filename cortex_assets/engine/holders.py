@@ -47,7 +47,11 @@ HOLDERS = (
         "bytes of taken files by their hash; of those with secrets only where a corpus asks for them",
         "maintain, once no retained version names them for 24 hours; those with secrets: the run that finds them",
     ),
-    Holder("index", "vectors, terms and payloads with the chunks' text", "the next publish or a purge"),
+    Holder(
+        "index",
+        "vectors, terms and payloads with the chunks' text, for each embedding space",
+        "the next publish, the end of a migration, or a purge",
+    ),
     Holder("cache/state.sqlite*", "raw paths, stats and hashes of files", "a run or a purge; may be deleted whole"),
     Holder("cache/live", "paths of files that runs work on, or worked on last", "the shard's next run or a purge"),
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),

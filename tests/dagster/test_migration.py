@@ -248,6 +248,13 @@ def test_what_cannot_be_begun_is_refused(filled: Lake) -> None:
         actions.migrate("notes", "hf:org/name")
     with pytest.raises(CommandError, match="no corpus"):
         actions.migrate("nobody", "packaged")
+    with filled.house() as house:
+        house.register.save(replace(before, is_listed=False))
+    filled.inbox.joinpath("notes").rename(filled.root / "aside")
+    with pytest.raises(CommandError, match="is paused"):
+        actions.migrate("notes", "packaged")
+    filled.root.joinpath("aside").rename(filled.inbox / "notes")
+    filled.run()
     assert row(filled) == before
 
 
@@ -602,6 +609,8 @@ def test_a_model_that_reads_less_is_refused_and_another_one_that_reads_more_is_n
     assert row(filled).embed == "hash"
     assert any("not on this machine" in text for text in line().waits_for)
     actions.abandon_migration("notes")
+    assert (line().state, row(filled).embed) == (KEPT, "hash"), "a rollback that is given up"
+    actions.finish_migration("notes")
     filled.run()
     filled.assert_sound()
 
