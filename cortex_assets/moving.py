@@ -214,6 +214,8 @@ class Moving:
     def target(self, corpus: Registered) -> tuple[Layout | None, bool]:
         """Where a corpus goes, and whether a person asked for it; None where it stays."""
         places = self._workshop.doors.places
+        if not corpus.is_here:  # the models that count are on its own machine
+            return corpus.spaces.next, True
         if corpus.spaces.next is not None:
             return as_made_now(corpus.spaces.next, places), True
         made = as_made_now(corpus.layout, places)
@@ -298,6 +300,8 @@ class Moving:
         target, is_asked = self.target(corpus)
         if target is None:
             return None if corpus.spaces.previous is None else Standing(corpus, None, True)
+        if not corpus.is_here:
+            return Standing(corpus, target, is_asked)
         shares = self._parity.shares(corpus, registry, target)
         told = json.loads(self._state.meta(_verdict_key(corpus)) or "{}")
         is_current = told.get("of") == list(corpus.layout.step(target))

@@ -86,6 +86,8 @@ class Standing:
         """What a switch still waits for, in words."""
         if self.target is None:
             return ()
+        if not self.corpus.is_here:
+            return (f"machine {self.corpus.machine}, which runs it",)
         found = [one for share in self.shares for one in share.waits_for]
         if not found and self.verdict is not None and not self.verdict.allows:
             found.append(f"the gate: {self.verdict.note}")

@@ -23,9 +23,11 @@ from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.spaces import Layout, Live
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.embed import EmbedStage
+from cortex_assets.engine.formats import SEVERAL_SPACES, format_of
 from cortex_assets.engine.lease import shard_lease
 from cortex_assets.gate import GateVerdict, no_golden_set
 from cortex_assets.house import House
+from cortex_assets.ops.schema import LAKE
 from cortex_assets.retrieval.search import search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.searched import embedder, live_spaces
@@ -630,3 +632,32 @@ def test_away_from_a_model_that_is_gone(lake: Lake) -> None:
     actions.finish_migration("notes")
     lake.run()
     lake.assert_sound()
+
+
+def test_maintenance_keeps_what_a_migration_is_making(filled: Lake, gate: Door) -> None:
+    gate.is_open = False
+    filled.set("CORTEX_RETENTION", "0")
+    filled.set("CORTEX_SWEEP_AGE", "0")
+    actions.migrate("notes", "packaged")
+    filled.run()
+    held = indexed(filled)
+    actions.maintain()
+    assert indexed(filled) == held and len(held) == 2
+    assert set(filled.table(EMBEDDINGS)["space_id"]) == held.keys()
+    filled.assert_sound()
+
+
+def test_an_older_lake_gets_the_format_that_knows_several_spaces(filled: Lake) -> None:
+    with filled.house() as house:
+        rows = house.lake.scan(LAKE).collect().with_columns(format_version=pl.lit(2, dtype=pl.Int64))
+        house.lake.overwrite(LAKE, rows, "true")
+    assert format_of(filled.settings) == 2
+    filled.drop("notes/note-009.md", note(9))
+    filled.run()
+    assert format_of(filled.settings) == 2, "only where it has them"
+    actions.migrate("notes", "packaged")
+    assert format_of(filled.settings) == SEVERAL_SPACES
+    assert actions.upgrade().steps == ()
+    filled.run()
+    assert line().state == KEPT
+    filled.assert_sound()
