@@ -14,8 +14,10 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House
 from cortex_assets.register import Registry
 from cortex_assets.retrieval.cite import verify_citation
-from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, Place, SearchResult, search_spaces
-from cortex_assets.retrieval.search import Hit as FoundHit
+from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
+from cortex_assets.retrieval.hits import Hit as FoundHit
+from cortex_assets.retrieval.hits import Place
+from cortex_assets.retrieval.search import SearchResult, search_spaces
 from inference.lanes import EngineConfig
 from inference.protocols import begin
 from resources.lakehouse import Lakehouse

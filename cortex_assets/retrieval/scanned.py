@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cortex_assets.retrieval.fuse import DIGITS
+from cortex_assets.retrieval.calibrate import DIGITS
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, TermIds, encode_points
 
 Scores = npt.NDArray[np.float64]
 Payloads = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
 """Payloads of some chunks of a shard, by chunk id."""
-_FIELDS = ("text", "context", "title", "symbol", "path")
+Vectors = Callable[[str, Sequence[str]], Mapping[str, Sequence[float]]]
+"""Vectors of some chunks of a shard, by chunk id."""
+_FIELDS = ("text", "context", "title", "symbol", "path", "language")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ class ScannedStore:
     Attributes:
         terms: of the question, ascending (``sparse.query_terms``).
         payloads: reads what found points show.
+        read_vectors: reads the vectors of found points.
     """
 
     terms: TermIds
     payloads: Payloads
+    read_vectors: Vectors
     _blocks: list[_Block] = field(default_factory=list)
 
     def add(self, shard: str, points: pl.DataFrame) -> None:
@@ -60,7 +64,7 @@ class ScannedStore:
 
         Args:
             shard: theirs.
-            points: ``chunk_id dense is_kept text context title symbol path``; ``dense`` is the cosine with the question, null
+            points: ``chunk_id dense is_kept text context title symbol path language``; ``dense`` is the cosine with the question, null
                 where there is no vector; what is not kept counts in the frequencies of words and is not found.
         """
         if points.is_empty():
@@ -116,6 +120,14 @@ class ScannedStore:
                 block.chunk_ids[place]: round(float(score), DIGITS) for place, score in zip(mine, found, strict=True)
             }
         return scores
+
+    def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str], /) -> dict[str, Sequence[float]]:
+        """The vectors of the points among ``ids`` that have one."""
+        wanted, found = set(ids), dict[str, Sequence[float]]()
+        for shard in shards:
+            mine = [chunk for block in self._of([shard]) for chunk in block.chunk_ids if chunk in wanted]
+            found |= self.read_vectors(shard, mine) if mine else {}
+        return found
 
     def document_frequencies(
         self, space_id: str, shards: Sequence[str], terms: Sequence[int], /

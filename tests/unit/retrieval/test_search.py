@@ -9,7 +9,8 @@ import pytest
 
 from cortex_assets.retrieval.cite import Verdict, verify_citation
 from cortex_assets.retrieval.filters import SearchFilter
-from cortex_assets.retrieval.search import LiveSpace, QueryError, SearchResult, search, search_spaces
+from cortex_assets.retrieval.gather import LiveSpace
+from cortex_assets.retrieval.search import QueryError, SearchResult, search, search_spaces
 from cortex_assets.retrieval.sparse import QUERY_CHARACTERS
 from tests.unit.retrieval.exact_store import ExactStore, payload
 
