@@ -23,8 +23,8 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.house import House
 from cortex_assets.index.points import DOCUMENT_COLUMNS, code_language, point_payload
 from cortex_assets.ops.schema import SNAPSHOTS
-from cortex_assets.retrieval.scanned import ScannedStore
 from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
+from cortex_assets.retrieval.scanned import ScannedStore
 from cortex_assets.retrieval.search import SearchResult, search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.tables import TableSpec
@@ -215,4 +215,6 @@ def _vectors(moment: Moment, chunk_ids: Sequence[str]) -> dict[str, Sequence[flo
     space = {"space_id": moment.space_id}
     found = moment.lake.pick(EMBEDDINGS, space, "embed_hash", hashes, ("embed_hash", "vector"))
     rows = chunks.join(found.unique("embed_hash", keep="first"), on="embed_hash")
-    return dict(rows.select("chunk_id", pl.col("vector").cast(pl.List(pl.Float16)).cast(pl.List(pl.Float32))).iter_rows())
+    return dict(
+        rows.select("chunk_id", pl.col("vector").cast(pl.List(pl.Float16)).cast(pl.List(pl.Float32))).iter_rows()
+    )

@@ -10,6 +10,7 @@ Mixing with words is ``fuse``'s. Everything is computed in double precision, so 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,31 +25,35 @@ DIGITS = 4
 """Scores are rounded to so many digits, so that noise of the last bits never decides an order."""
 
 
-def cosines(question: Sequence[float], vectors: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The exact dense scores of candidates whose vectors are known."""
-    if not vectors:
-        return {}
-    found = np.array(list(vectors.values()), dtype=np.float64) @ np.asarray(question, dtype=np.float64)
-    return {key: round(score, DIGITS) for key, score in zip(vectors, found.tolist(), strict=True)}
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Candidates of one space by id, with their vectors (length 1), one a row."""
 
+    ids: list[str]
+    vectors: Vectors
 
-def densities(vectors: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """How near each candidate lies to the other ones of its space: the mean cosine to the nearest ``NEIGHBOURS``.
+    @classmethod
+    def of(cls, vectors: Mapping[str, Sequence[float]]) -> "Near":
+        """Those of a mapping of chunk id to vector."""
+        ids = sorted(vectors)
+        return cls(ids, np.array([vectors[key] for key in ids], dtype=np.float64))
 
-    Args:
-        vectors: chunk id to vector (length 1), of one space.
+    def cosines(self, question: Sequence[float]) -> dict[str, float]:
+        """Each one's exact dense score, rounded."""
+        if not self.ids:
+            return {}
+        found = self.vectors @ np.asarray(question, dtype=np.float64)
+        return dict(zip(self.ids, np.round(found, DIGITS).tolist(), strict=True))
 
-    Returns:
-        Chunk id to density, rounded; of a single candidate 0.
-    """
-    if len(vectors) < 2:
-        return dict.fromkeys(vectors, 0.0)
-    matrix = np.array([vectors[key] for key in sorted(vectors)], dtype=np.float64)
-    near = matrix @ matrix.T
-    np.fill_diagonal(near, -np.inf)
-    count = min(NEIGHBOURS, len(matrix) - 1)
-    means = np.partition(near, -count, axis=1)[:, -count:].mean(axis=1)
-    return {key: round(mean, DIGITS) for key, mean in zip(sorted(vectors), means.tolist(), strict=True)}
+    def densities(self) -> dict[str, float]:
+        """How near each lies to the others: the mean cosine to its nearest ``NEIGHBOURS``, rounded; of a single one 0."""
+        if len(self.ids) < 2:
+            return dict.fromkeys(self.ids, 0.0)
+        near = self.vectors @ self.vectors.T
+        np.fill_diagonal(near, -np.inf)
+        count = min(NEIGHBOURS, len(self.ids) - 1)
+        means = np.partition(near, -count, axis=1)[:, -count:].mean(axis=1)
+        return dict(zip(self.ids, np.round(means, DIGITS).tolist(), strict=True))
 
 
 def scaled_dense(scores: Mapping[str, float], density: Mapping[str, float]) -> dict[str, float]:

@@ -5,6 +5,7 @@ names, a chapter in two versions. None is lost: what collapses is named under it
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ NEAR = 0.9
 LEAST_WORDS = 8
 """Shorter texts are the same only when they are equal."""
 MOST_COMPARED = 50
-"""Only the first groups take near-duplicates in: comparing is by pairs."""
+"""Only so many of the best are compared, and thrice what is shown where that is less: comparing is by pairs."""
 RELEVANCE = 0.7
 """What a passage's score counts against its likeness to those chosen before it (Carbonell & Goldstein 1998, MMR)."""
 _MOST_CHOSEN_FROM = 200
@@ -25,27 +26,34 @@ _MOST_CHOSEN_FROM = 200
 
 def grouped(ranked: Sequence[Fused], text_of: Callable[[str], str], limit: int) -> list[list[Fused]]:
     """The first ``limit`` different texts, best first; each with what says the same, in the order of ranks."""
-    groups: dict[str, list[Fused]] = {}
-    terms: dict[str, frozenset[int]] = {}
+    equal: dict[str, list[Fused]] = {}
     for one in ranked:
-        text = text_of(one.chunk_id)
-        if text in groups:
-            groups[text].append(one)
-            continue
-        mine = _terms(text)
-        same = next((known for known, theirs in terms.items() if _are_near(mine, theirs)), None)
-        if same is not None:
-            groups[same].append(one)
+        equal.setdefault(text_of(one.chunk_id), []).append(one)
+    texts = list(equal)
+    same = _near_ones(texts[: min(MOST_COMPARED, 3 * limit)])
+    groups: dict[int, list[Fused]] = {}
+    for number, members in enumerate(equal.values()):
+        first = same.get(number, number)
+        if first in groups:
+            groups[first] += members
         elif len(groups) < limit:
-            groups[text] = [one]
-            if len(terms) < MOST_COMPARED:
-                terms[text] = mine
+            groups[first] = list(members)
     return list(groups.values())
 
 
-def _terms(text: str) -> frozenset[int]:
-    _, ids = stored_batch([text])
-    return frozenset(ids.tolist())
+def _near_ones(texts: Sequence[str]) -> dict[int, int]:
+    """Number of a text to the number of the first one before it that says almost the same."""
+    ends, ids = stored_batch(texts)
+    terms = [frozenset(ids[start:end].tolist()) for start, end in pairwise(ends)]
+    same: dict[int, int] = {}
+    firsts: list[int] = []
+    for number, mine in enumerate(terms):
+        first = next((one for one in firsts if _are_near(mine, terms[one])), None)
+        if first is None:
+            firsts.append(number)
+        else:
+            same[number] = first
+    return same
 
 
 def _are_near(mine: frozenset[int], theirs: frozenset[int]) -> bool:

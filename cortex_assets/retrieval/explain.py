@@ -10,7 +10,7 @@ from typing import Any
 
 from cortex_assets.retrieval.calibrate import DIGITS
 from cortex_assets.retrieval.routes import Form
-from cortex_assets.retrieval.sparse import encode_point
+from cortex_assets.retrieval.sparse import Fields, encode_points
 from cortex_assets.retrieval.words import asked_ids, stored_ids, unit_pattern
 
 FIELDS = ("text", "context", "title", "symbol", "path")
@@ -72,7 +72,7 @@ def word_signals(question: str, payload: Mapping[str, Any], by_term: Mapping[int
     """
     fields = {name: str(payload.get(name) or "") for name in FIELDS}
     language = str(payload.get("language") or "") if payload.get("kind") == "code" else ""
-    ids, weights = encode_point(*fields.values(), language)
+    ids, weights = encode_points([Fields(**fields, language=language)]).vector(0)
     stored = dict(zip(ids.tolist(), weights.tolist(), strict=True))
     there = {name: frozenset(stored_ids(text)) for name, text in {**fields, "language": language}.items()}
     told, given = [], set[int]()

@@ -4,12 +4,12 @@ A question's words are weighed over all shards, its vector is made once per spac
 ``fuse``'s, what a hit shows ``hits``'.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cortex_assets.protocols import ChunkStore, FoundPoint
-from cortex_assets.retrieval.calibrate import cosines, densities, scaled_dense
+from cortex_assets.retrieval.calibrate import Near, scaled_dense
 from cortex_assets.retrieval.sparse import TermIds, Weights, query_terms, query_vector
 from cortex_assets.retrieval.spelling import Correction, corrected
 
@@ -17,6 +17,8 @@ FilterT = TypeVar("FilterT")
 EmbedQuery = Callable[[str], Callable[[], Sequence[float]]]
 """Begins to embed a question; what it returns is called for the vector (length 1) once the words have been looked for."""
 Vector = Sequence[float]
+COMPARED = 50
+"""Of so many of the nearest candidates, and of as many that words alone found, the vectors are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,20 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Gathering(Generic[FilterT]):
-    """A store, the live spaces, how many candidates each kind of search gives per space, and what is kept."""
+    """Asks a store.
+
+    Attributes:
+        store: what is asked.
+        spaces: the live ones.
+        depth: how many candidates each kind of search gives per space.
+        compared: of how many of the nearest candidates the vectors are read, to compare them with each other.
+        wanted: what is kept; None for everything.
+    """
 
     store: ChunkStore[FilterT]
     spaces: Sequence[LiveSpace]
     depth: int
+    compared: int
     wanted: FilterT | None
 
     def words(self, question: str, unasked: frozenset[str] = frozenset()) -> Words:
@@ -126,14 +137,17 @@ class Gathering(Generic[FilterT]):
         """Add what meaning finds in a space, and compare all of the space's candidates by meaning."""
         points = self.store.search_dense(space.space_id, space.shards, vector, self.depth, self.wanted)
         found.dense.update(found.add(points, space.space_id))
-        mine = [key for key, space_id in found.spaces.items() if space_id == space.space_id]
-        vectors = self.store.vectors(space.space_id, space.shards, mine)
-        dense = {**cosines(vector, vectors), **{key: found.dense[key] for key in mine if key in found.dense}}
+        mine = {key for key, space_id in found.spaces.items() if space_id == space.space_id}
+        compared = [*_best(found.dense, mine, self.compared), *_best(found.sparse, mine - found.dense.keys(), COMPARED)]
+        vectors = self.store.vectors(space.space_id, space.shards, compared)
+        near = Near.of(vectors)
         found.vectors.update(vectors)
-        found.unembedded.update(key for key in mine if key not in dense)
-        found.dense.update(dense)
-        found.density.update(densities(vectors))
-        found.scaled.update(scaled_dense(dense, {key: found.density[key] for key in vectors}))
+        found.unembedded.update(set(compared) - vectors.keys() - found.dense.keys())
+        found.dense = {**near.cosines(vector), **found.dense}
+        density = near.densities()
+        found.density.update(density)
+        dense = {key: found.dense[key] for key in mine if key in found.dense}
+        found.scaled.update(scaled_dense(dense, density))
 
     def sparse_scores(self, found: Candidates, words: Words, chunks: Sequence[str]) -> Mapping[str, float]:
         """Sparse scores of candidates that only dense search found, each from the space it was found in."""
@@ -143,3 +157,8 @@ class Gathering(Generic[FilterT]):
             asked = words.ids.tolist(), words.weights.tolist()
             scores.update(self.store.sparse_scores(space.space_id, space.shards, *asked, mine))
         return scores
+
+
+def _best(scores: Mapping[str, float], among: Collection[str], count: int) -> list[str]:
+    """The chunk ids with the best scores, at most ``count``."""
+    return sorted((key for key in scores if key in among), key=lambda key: (-scores[key], key))[:count]

@@ -17,7 +17,7 @@ from cortex_assets.retrieval.calibrate import DIGITS
 from cortex_assets.retrieval.collapse import diversified, grouped
 from cortex_assets.retrieval.explain import Signals, word_signals
 from cortex_assets.retrieval.fuse import Fused, fuse
-from cortex_assets.retrieval.gather import Candidates, EmbedQuery, Gathering, LiveSpace, Words
+from cortex_assets.retrieval.gather import COMPARED, Candidates, EmbedQuery, Gathering, LiveSpace, Words
 from cortex_assets.retrieval.hits import Hit, hit_of
 from cortex_assets.retrieval.recency import LIFT, AskedTime, asked_time, fits
 from cortex_assets.retrieval.routes import Question, question_form, unasked_words
@@ -190,7 +190,7 @@ def search_spaces(
     watch = _Stopwatch(clock)
     asked, notes = _checked(question, limit, spaces)
     form = question_form(asked)
-    gathering = Gathering(store, spaces, max(candidates, limit), filter)
+    gathering = Gathering(store, spaces, max(candidates, limit), max(COMPARED, limit), filter)
     vectors = [space.embed_query(asked) if space.embed_query and space.shards else None for space in spaces]
     watch.lap("embed")
     words = gathering.words(asked, unasked_words(asked, form.form))
@@ -236,7 +236,9 @@ def _notes(spaces: Sequence[LiveSpace], found: Candidates, words: Words, ranking
         notes.append(f"no word of the question occurs in what is indexed: found {by}")
     notes += [f"{one.asked} occurs nowhere: {one.used} was looked for as well" for one in words.corrections]
     if found.unembedded:
-        count = f"{len(found.unembedded)} of the passages looked at have" if len(found.unembedded) > 1 else "a passage has"
+        count = (
+            f"{len(found.unembedded)} of the passages looked at have" if len(found.unembedded) > 1 else "a passage has"
+        )
         notes.append(f"{count} no vector yet and rank by words alone; `cortex status` says how far the run is")
     if ranking.asked is not None:
         said = "the newest come first" if ranking.asked.is_latest else "what was changed then comes first"

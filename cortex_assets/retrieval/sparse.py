@@ -85,11 +85,7 @@ def encode_points(points: Sequence[Fields]) -> SparseBatch:
     Returns:
         One vector a chunk; a chunk without a word has an empty one.
     """
-    texts = [
-        field
-        for point in points
-        for field in _texts(point)
-    ]
+    texts = [field for point in points for field in _texts(point)]
     offsets, ids = stored_batch(texts)
     counts = np.diff(offsets)
     rows = np.repeat(np.arange(len(points), dtype=np.uint64), counts.reshape(-1, len(_COUNTS)).sum(axis=1))

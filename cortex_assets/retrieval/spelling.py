@@ -8,8 +8,8 @@ Two steps would be a quarter of a million look-ups a word.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cortex_assets.retrieval.words import asked_ids, term_id
 from cortex_assets.retrieval.stem import stem
+from cortex_assets.retrieval.words import asked_ids, term_id
 
 Frequencies = Callable[[Sequence[int]], tuple[list[int], int]]
 """In how many points each term occurs, and how many points there are."""

@@ -178,7 +178,9 @@ class EdgeSegment(Segment):
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
         """See ``Segment.vectors``."""
-        listed = [UUID(chunk) for chunk, is_here in zip(ids, self._payloads.listed(ids), strict=True) if is_here]
+        listed: list[int | UUID | str] = [
+            UUID(chunk) for chunk, is_here in zip(ids, self._payloads.listed(ids), strict=True) if is_here
+        ]
         if not listed:
             return {}
         records: list[Any] = self.open().retrieve(listed, False, True)
