@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, living, look, query, safety, upkeep
+from apps.commands import change, demo, living, look, measure, query, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     living.down,
@@ -50,6 +50,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the whole 
 
 
 app.command("up")(living.start)
+app.command("eval")(measure.evaluate)
 for _command in _COMMANDS:
     app.command()(_command)
 app.add_typer(upkeep.models, name="models")

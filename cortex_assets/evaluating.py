@@ -1,0 +1,270 @@
+"""Golden sets evaluated over an open house: every question is asked, what came of it is recorded and judged.
+
+What the numbers are is ``evaluation.metrics``', what a regression is ``evaluation.compare``'s. An evaluation whose golden set,
+spaces, chunkers, search functions and points are those of the last one is not made again: nothing is asked or committed.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from cortex_assets import asking
+from cortex_assets.engine.fingerprint import Producer
+from cortex_assets.engine.lease import shard_lease
+from cortex_assets.engine.ledger import AssetLedger
+from cortex_assets.evaluation.compare import Past, Verdict
+from cortex_assets.evaluation.derive import accept, golden_sets, judged, past_rows, record, resolve_gold, rows_of
+from cortex_assets.evaluation.evaluate import (
+    Answer,
+    Progress,
+    Recipe,
+    Search,
+    Subject,
+    evaluation_rows,
+    measure,
+    question_rows,
+)
+from cortex_assets.evaluation.golden import GoldenError, GoldenSet
+from cortex_assets.evaluation.judge import Found, Spot
+from cortex_assets.evaluation.metrics import DEPTH, KS
+from cortex_assets.evaluation.resolve import Resolved
+from cortex_assets.evaluation.schema import EVALUATED_QUESTIONS, MODES
+from cortex_assets.house import House
+from cortex_assets.identity import content_id
+from cortex_assets.protocols import FoundPoint
+from cortex_assets.register import Registry
+from cortex_assets.retrieval.search import Hit, search_spaces
+
+LEASE = "global.evaluations"
+SEARCH_PACKAGES = ("numpy", "qdrant-client", "qdrant-edge-py")
+_HYBRID, _WORDS, _MEANING = MODES
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The latest evaluation of a set.
+
+    Attributes:
+        name: of the set.
+        evaluation: its rows of ``gold/evaluations``; none where no question has gold.
+        questions: its rows of ``gold/evaluated_questions``.
+        verdict: against its baseline; None where it was not recorded.
+        history: all evaluations of the set, the oldest first.
+        is_new: it was made now, not found.
+    """
+
+    name: str
+    evaluation: pl.DataFrame
+    questions: pl.DataFrame
+    verdict: Verdict | None
+    history: tuple[Past, ...] = ()
+    is_new: bool = False
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The golden sets evaluated, and what is wrong with those that could not be, one line each."""
+
+    done: tuple[Evaluated, ...]
+    problems: tuple[str, ...]
+
+
+def subject_of(house: House, registry: Registry, golden: GoldenSet) -> Subject:
+    """What an evaluation of a set is of now.
+
+    Raises:
+        GoldenError: it names a corpus that there is none of.
+    """
+    names = [corpus.name for corpus in registry.corpora]
+    unknown = next((name for name in golden.corpora if name not in names), None)
+    if unknown is not None:
+        known = ", ".join(names) or "none yet"
+        raise GoldenError(f"{golden.file}: `corpora` names {unknown}, which is not registered; there are: {known}.")
+    spaces = asking.live_spaces(house, registry, golden.corpora)
+    pairs = sorted((space.space_id, shard) for space in spaces for shard in space.shards)
+    ledger = AssetLedger(house.lake, "chunks").everywhere()
+    mine = ledger.filter(pl.col("shard").is_in([shard for _, shard in pairs]))
+    held, generations = [], {}
+    for space_id, shard in pairs:
+        points = house.store.sidecar(space_id, shard)
+        held.append(f"{space_id} {shard} {points.height} {points.get_column('row_hash').sum()}")
+        generation = house.store.generation(space_id, shard)
+        generations[shard] = -1 if generation is None else generation.number
+    recipe = Recipe(
+        tuple(sorted(space.space_id for space in spaces)),
+        tuple(mine.get_column("producer_version").unique().sort()),
+        retrieval_version(house),
+    )
+    return Subject(recipe, content_id("points", *held), json.dumps(generations, sort_keys=True))
+
+
+def retrieval_version(house: House) -> str:
+    """Version of what makes hits of a question: the search functions, and those of the store that is asked."""
+    store = type(house.store)
+    asked = (store.search_dense, store.search_sparse, store.search_batch, store.sparse_scores)
+    return Producer((search_spaces, *asked, store.document_frequencies), SEARCH_PACKAGES).version()
+
+
+def searches(house: House, registry: Registry, corpora: Collection[str] = (), k: int = DEPTH) -> dict[str, Search]:
+    """Mode to what answers a question with ``k`` hits: the search that people use, and each half of it alone.
+
+    ``meaning`` is left out where no space has an embedder.
+    """
+    spaces = asking.live_spaces(house, registry, corpora)
+
+    def hybrid(question: str) -> Answer:
+        result = asking.find(house, registry, question, k, corpora)
+        return Answer(tuple(map(_found, result.hits)), result.timings["total"])
+
+    made: dict[str, Search] = {_HYBRID: hybrid}
+    made[_WORDS] = _half(lambda question, depth: asking.find_by_words(house, spaces, question, depth), k)
+    if any(space.embed_query is not None for space in spaces):
+        made[_MEANING] = _half(lambda question, depth: asking.find_by_meaning(house, spaces, question, depth), k)
+    return made
+
+
+def _half(find: Callable[[str, int], Sequence[FoundPoint]], k: int) -> Search:
+    """A search by one half; equal texts collapse under the best, as they do for people."""
+
+    def search(question: str) -> Answer:
+        begin = time.perf_counter()
+        points = find(question, 2 * k)
+        seconds = time.perf_counter() - begin
+        spots: dict[str, list[Spot]] = {}
+        for point in points:
+            spots.setdefault(str(point.payload["text"]), []).append(_spot(point))
+        return Answer(tuple(Found(tuple(some)) for some in spots.values())[:k], seconds)
+
+    return search
+
+
+def _found(hit: Hit) -> Found:
+    """All places of a hit; its chunk begins where its citation does, less what the snippet leaves out before it."""
+    length, start = len(hit.text), hit.citation.start_char - hit.snippet.start
+    own = Spot(hit.chunk_id, hit.document_id, start, start + length)
+    others = (Spot(p.chunk_id, p.document_id, p.start_char, p.start_char + length) for p in hit.also_in)
+    return Found((own, *others))
+
+
+def _spot(point: FoundPoint) -> Spot:
+    start = int(point.payload["start_char"])
+    return Spot(point.chunk_id, str(point.payload["document_id"]), start, start + len(str(point.payload["text"])))
+
+
+# -- evaluations -------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    house: House,
+    registry: Registry,
+    golden: GoldenSet,
+    now: datetime,
+    progress: Progress = lambda done, total: None,
+) -> Evaluated:
+    """Evaluate a set and record it, unless the last evaluation is of the very same.
+
+    Args:
+        house: where.
+        registry: its corpora.
+        golden: the set.
+        now: when (aware).
+        progress: hears how many searches are done.
+
+    Raises:
+        GoldenError: the set names a corpus that there is none of.
+        LeaseBusy: another process evaluates.
+    """
+    subject = subject_of(house, registry, golden)
+    with shard_lease(house.leases, LEASE):
+        known = latest(house, golden.name)
+        if known is not None and _is_of(known.history[-1], golden, subject):
+            return known
+        before, sequence = (known.history[-1].evaluation_id, len(known.history)) if known is not None else ("", 0)
+        resolved = resolve_gold(house.lake, golden, _names(registry))
+        outcomes = measure(resolved, searches(house, registry, golden.corpora), KS, progress)
+        evaluation = evaluation_rows(golden, subject, outcomes, before, sequence, now)
+        questions = question_rows(golden, subject, outcomes, before)
+        if evaluation.is_empty():
+            return Evaluated(golden.name, evaluation, questions, None, is_new=True)
+        record(house.lake, evaluation, questions)
+    found = latest(house, golden.name)
+    assert found is not None, "it was recorded just now"  # noqa: S101
+    return Evaluated(found.name, found.evaluation, found.questions, found.verdict, found.history, is_new=True)
+
+
+def look(
+    house: House,
+    registry: Registry,
+    golden: GoldenSet,
+    k: int,
+    now: datetime,
+    progress: Progress = lambda done, total: None,
+) -> Evaluated:
+    """Evaluate a set with ``k`` hits a question, cut at k besides the usual ranks; nothing is recorded or compared.
+
+    Raises:
+        GoldenError: the set names a corpus that there is none of.
+    """
+    subject = subject_of(house, registry, golden)
+    ks = tuple(sorted({*KS, k}))
+    resolved = resolve_gold(house.lake, golden, _names(registry))
+    outcomes = measure(resolved, searches(house, registry, golden.corpora, max(ks)), ks, progress)
+    evaluation = evaluation_rows(golden, subject, outcomes, "", 0, now)
+    return Evaluated(golden.name, evaluation, question_rows(golden, subject, outcomes, ""), None, is_new=True)
+
+
+def latest(house: House, set_name: str) -> Evaluated | None:
+    """The latest evaluation of a set with its verdict; None where there is none yet. Reads only."""
+    rows = past_rows(house.lake, set_name)
+    if rows.is_empty():
+        return None
+    history, found = judged(house.lake, rows, set_name, house.settings.eval_tolerance)
+    last = history[-1].evaluation_id
+    evaluation = rows.filter(pl.col("evaluation_id") == last)
+    return Evaluated(set_name, evaluation, rows_of(house.lake, EVALUATED_QUESTIONS, last), found, tuple(history))
+
+
+def refresh(house: House, registry: Registry, now: datetime) -> Refreshed:
+    """Evaluate every golden set of the data folder whose evaluation is not of what is there now."""
+    sets = golden_sets(house.settings.golden)
+    done, problems = [], list(sets.problems)
+    for golden in sets.found:
+        try:
+            done.append(evaluate(house, registry, golden, now))
+        except GoldenError as error:
+            problems.append(str(error))
+    return Refreshed(tuple(done), tuple(problems))
+
+
+def gone(house: House, registry: Registry) -> tuple[list[tuple[str, Resolved]], tuple[str, ...]]:
+    """(set, question) of all golden questions that lost gold, as documents are stored now, and what is wrong with set files."""
+    sets = golden_sets(house.settings.golden)
+    names = _names(registry)
+    lost = [(golden.name, one) for golden in sets.found for one in resolve_gold(house.lake, golden, names) if one.gone]
+    return lost, sets.problems
+
+
+def accept_latest(house: House, set_name: str, now: datetime) -> Evaluated:
+    """Take the latest evaluation of a set as the one that later ones are compared with.
+
+    Raises:
+        GoldenError: it was never evaluated.
+    """
+    found = latest(house, set_name)
+    if found is None:
+        raise GoldenError(f"{set_name}: it was never evaluated with gold that is there; run `cortex eval` first.")
+    accept(house.lake, set_name, found.history[-1].evaluation_id, now)
+    again = latest(house, set_name)
+    return again if again is not None else found
+
+
+def _is_of(past: Past, golden: GoldenSet, subject: Subject) -> bool:
+    return (past.set_hash, past.recipe, past.content_hash) == (golden.set_hash, subject.recipe, subject.content_hash)
+
+
+def _names(registry: Registry) -> dict[str, str]:
+    return {corpus.corpus_id: corpus.name for corpus in registry.corpora}
