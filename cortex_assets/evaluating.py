@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -16,8 +17,17 @@ from cortex_assets import asking
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.lease import shard_lease
 from cortex_assets.engine.ledger import AssetLedger
-from cortex_assets.evaluation.compare import Past, Verdict
-from cortex_assets.evaluation.derive import accept, golden_sets, judged, past_rows, record, resolve_gold, rows_of
+from cortex_assets.evaluation.compare import GATED, HYBRID, Past, Verdict
+from cortex_assets.evaluation.derive import (
+    Looked,
+    accept,
+    golden_sets,
+    judged,
+    past_rows,
+    record,
+    resolve_gold,
+    rows_of,
+)
 from cortex_assets.evaluation.evaluate import (
     Answer,
     Progress,
@@ -28,10 +38,9 @@ from cortex_assets.evaluation.evaluate import (
     measure,
     question_rows,
 )
-from cortex_assets.evaluation.golden import GoldenError, GoldenSet
+from cortex_assets.evaluation.golden import ALL, GoldenError, GoldenSet
 from cortex_assets.evaluation.judge import Found, Spot
-from cortex_assets.evaluation.metrics import DEPTH, KS
-from cortex_assets.evaluation.resolve import Resolved
+from cortex_assets.evaluation.metrics import DEPTH, KS, LATENCIES
 from cortex_assets.evaluation.schema import EVALUATED_QUESTIONS, MODES
 from cortex_assets.house import House
 from cortex_assets.identity import content_id
@@ -41,7 +50,7 @@ from cortex_assets.retrieval.search import Hit, search_spaces
 
 LEASE = "global.evaluations"
 SEARCH_PACKAGES = ("numpy", "qdrant-client", "qdrant-edge-py")
-_HYBRID, _WORDS, _MEANING = MODES
+_WORDS, _MEANING = MODES[1:]
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ def searches(house: House, registry: Registry, corpora: Collection[str] = (), k:
         result = asking.find(house, registry, question, k, corpora)
         return Answer(tuple(map(_found, result.hits)), result.timings["total"])
 
-    made: dict[str, Search] = {_HYBRID: hybrid}
+    made: dict[str, Search] = {HYBRID: hybrid}
     made[_WORDS] = _half(lambda question, depth: asking.find_by_words(house, spaces, question, depth), k)
     if any(space.embed_query is not None for space in spaces):
         made[_MEANING] = _half(lambda question, depth: asking.find_by_meaning(house, spaces, question, depth), k)
@@ -240,12 +249,26 @@ def refresh(house: House, registry: Registry, now: datetime) -> Refreshed:
     return Refreshed(tuple(done), tuple(problems))
 
 
-def gone(house: House, registry: Registry) -> tuple[list[tuple[str, Resolved]], tuple[str, ...]]:
-    """(set, question) of all golden questions that lost gold, as documents are stored now, and what is wrong with set files."""
-    sets = golden_sets(house.settings.golden)
-    names = _names(registry)
-    lost = [(golden.name, one) for golden in sets.found for one in resolve_gold(house.lake, golden, names) if one.gone]
-    return lost, sets.problems
+def looked(house: House, registry: Registry) -> Looked:
+    """What the checks judge: verdicts on the latest evaluations, and gold in the documents as they are stored now. Reads only."""
+    sets, names = golden_sets(house.settings.golden), _names(registry)
+    found = [(golden, latest(house, golden.name)) for golden in sets.found]
+    gone = [(golden.name, one) for golden in sets.found for one in resolve_gold(house.lake, golden, names) if one.gone]
+    verdicts = {golden.name: one.verdict for golden, one in found if one is not None and one.verdict is not None}
+    return Looked(verdicts, gone, sets.problems)
+
+
+def shown(refreshed: Refreshed) -> dict[str, Any]:
+    """What a materialization shows: of each set how many questions, its main metrics of the search people use, and its state."""
+    metadata: dict[str, Any] = {"sets": len(refreshed.done), "evaluated": sum(one.is_new for one in refreshed.done)}
+    for one in refreshed.done:
+        main = one.evaluation.filter((pl.col("mode") == HYBRID) & (pl.col("question_type") == ALL))
+        values = dict(main.select("metric", "value").iter_rows())
+        metadata |= {f"{one.name} {name}": values[name] for name in (*GATED, *LATENCIES) if name in values}
+        metadata[f"{one.name} state"] = "no gold" if one.verdict is None else one.verdict.state.value
+    if refreshed.problems:
+        metadata["problems"] = list(refreshed.problems)
+    return metadata
 
 
 def accept_latest(house: House, set_name: str, now: datetime) -> Evaluated:

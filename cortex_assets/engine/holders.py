@@ -41,6 +41,7 @@ HOLDERS = (
     Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
     Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
     Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
+    Holder("golden", "golden sets: questions, paths and first words of passages", "whoever wrote them"),
     *TABLE_HOLDERS,
     Holder(
         "raw",

@@ -4,7 +4,7 @@ What is asked of the index, and of which spaces, is ``cortex_assets.evaluating``
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -29,6 +29,21 @@ class Sets:
 
     found: tuple[GoldenSet, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the checks judge.
+
+    Attributes:
+        verdicts: golden set to the verdict on its latest evaluation.
+        gone: (golden set, question) of questions that lost gold.
+        problems: what is wrong with files of golden sets.
+    """
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    gone: Sequence[tuple[str, Resolved]] = ()
+    problems: Sequence[str] = ()
 
 
 def golden_sets(folder: Path) -> Sets:
