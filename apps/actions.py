@@ -177,7 +177,7 @@ def evaluate(
         progress: told searches done.
 
     Raises:
-        CommandError: there is no set, or none of that name.
+        CommandError: there is no set, or none of that name; or other than 10 hits are to be accepted.
         LeaseBusy: another process evaluates.
     """
     from apps import evaluating

@@ -34,13 +34,15 @@ REMEDY = "write questions with the passages that answer them into a .yaml file t
 def evaluate(name: str | None, k: int, is_accepted: bool, progress: ProgressSink) -> EvaluationReport:
     """See ``apps.actions.evaluate``."""
     begin = time.perf_counter()
+    if is_accepted and k != DEPTH:
+        raise CommandError("only the usual ten hits can be accepted", "--accept", "leave --limit out", USAGE)
     done, problems = [], []
     with opened() as house:
         sets = _chosen(house, name)
         for golden in sets.found:
             try:
                 done.append(_evaluated(house, golden, k, is_accepted, progress))
-            except GoldenError as error:
+            except (GoldenError, evaluating.IndexMoved) as error:
                 problems.append(str(error))
     return EvaluationReport(tuple(done), (*sets.problems, *problems), time.perf_counter() - begin)
 

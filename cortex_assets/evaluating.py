@@ -30,6 +30,7 @@ from cortex_assets.evaluation.derive import (
 )
 from cortex_assets.evaluation.evaluate import (
     Answer,
+    Outcome,
     Progress,
     Recipe,
     Search,
@@ -49,8 +50,14 @@ from cortex_assets.register import Registry
 from cortex_assets.retrieval.search import Hit, search_spaces
 
 LEASE = "global.evaluations"
+ATTEMPTS = 3
+"""A set is asked so many times at most while runs publish."""
 SEARCH_PACKAGES = ("numpy", "qdrant-client", "qdrant-edge-py")
 _WORDS, _MEANING = MODES[1:]
+
+
+class IndexMoved(RuntimeError):
+    """An evaluation would be of no one state of the index; names the set and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +192,7 @@ def evaluate(
 
     Raises:
         GoldenError: the set names a corpus that there is none of.
+        IndexMoved: runs published all the while.
         LeaseBusy: another process evaluates.
     """
     subject = subject_of(house, registry, golden)
@@ -193,8 +201,7 @@ def evaluate(
         if known is not None and _is_of(known.history[-1], golden, subject):
             return known
         before, sequence = (known.history[-1].evaluation_id, len(known.history)) if known is not None else ("", 0)
-        resolved = resolve_gold(house.lake, golden, _names(registry))
-        outcomes = measure(resolved, searches(house, registry, golden.corpora), KS, progress)
+        subject, outcomes = _at_rest(house, registry, golden, subject, progress)
         evaluation = evaluation_rows(golden, subject, outcomes, before, sequence, now)
         questions = question_rows(golden, subject, outcomes, before)
         if evaluation.is_empty():
@@ -203,6 +210,26 @@ def evaluate(
     found = latest(house, golden.name)
     assert found is not None, "it was recorded just now"  # noqa: S101
     return Evaluated(found.name, found.evaluation, found.questions, found.verdict, found.history, is_new=True)
+
+
+def _at_rest(
+    house: House, registry: Registry, golden: GoldenSet, subject: Subject, progress: Progress
+) -> tuple[Subject, list[Outcome]]:
+    """Measure a set over an index that did not move meanwhile, so that the numbers are of what the rows say.
+
+    Raises:
+        IndexMoved: it moved every time.
+    """
+    for _ in range(ATTEMPTS):
+        resolved = resolve_gold(house.lake, golden, _names(registry))
+        outcomes = measure(resolved, searches(house, registry, golden.corpora), KS, progress)
+        now = subject_of(house, registry, golden)
+        if (now.recipe, now.content_hash) == (subject.recipe, subject.content_hash):
+            return subject, outcomes
+        subject = now
+    raise IndexMoved(
+        f"{golden.name}: the index moved each of {ATTEMPTS} times while it was evaluated; run `cortex eval` when no run is at work"
+    )
 
 
 def look(
@@ -244,7 +271,7 @@ def refresh(house: House, registry: Registry, now: datetime) -> Refreshed:
     for golden in sets.found:
         try:
             done.append(evaluate(house, registry, golden, now))
-        except GoldenError as error:
+        except (GoldenError, IndexMoved) as error:
             problems.append(str(error))
     return Refreshed(tuple(done), tuple(problems))
 

@@ -125,7 +125,7 @@ def measure(
         progress: hears how far it is.
     """
     asked = [one for one in questions if one.targets]
-    outcomes, total = [], len(asked) * len(searches)
+    outcomes, done, total = [], 0, len(asked) * len(searches)
     for mode, search in searches.items():
         if asked:
             search(asked[0].question.text)
@@ -137,7 +137,8 @@ def measure(
             marks = mark(answer.hits, one.targets, ks)
             top = tuple(hit.chunk_id for hit in answer.hits)
             outcomes.append(Outcome(one, mode, marks, top, round(1000 * answer.seconds, 3)))
-            progress(sum(past.marks is not None for past in outcomes), total)
+            done += 1
+            progress(done, total)
     return outcomes
 
 

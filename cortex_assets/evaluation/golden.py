@@ -245,6 +245,8 @@ class _Entry:
             return ""
         if not isinstance(value, str):
             raise self.fail(f"`{key}` must be text; put it into quotes")
+        if "\x00" in value or any(0xD800 <= ord(letter) < 0xE000 for letter in value):
+            raise self.fail(f"`{key}` holds a character that no text has (NUL or half of a pair); write it anew")
         return value
 
 

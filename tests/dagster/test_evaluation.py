@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from apps.evaluation_reports import MODES, EvaluationReport, SetEvaluated
 from cortex_assets.definitions import build_defs
 from cortex_assets.evaluation.checks import GOLD, HOLD
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
-from tests.dagster.lake import Lake, notes, outside_ops, sentence
+from tests.dagster.lake import PROJECT, Lake, notes, outside_ops, sentence
 
 QUESTIONS = 12
 
@@ -191,6 +192,64 @@ def test_more_hits_are_shown_and_not_recorded(filled: Lake) -> None:
     assert not found.is_recorded
     assert value(found, "recall@20", mode="words") == 1.0
     assert filled.table(EVALUATIONS).is_empty()
+
+
+def test_an_index_that_moves_meanwhile_is_evaluated_again_and_one_that_never_rests_is_told(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cortex_assets import asking
+
+    real, moves = asking.find, [1]
+
+    def find(*given: Any) -> Any:
+        if moves and moves[0] > 0:
+            moves[0] -= 1
+            filled.drop("notes/moving.md", f"It moved {moves[0]} times from here.")
+            filled.run()
+        return real(*given)
+
+    monkeypatch.setattr(asking, "find", find)
+    found = evaluated(filled)
+    rows = filled.table(EVALUATED_QUESTIONS)
+    assert rows.get_column("evaluation_id").unique().to_list() == [found.evaluation_id]
+    monkeypatch.setattr(asking, "find", real)
+    assert not evaluated(filled).is_new, "what was recorded is of the index as it is now"
+    filled.drop("notes/moving.md", "It moved for good.")
+    filled.run()
+    moves[0] = 1_000
+    monkeypatch.setattr(asking, "find", find)
+    report = actions.evaluate()
+    assert "the index moved each of 3 times" in report.problems[0]
+    assert filled.table(EVALUATED_QUESTIONS).height == rows.height
+
+
+def test_a_backup_brings_golden_sets_history_and_what_was_accepted(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(filled)
+    with monkeypatch.context() as patched:
+        worsen(patched)
+        accepted = evaluated(filled, is_accepted=True)
+    folder = filled.root / "backup"
+    actions.backup(str(folder), frozenset({"tables", "raw", "inbox"}))
+    text = (filled.settings.golden / "notes.jsonl").read_text()
+    shutil.rmtree(filled.settings.data_dir)
+    assert not actions.restore(str(folder)).kept
+    assert (filled.settings.golden / "notes.jsonl").read_text() == text
+    (back,) = reader.evaluations().sets
+    assert (back.state, back.evaluation_id) == ("baseline", accepted.evaluation_id)
+    assert back.history == accepted.history
+
+
+def test_the_example_of_the_documentation_works(lake: Lake) -> None:
+    page = (PROJECT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    shutil.copytree(PROJECT / "data" / "sample", lake.inbox / "sample")
+    lake.settings.golden.mkdir()
+    (lake.settings.golden / "station.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    lake.run()
+    found = evaluated(lake)
+    assert (found.name, found.gone) == ("station", ())
+    assert value(found, "hit@5", mode="words") == 1.0
 
 
 # -- gold that goes, sets that are wrong --------------------------------------------------------------------------------

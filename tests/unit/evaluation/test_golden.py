@@ -112,6 +112,12 @@ def test_what_cannot_be_used_is_named_with_its_file_place_and_remedy(what: str) 
     assert remedy in message
 
 
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"])
+def test_characters_that_no_text_has_are_refused(odd: str) -> None:
+    with pytest.raises(GoldenError, match="question q1: `question` holds a character"):
+        parse_golden(f'{{"id": "q1", "question": "a{odd}b", "gold": [{{"path": "c"}}]}}', Path("/golden/lines.jsonl"))
+
+
 def test_a_broken_line_is_named_by_its_number() -> None:
     with pytest.raises(GoldenError, match=r"lines\.jsonl line 2: not JSON .*each line is one object"):
         parse_golden('{"id": "a", "question": "b", "gold": [{"path": "c"}]}\n{"id"\n', Path("/golden/lines.jsonl"))
