@@ -63,7 +63,7 @@ def _evaluated(house: House, golden: GoldenSet, k: int, is_accepted: bool, progr
     return shown(found, golden.version, past_rows(house.lake, golden.name))
 
 
-def evaluations(name: str | None) -> EvaluationReport:
+def evaluations(name: str | None, against: str | None) -> EvaluationReport:
     """See ``apps.reader.evaluations``."""
     begin = time.perf_counter()
     with looked_in() as house:
@@ -71,8 +71,11 @@ def evaluations(name: str | None) -> EvaluationReport:
         names = sorted(rows.get_column("set_name").unique())
         if name is not None and name not in names:
             raise CommandError("no golden set of that name was evaluated", name, f"evaluated: {_listed(names)}", USAGE)
-        found = [evaluating.latest(house, one) for one in names if name in (None, one)]
-        sets = [shown(one, None, rows.filter(pl.col("set_name") == one.name)) for one in found if one is not None]
+        sets = []
+        for one in (evaluating.latest(house, one) for one in names if name in (None, one)):
+            if one is not None:
+                found = one if against is None else evaluating.against(house, one, against)
+                sets.append(shown(found, None, rows.filter(pl.col("set_name") == one.name)))
     return EvaluationReport(tuple(sets), (), time.perf_counter() - begin)
 
 

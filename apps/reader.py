@@ -163,15 +163,20 @@ def _load_search() -> None:
         from apps import searching  # noqa: F401
 
 
-def evaluations(name: str | None = None) -> EvaluationReport:
+def evaluations(name: str | None = None, against: str | None = None) -> EvaluationReport:
     """The latest evaluation of every golden set, or of one, with its history and what changed rank; asks nothing.
+
+    Args:
+        name: of a set; None = all.
+        against: how the id of the evaluation begins that the latest is compared with; None = its baseline.
 
     Raises:
         CommandError: no set of that name was evaluated.
+        GoldenError: no evaluation of the set has such an id.
     """
     from apps import evaluating
 
-    return evaluating.evaluations(name)
+    return evaluating.evaluations(name, against)
 
 
 def models() -> list[ModelLine]:

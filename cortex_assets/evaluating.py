@@ -7,8 +7,9 @@ spaces, chunkers, search functions and points are those of the last one is not m
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,7 @@ from cortex_assets import asking
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.lease import shard_lease
 from cortex_assets.engine.ledger import AssetLedger
-from cortex_assets.evaluation.compare import GATED, HYBRID, Past, Verdict
+from cortex_assets.evaluation.compare import GATED, HYBRID, Past, Verdict, compared
 from cortex_assets.evaluation.derive import (
     Looked,
     accept,
@@ -25,6 +26,7 @@ from cortex_assets.evaluation.derive import (
     judged,
     past_rows,
     record,
+    recorded_asks,
     resolve_gold,
     rows_of,
 )
@@ -207,9 +209,9 @@ def evaluate(
         if evaluation.is_empty():
             return Evaluated(golden.name, evaluation, questions, None, is_new=True)
         record(house.lake, evaluation, questions)
-    found = latest(house, golden.name)
+        found = latest(house, golden.name)
     assert found is not None, "it was recorded just now"  # noqa: S101
-    return Evaluated(found.name, found.evaluation, found.questions, found.verdict, found.history, is_new=True)
+    return replace(found, is_new=True)
 
 
 def _at_rest(
@@ -251,6 +253,27 @@ def look(
     outcomes = measure(resolved, searches(house, registry, golden.corpora, max(ks)), ks, progress)
     evaluation = evaluation_rows(golden, subject, outcomes, "", 0, now)
     return Evaluated(golden.name, evaluation, question_rows(golden, subject, outcomes, ""), None, is_new=True)
+
+
+def against(house: House, found: Evaluated, begin: str) -> Evaluated:
+    """An evaluation compared with any earlier one of its set instead of its baseline.
+
+    Args:
+        house: where.
+        found: the latest evaluation of a set.
+        begin: how the id of the other one begins.
+
+    Raises:
+        GoldenError: none of the set, or more than one, has such an id.
+    """
+    named = [past for past in found.history if past.evaluation_id.startswith(begin)]
+    if len(named) != 1:
+        told = "no evaluation has" if not named else f"{len(named)} evaluations have"
+        raise GoldenError(
+            f"{found.name}: {told} an id that begins with {begin}; `cortex eval --history` shows the ids."
+        )
+    other = compared(named[0], found.history[-1], partial(recorded_asks, house.lake), house.settings.eval_tolerance)
+    return replace(found, verdict=other)
 
 
 def latest(house: House, set_name: str) -> Evaluated | None:

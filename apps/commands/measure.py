@@ -26,6 +26,12 @@ def evaluate(
     history: Annotated[
         bool, typer.Option("--history", help="Only show the evaluations there are; nothing is asked.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="ID", help="Compare the latest with this one of the history; nothing is asked."
+        ),
+    ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the present quality as the one to compare with from now on.")
     ] = False,
@@ -37,6 +43,10 @@ def evaluate(
     accepted last. Nothing is asked where nothing moved. Ends with 1 when a change of space, chunker or retrieval lost quality, or a
     set cannot be used.
     """
+    if against is not None:
+        report = reader.evaluations(name, against)
+        console.show(report, as_json, lambda one: evaluations.report(one, halves, changes=True))
+        return
     if history:
         report = reader.evaluations(name)
         console.show(report, as_json, evaluations.history)

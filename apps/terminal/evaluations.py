@@ -124,6 +124,7 @@ def history(one: EvaluationReport) -> RenderableType:
         names = list(dict.fromkeys(name for past in found.history for name in past.metrics))
         rows = [
             (
+                past.evaluation_id[:8],
                 moment(past.evaluated_at),
                 ", ".join(past.moved),
                 str(past.questions),
@@ -133,5 +134,5 @@ def history(one: EvaluationReport) -> RenderableType:
             for past in found.history
         ]
         parts.append(safe(f"{found.name}: {found.state}", "bold"))
-        parts.append(grid(("evaluated (UTC)", "moved", "questions", *names, ""), rows, ("questions", *names)))
+        parts.append(grid(("id", "evaluated (UTC)", "moved", "questions", *names, ""), rows, ("questions", *names)))
     return Group(*parts)

@@ -6,13 +6,14 @@ What is asked of the index, and of which spaces, is ``cortex_assets.evaluating``
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
-from cortex_assets.evaluation.compare import Past, Verdict, asks_of, history_of, verdict
+from cortex_assets.evaluation.compare import Asks, Past, Verdict, asks_of, history_of, verdict
 from cortex_assets.evaluation.golden import SUFFIXES, GoldenError, GoldenSet, Question, parse_golden
 from cortex_assets.evaluation.resolve import Document, Resolved, Shelf
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
@@ -168,10 +169,9 @@ def judged(lake: Lakehouse, rows: pl.DataFrame, set_name: str, tolerance: float)
         tolerance: see ``compare.verdict``.
     """
     history = history_of(rows)
-    found = verdict(
-        history,
-        accepted(lake, set_name),
-        lambda identity: asks_of(rows_of(lake, EVALUATED_QUESTIONS, identity)),
-        tolerance,
-    )
-    return history, found
+    return history, verdict(history, accepted(lake, set_name), partial(recorded_asks, lake), tolerance)
+
+
+def recorded_asks(lake: Lakehouse, evaluation_id: str) -> Asks:
+    """The questions of an evaluation that were asked of the search that people use, by their hash."""
+    return asks_of(rows_of(lake, EVALUATED_QUESTIONS, evaluation_id))

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -13,9 +14,14 @@ import pytest
 from apps import actions, reader
 from apps.errors import CommandError
 from apps.evaluation_reports import MODES, EvaluationReport, SetEvaluated
+from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.definitions import build_defs
+from cortex_assets.engine import fingerprint
+from cortex_assets.evaluating import searches
 from cortex_assets.evaluation.checks import GOLD, HOLD
+from cortex_assets.evaluation.golden import GoldenError
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
+from cortex_assets.retrieval.fuse import Form
 from tests.dagster.lake import PROJECT, Lake, notes, outside_ops, sentence
 
 QUESTIONS = 12
@@ -96,6 +102,15 @@ def test_every_question_is_asked_in_every_mode_and_the_numbers_follow_from_the_r
         assert 0 < value(found, "latency_p50_ms", mode=mode) <= value(found, "latency_p95_ms", mode=mode)
     assert value(found, "span_recall@10", mode="words") == 1.0
     assert 0 < value(found, "span_precision@1", mode="words") < 1
+    filled.drop("other/copy.md", (filled.inbox / "notes" / "note-000.md").read_text())
+    filled.run()
+    with filled.house() as house:
+        spans = {c: (a, b) for c, a, b in filled.table(CHUNKS).select("chunk_id", "start_char", "end_char").iter_rows()}
+        for search in searches(house, house.register.now()).values():
+            answer = search(sentence(1))
+            assert any(len(hit.spots) == 2 for hit in answer.hits), "a text stands in two files"
+            spots = [spot for hit in answer.hits for spot in hit.spots]
+            assert all(spans[spot.chunk_id] == (spot.start_char, spot.end_char) for spot in spots)
     ranked = {hit.path for hit in filled.search(sentence(1), k=10).hits}
     assert "note-000.md" in ranked, "the ranks are those of the search that people use"
 
@@ -126,6 +141,14 @@ def test_content_that_moves_is_told_as_drift_with_the_ranks_that_changed(filled:
     history = reader.evaluations("notes").sets[0].history
     assert [past.moved for past in history] == [(), ("content",)]
     assert [past.is_baseline for past in history] == [True, False]
+    (other,) = reader.evaluations("notes", against=history[1].evaluation_id[:6]).sets
+    assert (other.changes, other.moved) == ((), ()), "compared with itself"
+    (other,) = reader.evaluations("notes", against=history[0].evaluation_id).sets
+    assert other.changes == found.changes
+    with pytest.raises(GoldenError, match="no evaluation has an id that begins with zz"):
+        reader.evaluations("notes", against="zz")
+    with pytest.raises(GoldenError, match="2 evaluations have"):
+        reader.evaluations("notes", against="")
     assert len({past.evaluation_id for past in history}) == 2
     filled.delete("notes/copycat.md")
     filled.run()
@@ -155,6 +178,41 @@ def test_a_search_that_got_worse_is_a_regression_until_it_is_accepted(
     repaired = evaluated(filled)
     assert (repaired.state, repaired.moved) == ("held", ("retrieval",))
     assert all(not one.is_worse for one in repaired.changes)
+
+
+CHANGED = {
+    "retrieval": ("cortex_assets.retrieval.fuse.DENSE_WEIGHT", dict.fromkeys(Form, 0.99)),
+    "chunker": ("cortex_assets.chunks.context.CONTEXT_TOKENS", 0),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_changed_code_of_search_or_chunker_is_seen_by_the_gate(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The versions are those of the code that is reached by name; the chunker's counts once a run has applied it."""
+    evaluated(filled)
+    place, other = CHANGED[what]
+    monkeypatch.setattr(place, other)
+    fingerprint._frozen_versions.clear()
+    before = evaluated(filled)
+    assert before.is_new == (what == "retrieval")
+    filled.run()
+    found = evaluated(filled)
+    assert what in found.moved
+    assert found.state in ("held", "regression")
+    fingerprint._frozen_versions.clear()
+
+
+def test_another_embedding_space_is_seen_by_the_gate(filled: Lake) -> None:
+    evaluated(filled)
+    with filled.house() as house:
+        (corpus,) = house.register.corpora()
+        house.register.save(replace(corpus, space_id="another"))
+    found = evaluated(filled)
+    assert "space" in found.moved
+    assert found.state == "regression", "nothing is published in that space"
+    assert {change.after for change in found.changes} == {(0,)}
 
 
 def test_the_tolerance_can_be_set(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
