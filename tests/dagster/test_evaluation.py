@@ -17,10 +17,10 @@ from apps.evaluation_reports import MODES, EvaluationReport, SetEvaluated
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.definitions import build_defs
 from cortex_assets.engine import fingerprint
-from cortex_assets.evaluating import searches
 from cortex_assets.evaluation.checks import GOLD, HOLD
 from cortex_assets.evaluation.golden import GoldenError
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
+from cortex_assets.measuring import searches
 from cortex_assets.retrieval.fuse import Form
 from tests.dagster.lake import PROJECT, Lake, notes, outside_ops, sentence
 
@@ -64,7 +64,7 @@ def value(found: SetEvaluated, metric: str, kind: str = "all", mode: str = "hybr
 
 def worsen(monkeypatch: pytest.MonkeyPatch, drop: int = 5) -> None:
     """Make the search lose its first hits, and with it the version of the search another."""
-    from cortex_assets import asking, evaluating
+    from cortex_assets import asking, measuring
     from cortex_assets.retrieval import search
 
     real = asking.find
@@ -74,7 +74,7 @@ def worsen(monkeypatch: pytest.MonkeyPatch, drop: int = 5) -> None:
         return search.SearchResult(result.hits[drop:], result.timings, result.notes)
 
     monkeypatch.setattr(asking, "find", find)
-    monkeypatch.setattr(evaluating, "retrieval_version", lambda house: f"worse by {drop}")
+    monkeypatch.setattr(measuring, "retrieval_version", lambda house: f"worse by {drop}")
 
 
 # -- numbers and history ------------------------------------------------------------------------------------------------
