@@ -140,7 +140,7 @@ def shown(found: Evaluated, version: int | None, past: pl.DataFrame | None, is_n
                 one.difference.value,
                 one.difference.low,
                 one.difference.high,
-                one.is_regression,
+                one.has_fallen,
             )
             for one in verdict.metrics
         ),

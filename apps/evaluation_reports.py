@@ -32,7 +32,7 @@ class MetricChangeLine:
     difference: float
     low: float
     high: float
-    is_regression: bool
+    has_fallen: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _compared(found: SetEvaluated, changes: bool) -> Iterator[RenderableType]:
         yield safe(f"against {moment(found.baseline_at)} UTC ({', '.join(found.moved)} moved), {pairs} of both:")
         for one in found.gated:
             told = f"  {one.metric} {one.before:.3f} -> {one.after:.3f} ({one.difference:+.3f}, {one.low:+.3f} to {one.high:+.3f})"
-            yield safe(told, "red" if one.is_regression else "")
+            yield safe(told, "red" if one.has_fallen else "")
     yield from _changes(found.changes, len(found.changes) if changes or found.state == REGRESSION else SHOWN)
     if found.state == REGRESSION:
         yield Text("meant? `cortex eval --accept` takes it as the quality to compare with", style="yellow")

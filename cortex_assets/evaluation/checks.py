@@ -71,9 +71,7 @@ def have_gold(gone: Sequence[tuple[str, Resolved]], problems: Sequence[str]) -> 
 
 
 def _told(one: Verdict) -> str:
-    fell = [
-        f"{change.metric} {change.before:.3f} to {change.after:.3f}" for change in one.metrics if change.is_regression
-    ]
+    fell = [f"{change.metric} {change.before:.3f} to {change.after:.3f}" for change in one.metrics if change.has_fallen]
     return f"{', '.join(one.moved)} changed; {', '.join(fell)} over {one.pairs} questions"
 
 

@@ -96,13 +96,16 @@ class RankChange:
 
 @dataclass(frozen=True, slots=True)
 class MetricChange:
-    """A gated metric before and after, over the questions of both; ``difference`` with its paired bootstrap interval."""
+    """A gated metric before and after, over the questions of both; ``difference`` with its paired bootstrap interval.
+
+    Whether one that ``has_fallen`` (by more than the tolerance, the interval below zero) is a regression says the verdict's state.
+    """
 
     metric: str
     before: float
     after: float
     difference: Estimate
-    is_regression: bool
+    has_fallen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def compared(before: Past, after: Past, asks: Callable[[str], Asks], tolerance: 
     recipe = before.recipe.differs(after.recipe)
     moved = recipe + ("content",) * (before.content_hash != after.content_hash)
     moved += ("set",) * (before.set_hash != after.set_hash)
-    fell = any(change.is_regression for change in metrics)
+    fell = any(change.has_fallen for change in metrics)
     state = State.DRIFT if not recipe else State.REGRESSION if fell else State.HELD
     return Verdict(
         state,
