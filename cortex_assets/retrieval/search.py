@@ -48,7 +48,10 @@ class LiveSpace:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where else exactly the text of a hit stands; ``label`` is its page, slide or cells where it has any."""
+    """Where else exactly the text of a hit stands.
+
+    ``label`` is its page, slide or cells where it has any, ``start_char`` its first character in the document.
+    """
 
     chunk_id: str
     document_id: str
@@ -56,6 +59,7 @@ class Place:
     path: str
     start_line: int
     label: str = ""
+    start_char: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +398,7 @@ def _place(payload: Mapping[str, Any], chunk_id: str) -> Place:
         _safe(payload["path"]) + (f"!{_member(payload)}" if _member(payload) else ""),
         int(payload["start_line"]),
         _label(payload),
+        int(payload["start_char"]),
     )
 
 
