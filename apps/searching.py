@@ -3,23 +3,22 @@
 Reads generations and, to verify citations, the documents they came from.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
 from apps.errors import USAGE, CommandError
 from apps.reports import Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
+from cortex_assets import asking
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House
 from cortex_assets.register import Registry
 from cortex_assets.retrieval.cite import verify_citation
-from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
+from cortex_assets.retrieval.gather import EmbedQuery
 from cortex_assets.retrieval.hits import Hit as FoundHit
 from cortex_assets.retrieval.hits import Place
-from cortex_assets.retrieval.search import SearchResult, search_spaces
-from inference.lanes import EngineConfig
-from inference.protocols import begin
+from cortex_assets.retrieval.search import SearchResult
 from resources.lakehouse import Lakehouse
 from resources.vectors.filters import Filter
 
@@ -72,21 +71,8 @@ def lacking(house: House, registry: Registry, filters: SearchFilters) -> tuple[s
 
 
 def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:
-    """Search every live space of the registry; one whose model has moved on is searched by words until a run has followed."""
-    spaces: dict[str, list[str]] = {}
-    configs: dict[str, EngineConfig] = {}
-    for corpus in registry.corpora:
-        if filters.corpora and corpus.name not in filters.corpora:
-            continue
-        spaces.setdefault(corpus.space_id, []).extend(corpus.shards)
-        configs.setdefault(corpus.space_id, house.workshop.config(corpus))
-    live = []
-    for space_id, shards in spaces.items():
-        published = set(house.store.shards(space_id))
-        there = tuple(shard for shard in shards if shard in published)
-        is_same = house.workshop.space_of(configs[space_id]).space_id == space_id
-        live.append(LiveSpace(space_id, there, _embedder(house, configs[space_id]) if is_same else None))
-    return search_spaces(question, store=house.store, spaces=live, filter=_filter(registry, filters), limit=k)
+    """Search what the filters keep; see ``asking.find``."""
+    return asking.find(house, registry, question, k, filters.corpora, _filter(registry, filters))
 
 
 def _search_at(
@@ -101,7 +87,7 @@ def _search_at(
     for moment in then:
         config = house.workshop.config(moment.corpus)
         is_same = house.workshop.space_of(config).space_id == moment.space_id
-        embed.setdefault(moment.space_id, _embedder(house, config) if is_same else None)
+        embed.setdefault(moment.space_id, asking.embedder(house, config) if is_same else None)
     result = search_at(house, then, question, k, _filter(registry, filters), embed)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     latest = max(moment.published_at for moment in then)
@@ -110,14 +96,6 @@ def _search_at(
     )
     lakes = {moment.shard: moment.lake for moment in then}
     return respond(house, question, replace(result, notes=(note, *result.notes)), names, lakes)
-
-
-def _embedder(house: House, config: EngineConfig) -> EmbedQuery:
-    def embed(text: str) -> Callable[[], Sequence[float]]:
-        begun = begin(house.workshop.embedders.get(config, bulk=False), text)
-        return lambda: begun().tolist()
-
-    return embed
 
 
 def _filter(registry: Registry, filters: SearchFilters) -> Filter | None:

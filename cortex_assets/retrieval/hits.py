@@ -19,7 +19,10 @@ SNIPPET_WIDTH = 240
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where else a hit's text stands, exactly or almost (``is_near``); ``label`` is its page, slide or cells where it has any."""
+    """Where else a hit's text stands, exactly or almost (``is_near``).
+
+    ``label`` is its page, slide or cells where it has any, ``start_char`` its first character in the document.
+    """
 
     chunk_id: str
     document_id: str
@@ -27,6 +30,7 @@ class Place:
     path: str
     start_line: int
     label: str = ""
+    start_char: int = 0
     is_near: bool = False
 
 
@@ -148,6 +152,7 @@ def _place(payload: Mapping[str, Any], chunk_id: str, *, is_near: bool) -> Place
         _safe(payload["path"]) + (f"!{_member(payload)}" if _member(payload) else ""),
         int(payload["start_line"]),
         _label(payload),
+        int(payload["start_char"]),
         is_near,
     )
 

@@ -42,8 +42,7 @@ CODE_WEIGHT = 0.2
 """What is added to that share for a question in words where all of the nearest candidates are code."""
 
 QUESTION_WORDS = frozenset(
-    ("how", "what", "which", "who", "whom", "whose", "when", "where", "why", "do", "does", "did")
-    + ("can", "could", "should", "would", "i", "you", "we", "my", "me")
+    "how what which who whom whose when where why do does did can could should would i you we my me".split()  # noqa: SIM905
 )
 """Words that ask and say nothing of the answer; rare in prose and code, so that idf alone takes them for weighty. Measured:
 without them the sparse half alone gains .011 hit@1 on XQuAD and .007 MRR on CoSQA."""
