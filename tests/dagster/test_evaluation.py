@@ -21,7 +21,7 @@ from cortex_assets.evaluation.checks import GOLD, HOLD
 from cortex_assets.evaluation.golden import GoldenError
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
 from cortex_assets.measuring import searches
-from cortex_assets.retrieval.fuse import Form
+from cortex_assets.retrieval.routes import Form
 from tests.dagster.lake import PROJECT, Lake, notes, outside_ops, sentence
 
 QUESTIONS = 12
@@ -181,7 +181,7 @@ def test_a_search_that_got_worse_is_a_regression_until_it_is_accepted(
 
 
 CHANGED = {
-    "retrieval": ("cortex_assets.retrieval.fuse.DENSE_WEIGHT", dict.fromkeys(Form, 0.99)),
+    "retrieval": ("cortex_assets.retrieval.routes.DENSE_WEIGHT", dict.fromkeys(Form, 0.99)),
     "chunker": ("cortex_assets.chunks.context.CONTEXT_TOKENS", 0),
 }
 
