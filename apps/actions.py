@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from apps.care_reports import BackedUp, Resharded, Restored, Upgraded
 from apps.errors import USAGE, CommandError
+from apps.evaluation_reports import EvaluationReport
 from apps.migration_reports import MigrationsReport
 from apps.progress import ProgressSink, silent
 from apps.reports import (
@@ -163,6 +164,26 @@ def maintain(is_dry_run: bool = False, wait_seconds: float = 0.0) -> MaintainRep
     from apps import caring
 
     return caring.maintain(is_dry_run, wait_seconds)
+
+
+def evaluate(
+    name: str | None = None, k: int = 10, is_accepted: bool = False, progress: ProgressSink = silent
+) -> EvaluationReport:
+    """Ask the questions of golden sets and record how well search finds their answers, where anything moved since the last time.
+
+    Args:
+        name: of a set; None = all.
+        k: hits that are looked at; with other than 10 nothing is recorded or compared.
+        is_accepted: take the result as the one that later ones are compared with.
+        progress: told searches done.
+
+    Raises:
+        CommandError: there is no set, or none of that name; or other than 10 hits are to be accepted.
+        LeaseBusy: another process evaluates.
+    """
+    from apps import evaluating
+
+    return evaluating.evaluate(name, k, is_accepted, progress)
 
 
 def reshard(corpus: str, shards: int | None = None, wait_seconds: float = 0.0) -> Resharded:

@@ -3,12 +3,12 @@
 A command is a function in ``apps.commands``; list it in ``_COMMANDS``, where a person who reads down the list needs it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, living, look, migrating, query, safety, upkeep
+from apps.commands import change, demo, living, look, measure, migrating, query, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     living.down,
@@ -17,6 +17,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     look.plan,
     change.run,
     look.search,
+    measure.evaluate,
     look.status,
     look.explain,
     query.sql,
@@ -33,6 +34,8 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     demo.demo,
     upkeep.version,
 )
+_NAMES: Mapping[Callable[..., Any], str] = {measure.evaluate: "eval"}
+"""Of commands that are called otherwise than their function."""
 
 app = typer.Typer(
     name="cortex",
@@ -52,5 +55,5 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the whole 
 
 app.command("up")(living.start)
 for _command in _COMMANDS:
-    app.command()(_command)
+    app.command(_NAMES.get(_command))(_command)
 app.add_typer(upkeep.models, name="models")

@@ -22,10 +22,11 @@ from cortex_assets.corpora.spaces import KINDS, Layout, Live
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.house import House
-from cortex_assets.index.points import DOCUMENT_COLUMNS, point_payload
+from cortex_assets.index.points import DOCUMENT_COLUMNS, code_language, point_payload
 from cortex_assets.ops.schema import SNAPSHOTS
+from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
 from cortex_assets.retrieval.scanned import ScannedStore
-from cortex_assets.retrieval.search import EmbedQuery, LiveSpace, SearchResult, search_spaces
+from cortex_assets.retrieval.search import SearchResult, search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
@@ -167,7 +168,11 @@ def search_at(
     """
     terms, _ = query_terms(question.replace("\x00", " ").strip())
     by_place = {(moment.live.space_id, moment.shard): moment for moment in moments_then}
-    store = ScannedStore(terms, lambda space, shard, ids: _payloads(by_place[space, shard].lake, shard, ids))
+    store = ScannedStore(
+        terms,
+        lambda space, shard, ids: _payloads(by_place[space, shard].lake, shard, ids),
+        lambda space, shard, ids: _vectors(by_place[space, shard], ids),
+    )
     spaces = []
     for space_id in dict.fromkeys(moment.live.space_id for moment in moments_then):
         mine = [moment for moment in moments_then if moment.live.space_id == space_id]
@@ -184,7 +189,9 @@ def _scan(store: ScannedStore, moment: Moment, vector: "np.ndarray[Any, Any] | N
     """Score every chunk that was active then, a block at a time."""
     here = {"shard": moment.shard}
     documents = moment.lake.scan(DOCUMENTS, where=here).select(*DOCUMENT_COLUMNS, "corpus_id").collect()
-    shown = documents.select("document_id", "title", "path", is_kept=_kept_by(documents, filters))
+    shown = documents.select(
+        "document_id", "title", "path", language=code_language(), is_kept=_kept_by(documents, filters)
+    )
     cosines = _cosines(moment, vector)
     for file in sorted(moment.lake.files(CHUNKS, here)):
         rows = moment.lake.scan_data(CHUNKS, [file], _SCORED).filter("is_active")
@@ -238,3 +245,15 @@ def _payloads(lake: Lakehouse, shard: str, chunk_ids: Sequence[str]) -> dict[str
     ids = chunks.get_column("document_id").unique().to_list()
     documents = lake.pick(DOCUMENTS, {"shard": shard}, "document_id", ids, names)
     return {row["chunk_id"]: row for row in point_payload(chunks, documents).iter_rows(named=True)}
+
+
+def _vectors(moment: Moment, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
+    """The vectors that some chunks had then."""
+    chunks = moment.lake.pick(CHUNKS, {"shard": moment.shard}, "chunk_id", chunk_ids, ("chunk_id", "embed_hash"))
+    hashes = chunks.get_column("embed_hash").unique().to_list()
+    space = {"space_id": moment.live.space_id}
+    found = moment.lake.pick(EMBEDDINGS, space, "embed_hash", hashes, ("embed_hash", "vector"))
+    rows = chunks.join(found.unique("embed_hash", keep="first"), on="embed_hash")
+    return dict(
+        rows.select("chunk_id", pl.col("vector").cast(pl.List(pl.Float16)).cast(pl.List(pl.Float32))).iter_rows()
+    )

@@ -12,6 +12,7 @@ from datetime import datetime
 from apps.alert_reports import AlertsReport
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
+from apps.evaluation_reports import EvaluationReport
 from apps.migration_reports import MigrationsReport
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
 from apps.sql_reports import SqlResult, SqlTableLine
@@ -168,6 +169,22 @@ def _load_search() -> None:
 
         import_dataframely()
         from apps import searching  # noqa: F401
+
+
+def evaluations(name: str | None = None, against: str | None = None) -> EvaluationReport:
+    """The latest evaluation of every golden set, or of one, with its history and what changed rank; asks nothing.
+
+    Args:
+        name: of a set; None = all.
+        against: how the id of the evaluation begins that the latest is compared with; None = its baseline.
+
+    Raises:
+        CommandError: no set of that name was evaluated.
+        GoldenError: no evaluation of the set has such an id.
+    """
+    from apps import evaluating
+
+    return evaluating.evaluations(name, against)
 
 
 def models() -> list[ModelLine]:

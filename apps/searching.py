@@ -10,13 +10,15 @@ from datetime import UTC, datetime, time
 from apps.errors import USAGE, CommandError
 from apps.reports import Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
+from cortex_assets import asking
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House
 from cortex_assets.register import Registry
 from cortex_assets.retrieval.cite import verify_citation
-from cortex_assets.retrieval.search import EmbedQuery, Place, SearchResult, search_spaces
-from cortex_assets.retrieval.search import Hit as FoundHit
-from cortex_assets.searched import embedder, live_spaces
+from cortex_assets.retrieval.gather import EmbedQuery
+from cortex_assets.retrieval.hits import Hit as FoundHit
+from cortex_assets.retrieval.hits import Place
+from cortex_assets.retrieval.search import SearchResult
 from resources.lakehouse import Lakehouse
 from resources.vectors.filters import Filter
 
@@ -69,10 +71,8 @@ def lacking(house: House, registry: Registry, filters: SearchFilters) -> tuple[s
 
 
 def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:
-    """Search every live space of the registry; one whose model has moved on is searched by words until a run has followed."""
-    corpora = [corpus for corpus in registry.corpora if not filters.corpora or corpus.name in filters.corpora]
-    live = live_spaces(house, corpora)
-    return search_spaces(question, store=house.store, spaces=live, filter=_filter(registry, filters), limit=k)
+    """Search what the filters keep; see ``asking.find``."""
+    return asking.find(house, registry, question, k, filters.corpora, _filter(registry, filters))
 
 
 def _search_at(
@@ -85,7 +85,7 @@ def _search_at(
     then = moments(house, corpora, as_of)
     embed: dict[str, EmbedQuery | None] = {}
     for moment in then:
-        embed.setdefault(moment.live.space_id, embedder(house, moment.live))
+        embed.setdefault(moment.live.space_id, asking.embedder(house, moment.live))
     result = search_at(house, then, question, k, _filter(registry, filters), embed)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     latest = max(moment.published_at for moment in then)

@@ -6,7 +6,7 @@ Work belongs into the engine and the rooms; opening stores and models into ``hou
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -22,6 +22,12 @@ from cortex_assets.engine.pruning import Pruned, prune
 from cortex_assets.engine.report import ShardReport
 from cortex_assets.engine.upkeep import maintain_job, verify_job
 from cortex_assets.engine.verify import Finding
+from cortex_assets.evaluating import looked, shown
+from cortex_assets.evaluating import refresh as evaluate_sets
+from cortex_assets.evaluation.assets import SPEC as EVALUATIONS_SPEC
+from cortex_assets.evaluation.assets import evaluation_assets
+from cortex_assets.evaluation.checks import evaluation_checks
+from cortex_assets.evaluation.derive import Looked
 from cortex_assets.house import House
 from cortex_assets.index.assets import SPEC as INDEX_SPEC
 from cortex_assets.ops.alerts import Alert
@@ -32,8 +38,11 @@ from resources.settings import Settings, load_settings
 from sensors.after_runs import after_runs_sensor
 from sensors.alerts import alert_sensor
 from sensors.repositories import repository_sensor
-from sensors.schedules import MAINTAIN_CRON, VERIFY_CRON, nightly, refresh_schedule
+from sensors.schedules import EVALUATE_CRON, MAINTAIN_CRON, VERIFY_CRON, nightly, refresh_schedule
 from sensors.shards import shard_sensor
+
+if TYPE_CHECKING:
+    from sensors.shards import Job
 
 DAGSTER = "dagster"
 """What ``ops/runs`` calls the trigger of runs from here."""
@@ -79,10 +88,11 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     maintain, verify = _upkeep(where)
+    evaluations, gates, evaluate = _evaluation(where)
     return dg.Definitions(
-        assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh)],
-        asset_checks=[alert_checks(alerts)],
-        jobs=[chain_job, lake_job, maintain, verify],
+        assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh), evaluations],
+        asset_checks=[alert_checks(alerts), gates],
+        jobs=[chain_job, lake_job, maintain, verify, evaluate],
         sensors=[
             shard_sensor("new_shards", chain_job, FILES_SHARDS, watching.look, watching.glance),
             repository_sensor("git_heads", chain_job, FILES_SHARDS, watching.repositories),
@@ -90,7 +100,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
                 "after_runs",
                 chain_job,
                 lake_job,
-                [maintain, verify],
+                [maintain, verify, evaluate],
                 watching.events_moved,
                 watching.runs_failed,
                 watching.deliver,
@@ -101,6 +111,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
             refresh_schedule("daily_refresh", chain_job, FILES_SHARDS, watching.shards),
             nightly("nightly_maintenance", maintain, MAINTAIN_CRON, "Maintains the lake every night."),
             nightly("nightly_verification", verify, VERIFY_CRON, "Verifies the lake every night."),
+            nightly("nightly_evaluation", evaluate, EVALUATE_CRON, "Asks the golden sets every night."),
         ],
     )
 
@@ -126,6 +137,26 @@ def _upkeep(where: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
 
     assets = [spec.key.to_user_string() for spec in FILES_CHAIN]
     return maintain_job("maintain", care, forget), verify_job("verify", deep, assets)
+
+
+def _evaluation(where: Settings) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, "Job"]:
+    """The evaluations with their checks, and the job that makes both."""
+
+    def refresh() -> dict[str, Any]:
+        with House.open(where, DAGSTER) as house:
+            return shown(evaluate_sets(house, house.register.now(), datetime.now(UTC)))
+
+    def look() -> Looked:
+        with House.open(where, DAGSTER) as house:
+            return looked(house, house.register.now())
+
+    job = dg.define_asset_job(
+        "evaluate",
+        selection=[EVALUATIONS_SPEC.key],
+        description="Asks the golden sets what moved since the last time; fails where a change of ours lost quality.",
+        executor_def=dg.in_process_executor,
+    )
+    return evaluation_assets(refresh), evaluation_checks(look), job
 
 
 defs = build_defs()

@@ -1,7 +1,7 @@
 """The gate before a switch of embedding spaces: whoever measures how well a corpus answers may refuse it.
 
 ``House.gate`` is asked when both indexes are whole. What it has to search is ``corpus.layout`` and ``corpus.spaces.next``
-(``searched.live_spaces`` makes either askable). What is measured, and by which questions, does not belong here.
+(``asking.live_spaces`` makes either askable). What is measured, and by which questions, does not belong here.
 """
 
 from collections.abc import Callable

@@ -75,6 +75,10 @@ class ChunkStore(Protocol[FilterT]):
         """The sparse dot product of the points among ``ids``; one without a common term may be left out."""
         ...
 
+    def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str], /) -> Mapping[str, Sequence[float]]:
+        """The vectors (length 1) of the points among ``ids`` that have one."""
+        ...
+
     def document_frequencies(
         self, space_id: str, shards: Sequence[str], terms: Sequence[int], /
     ) -> tuple[Mapping[int, int], int]:

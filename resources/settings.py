@@ -52,6 +52,7 @@ class Settings:
         webhooks: file that says whom to tell what happens, or None for ``webhooks.yaml`` in the data folder.
         bucket: the object store that the lake's tables are on, or None for a folder.
         lease_seconds: on an object store, how long a lease lasts that is not renewed.
+        eval_tolerance: a metric (0..1) of an evaluation that fell by no more has not fallen.
     """
 
     data_dir: Path
@@ -71,6 +72,7 @@ class Settings:
     sweep_age: timedelta = timedelta(hours=24)
     bucket: Bucket | None = None
     lease_seconds: float = 60.0
+    eval_tolerance: float = 0.01
 
     @property
     def inbox(self) -> Path:
@@ -81,6 +83,11 @@ class Settings:
     def sources_file(self) -> Path:
         """Declares corpora that live elsewhere."""
         return self.data_dir / "sources.yaml"
+
+    @property
+    def golden(self) -> Path:
+        """Golden sets: questions with the passages that answer them, written by people; there need not be any."""
+        return self.data_dir / "golden"
 
     @property
     def webhooks_file(self) -> Path:
@@ -197,6 +204,7 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         webhooks=(base / Path(env["CORTEX_WEBHOOKS"]).expanduser()).absolute() if env.get("CORTEX_WEBHOOKS") else None,
         bucket=_bucket(env),
         lease_seconds=_number("CORTEX_LEASE_SECONDS", env.get("CORTEX_LEASE_SECONDS") or "60", least=1.0),
+        eval_tolerance=_share("CORTEX_EVAL_TOLERANCE", env.get("CORTEX_EVAL_TOLERANCE") or "0.01"),
     )
 
 
@@ -259,6 +267,12 @@ def _whole(variable: str, value: str, least: int) -> int:
 def _number(variable: str, value: str, least: float = 0.0) -> float:
     if not re.fullmatch(r"\d{1,9}(\.\d+)?", value.strip()) or float(value) < least:
         raise _error(variable, value, f"a number of seconds from {least:g}, such as 2 or 0.5")
+    return float(value)
+
+
+def _share(variable: str, value: str) -> float:
+    if not re.fullmatch(r"(0?\.\d{1,9}|0|1|1\.0{1,9})", value.strip()):
+        raise _error(variable, value, "a number from 0 to 1, such as 0.01")
     return float(value)
 
 

@@ -1,4 +1,4 @@
-"""What the clock starts: a daily refresh of everything, nightly maintenance, nightly verification. All times are UTC.
+"""What the clock starts: a daily refresh of everything, nightly maintenance, verification and evaluation. All times are UTC.
 
 A machine that slept through a time catches up when Dagster's daemon runs again (its own rule: the latest missed ticks).
 The cron lines stand here and nowhere else; docs/operations.md tells people about them.
@@ -20,6 +20,8 @@ MAINTAIN_CRON = "30 3 * * *"
 """Compact, vacuum, sweep; prune Dagster's own runs and events."""
 VERIFY_CRON = "30 4 * * *"
 """Every shard is compared with its source, bytes and points read."""
+EVALUATE_CRON = "30 5 * * *"
+"""Golden sets are asked what they ask, where anything moved."""
 
 
 def refresh_schedule(

@@ -45,7 +45,7 @@ def backup(
 ) -> None:
     """Copy the lake into a folder, as it is at one moment; runs go on.
 
-    What people wrote (human/ and sources.yaml) is always in it. Only what is not there yet is copied. Index and caches
+    What people wrote (human/, sources.yaml, golden sets) is always in it. Only what is not there yet is copied. Index and caches
     are made anew from the tables, without a model call. Ends with 1 when a file could not be read.
     """
     chosen = {"tables": tables or everything, "raw": raw or everything, "inbox": inbox or everything}

@@ -49,7 +49,21 @@ _BRANCH = re.compile(r"(?!-)(?!.*\.\.)[A-Za-z0-9_./-]{1,200}")
 
 
 OWN_FOLDERS = frozenset(
-    {"inbox", "lake", "index", "raw", "cache", "locks", "models", "passwords", "restoring", "snapshots", "up", "logs"}
+    {
+        "inbox",
+        "golden",
+        "lake",
+        "index",
+        "raw",
+        "cache",
+        "locks",
+        "models",
+        "passwords",
+        "restoring",
+        "snapshots",
+        "up",
+        "logs",
+    }
     | {".dagster"}
 )
 """What Cortex keeps in its data folder; other folders there, such as the sample, may be corpora."""

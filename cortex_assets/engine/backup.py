@@ -151,6 +151,9 @@ def _of_folders(
 ) -> Iterator[_Item]:
     if settings.sources_file.is_file():
         yield _Item(settings.sources_file, "sources.yaml", is_moving=True)
+    if settings.golden.is_dir():
+        for path in sorted(path for path in settings.golden.iterdir() if path.is_file() and not path.is_symlink()):
+            yield _Item(path, f"golden/{path.name}", is_moving=True)
     if RAW in wanted and version is not None:
         for content_hash in named_bytes(lake, raw, version):
             path = raw.path_of(content_hash)

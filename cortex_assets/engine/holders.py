@@ -41,6 +41,12 @@ HOLDERS = (
     Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
     Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
     Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
+    Holder("golden", "golden sets: questions, paths and first words of passages", "whoever wrote them"),
+    Holder(
+        "lake/gold/evaluated_questions",
+        "golden questions as their author wrote them, ids of what they found",
+        "whoever deletes them: they are the history of evaluations",
+    ),
     *TABLE_HOLDERS,
     Holder(
         "raw",

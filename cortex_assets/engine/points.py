@@ -14,7 +14,7 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.engine.fresh import fresh_vectors
 from cortex_assets.engine.narrow import narrow
-from cortex_assets.index.points import DOCUMENT_COLUMNS, point_payload
+from cortex_assets.index.points import DOCUMENT_COLUMNS, code_language, point_payload
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, encode_points
 from resources.lakehouse import Lakehouse
 from resources.memory import give_back
@@ -139,7 +139,9 @@ def _give_back_once() -> None:
 
 
 def _fields(payload: pl.DataFrame) -> list[Fields]:
-    columns = [payload.get_column(n).fill_null("").to_list() for n in ("text", "context", "title", "symbol", "path")]
+    shown = payload.with_columns(language=code_language())
+    names = ("text", "context", "title", "symbol", "path", "language")
+    columns = [shown.get_column(name).fill_null("").to_list() for name in names]
     return [Fields(*row) for row in zip(*columns, strict=True)]
 
 

@@ -20,7 +20,7 @@ from cortex_assets.engine.hash_parts import hash_parts
 from cortex_assets.engine.narrow import narrow
 from cortex_assets.engine.publication import Changes
 from cortex_assets.engine.selection import EVERY, Selection
-from cortex_assets.index.points import desired_points, diff, point_payload
+from cortex_assets.index.points import code_language, desired_points, diff, point_payload
 from cortex_assets.retrieval.sparse import encode_points
 from inference.protocols import Space
 from resources.lakehouse import Lakehouse
@@ -154,4 +154,4 @@ class WantedPoints:
 @cache
 def encoder_version() -> str:
     """Version of what encodes the sparse terms and says what a point shows."""
-    return Producer((encode_points, point_payload)).version()
+    return Producer((encode_points, point_payload, code_language)).version()

@@ -147,6 +147,11 @@ def point_payload(chunks: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame
     )
 
 
+def code_language() -> pl.Expr:
+    """Of rows with ``kind`` (the document's) and ``language``: the language where it is one of code, else null."""
+    return pl.when(pl.col("kind") == "code").then(pl.col("language"))
+
+
 def _combined(seed: np.uint64, *columns: Hashes) -> Hashes:
     """One 64-bit hash per row; the order of the columns counts."""
     state = np.full(columns[0].shape, seed, dtype=np.uint64)

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cortex_assets.retrieval.fuse import DIGITS
+from cortex_assets.retrieval.calibrate import DIGITS
 from cortex_assets.retrieval.sparse import Fields, SparseBatch, TermIds, encode_points
 
 Scores = npt.NDArray[np.float64]
 Payloads = Callable[[str, str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
 """Payloads of some chunks of a space's shard, by chunk id."""
-_FIELDS = ("text", "context", "title", "symbol", "path")
+Vectors = Callable[[str, str, Sequence[str]], Mapping[str, Sequence[float]]]
+"""Vectors of some chunks of a space's shard, by chunk id."""
+_FIELDS = ("text", "context", "title", "symbol", "path", "language")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,12 @@ class ScannedStore:
     Attributes:
         terms: of the question, ascending (``sparse.query_terms``).
         payloads: reads what found points show.
+        read_vectors: reads the vectors of found points.
     """
 
     terms: TermIds
     payloads: Payloads
+    read_vectors: Vectors
     _blocks: list[_Block] = field(default_factory=list)
 
     def add(self, space_id: str, shard: str, points: pl.DataFrame) -> None:
@@ -62,7 +66,7 @@ class ScannedStore:
         Args:
             space_id: theirs.
             shard: theirs.
-            points: ``chunk_id dense is_kept text context title symbol path``; ``dense`` is the cosine with the question, null
+            points: ``chunk_id dense is_kept text context title symbol path language``; ``dense`` is the cosine with the question, null
                 where there is no vector; what is not kept counts in the frequencies of words and is not found.
         """
         if points.is_empty():
@@ -120,6 +124,14 @@ class ScannedStore:
                 block.chunk_ids[place]: round(float(score), DIGITS) for place, score in zip(mine, found, strict=True)
             }
         return scores
+
+    def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str], /) -> dict[str, Sequence[float]]:
+        """The vectors of the points among ``ids`` that have one."""
+        wanted, found = set(ids), dict[str, Sequence[float]]()
+        for shard in shards:
+            mine = [chunk for block in self._of(space_id, [shard]) for chunk in block.chunk_ids if chunk in wanted]
+            found |= self.read_vectors(space_id, shard, mine) if mine else {}
+        return found
 
     def document_frequencies(
         self, space_id: str, shards: Sequence[str], terms: Sequence[int], /

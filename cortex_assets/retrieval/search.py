@@ -1,33 +1,30 @@
-"""A question to ranked, cited chunks: sparse and dense candidates from a store, fused, with snippets and citations.
+"""A question to ranked, cited chunks: candidates by words and by meaning from a store, fused, with snippets and citations.
 
-The store, the embedder and the clock come in as arguments; nothing here knows an engine. How candidates are weighed
-is in ``fuse``,
-what a word is in ``sparse``. Answers in sentences do not belong here.
+The store, the embedder and the clock come in as arguments; nothing here knows an engine. What a question looks like is
+``routes``'s, what the stores say ``gather``'s, how scores compare ``calibrate``'s and ``fuse``'s, what says the same
+``collapse``'s, what a hit shows ``hits``', why it ranks there ``explain``'s. Answers in sentences do not belong here.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from cortex_assets.protocols import ChunkStore, FoundPoint
-from cortex_assets.retrieval.cite import Citation
-from cortex_assets.retrieval.fuse import DIGITS, Fused, Question, SparseScores, fuse, question_form, scaled_dense
-from cortex_assets.retrieval.highlight import Snippet, displayable, snippet
-from cortex_assets.retrieval.sparse import (
-    QUERY_CHARACTERS,
-    TermIds,
-    Weights,
-    query_terms,
-    query_vector,
-)
+from cortex_assets.protocols import ChunkStore
+from cortex_assets.retrieval.calibrate import DIGITS
+from cortex_assets.retrieval.collapse import diversified, grouped
+from cortex_assets.retrieval.explain import Signals, word_signals
+from cortex_assets.retrieval.fuse import Fused, fuse
+from cortex_assets.retrieval.gather import COMPARED, Candidates, EmbedQuery, Gathering, LiveSpace, Words
+from cortex_assets.retrieval.hits import Hit, hit_of
+from cortex_assets.retrieval.recency import LIFT, AskedTime, asked_time, fits
+from cortex_assets.retrieval.routes import Question, question_form, unasked_words
+from cortex_assets.retrieval.sparse import QUERY_CHARACTERS
 
 FilterT = TypeVar("FilterT")
-EmbedQuery = Callable[[str], Callable[[], Sequence[float]]]
-"""Begins to embed a question; what it returns is called for the vector (length 1) once the words have been looked for."""
 
-SNIPPET_WIDTH = 240
 MOST_HITS = 1_000
 _SPARE = 2
 """Ranks past the limit that are exact too, because equal texts collapse under one hit."""
@@ -38,86 +35,82 @@ class QueryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class LiveSpace:
-    """Shards that are searched in one embedding space; without ``embed_query`` by words alone.
-
-    ``partial`` are those of its shards of which it has some chunks and other spaces have the others.
-    """
-
-    space_id: str
-    shards: tuple[str, ...]
-    embed_query: EmbedQuery | None = None
-    partial: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where else exactly the text of a hit stands; ``label`` is its page, slide or cells where it has any."""
-
-    chunk_id: str
-    document_id: str
-    corpus_id: str
-    path: str
-    start_line: int
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One chunk of the answer.
+class SearchResult:
+    """What was found.
 
     Attributes:
-        chunk_id: the chunk.
-        score: fused, 0..1, comparable within one result only.
-        dense_score: cosine with the question; None when dense search did not find it.
-        sparse_score: BM25; None when it is not among the sparse candidates and was not needed.
-        corpus_id: its corpus.
-        document_id: its document.
-        path: display path, safe to print.
-        inner: which member of the file, with a leading slash; empty for a whole file and for a part of one.
-        place: what people call its place beyond lines and pages, such as ``slide 3``; None for nothing.
-        title: the document's, safe to print.
-        kind: the document's, such as ``markdown``.
-        language: of text or code, where known.
-        symbol: qualified name of the code symbol, where it is one.
-        text: the chunk as stored (not safe to print; see ``snippet``).
-        context: headings before it.
-        snippet: the best window, safe to print, with spans to highlight.
-        citation: the window's characters in the document.
-        shard: where it is stored.
-        space_id: the space it was found in.
-        also_in: other chunks with exactly this text, best first.
+        hits: best first.
+        timings: seconds by stage (embed, dense, sparse, rank, total).
+        notes: what the reader must know of the way.
+        question: its form.
     """
-
-    chunk_id: str
-    score: float
-    dense_score: float | None
-    sparse_score: float | None
-    corpus_id: str
-    document_id: str
-    path: str
-    title: str
-    kind: str
-    language: str | None
-    symbol: str | None
-    text: str
-    context: str
-    snippet: Snippet
-    citation: Citation
-    shard: str
-    space_id: str
-    also_in: tuple[Place, ...] = ()
-    inner: str = ""
-    place: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Hits, best first; seconds by stage (embed, dense, sparse, rank, total); what the reader must know of the way."""
 
     hits: tuple[Hit, ...]
     timings: Mapping[str, float]
     notes: tuple[str, ...]
+    question: Question | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a search is done beyond its defaults.
+
+    Attributes:
+        now: the present moment, which "last week" goes by; None takes no account of relative times.
+        is_diverse: passages that repeat others stand further down.
+        explains: whether hits say what each word gave.
+    """
+
+    now: datetime | None = None
+    is_diverse: bool = False
+    explains: bool = False
+
+
+@dataclass(slots=True)
+class _Ranking:
+    """Candidates in their order, and what made it."""
+
+    question: Question
+    dense_weight: float
+    asked: AskedTime | None = None
+    ranked: list[Fused] = field(default_factory=list)
+    exact: dict[str, bool] = field(default_factory=dict)
+    time: dict[str, float] = field(default_factory=dict)
+
+    def lift(self, found: Candidates) -> None:
+        """Those with every exact string of the question before all others; those of the time that was asked for higher."""
+        payloads = {one.chunk_id: found.points[one.chunk_id].payload for one in self.ranked}
+        if self.question.exact:
+            self.exact = {key: _meets(self.question, payload) for key, payload in payloads.items()}
+            self.ranked = [_lifted(one, 0.5, float(self.exact[one.chunk_id])) for one in self.ranked]
+        if self.asked is not None:
+            self.time = fits(self.asked, {key: payload.get("modified_at") for key, payload in payloads.items()})
+            self.ranked = [_lifted(one, LIFT, self.time.get(one.chunk_id, 0.0)) for one in self.ranked]
+        self.ranked.sort(key=lambda one: (-one.score, one.chunk_id))
+
+    def signals(self, one: Fused, found: Candidates, ranks: Mapping[str, Mapping[str, int]]) -> Signals:
+        """What the score of a candidate is made of."""
+        key = one.chunk_id
+        return Signals(
+            form=self.question.form,
+            dense_weight=round(self.dense_weight, DIGITS),
+            by_meaning=round(one.by_meaning, DIGITS),
+            by_words=round(one.by_words, DIGITS),
+            dense_rank=ranks["dense"].get(key),
+            sparse_rank=ranks["sparse"].get(key),
+            density=found.density.get(key),
+            exact=self.exact.get(key),
+            time=self.time.get(key),
+        )
+
+
+def _lifted(one: Fused, share: float, fit: float) -> Fused:
+    return replace(one, score=round((1 - share) * one.score + share * fit, DIGITS))
+
+
+def _meets(question: Question, payload: Mapping[str, Any]) -> bool:
+    fields = ("text", "symbol", "path", "title", "context")
+    return question.is_met_by(*(str(payload.get(name) or "") for name in fields))
 
 
 class _Stopwatch:
@@ -137,24 +130,6 @@ class _Stopwatch:
         return {**self.seconds, "total": self._clock() - self._begun}
 
 
-@dataclass(slots=True)
-class _Candidates:
-    """What the stores found, by chunk id."""
-
-    points: dict[str, FoundPoint]
-    spaces: dict[str, str]
-    dense: dict[str, float]
-    scaled: dict[str, float]
-    sparse: dict[str, float]
-    sparse_floor: float = 0.0
-
-    def add(self, points: Sequence[FoundPoint], space_id: str) -> dict[str, float]:
-        """Remember points; their scores by chunk id (the first space that has a chunk keeps it)."""
-        fresh = [point for point in points if self.spaces.setdefault(point.chunk_id, space_id) == space_id]
-        self.points.update((point.chunk_id, point) for point in fresh)
-        return {point.chunk_id: float(point.score) for point in fresh}
-
-
 def search(
     question: str,
     *,
@@ -166,11 +141,19 @@ def search(
     limit: int = 10,
     candidates: int = 100,
     clock: Callable[[], float] = time.perf_counter,
+    options: Options = Options(),
 ) -> SearchResult:
     """Search the shards of one space; see ``search_spaces``."""
     spaces = [LiveSpace(space_id, tuple(shards), embed_query)]
     return search_spaces(
-        question, store=store, spaces=spaces, filter=filter, limit=limit, candidates=candidates, clock=clock
+        question,
+        store=store,
+        spaces=spaces,
+        filter=filter,
+        limit=limit,
+        candidates=candidates,
+        clock=clock,
+        options=options,
     )
 
 
@@ -183,6 +166,7 @@ def search_spaces(
     limit: int = 10,
     candidates: int = 100,
     clock: Callable[[], float] = time.perf_counter,
+    options: Options = Options(),
 ) -> SearchResult:
     """Rank the chunks that answer a question, by words and by meaning.
 
@@ -195,6 +179,7 @@ def search_spaces(
         limit: most hits, 1..``MOST_HITS``.
         candidates: how many chunks each kind of search contributes per space; at least ``limit`` are taken.
         clock: seconds, for the timings alone.
+        options: see ``Options``.
 
     Returns:
         The result; without an embedder it is by words only, and a note says so.
@@ -204,23 +189,26 @@ def search_spaces(
     """
     watch = _Stopwatch(clock)
     asked, notes = _checked(question, limit, spaces)
-    depth = max(candidates, limit)
     form = question_form(asked)
-    found = _Candidates({}, {}, {}, {}, {})
+    gathering = Gathering(store, spaces, max(candidates, limit), max(COMPARED, limit), filter)
     vectors = [space.embed_query(asked) if space.embed_query and space.shards else None for space in spaces]
     watch.lap("embed")
-    ids, weights = _global_query(asked, store, spaces)
+    words = gathering.words(asked, unasked_words(asked, form.form))
+    found = Candidates()
     for space, vector in zip(spaces, vectors, strict=True):
-        if len(ids):
-            _find_sparse(found, store, space, ids, weights, depth, filter)
+        if len(words.ids):
+            gathering.find_sparse(found, space, words)
         watch.lap("sparse")
-        _find_dense(found, store, space, vector, depth, filter, watch)
-    notes += _notes(spaces, found, len(ids) > 0)
-    by_term = dict(zip(ids.tolist(), weights.tolist(), strict=True))
-    ranked = _ranked(found, form, partial(_sparse_scores, found, store, spaces, by_term), limit + _SPARE)
-    hits = _hits(ranked, found, by_term, limit)
+        if vector is not None:
+            embedded = vector()
+            watch.lap("embed")
+            gathering.find_dense(found, space, embedded)
+            watch.lap("dense")
+    ranking = _ranked(gathering, found, words, form, asked_time(asked, options.now), limit + _SPARE)
+    hits = _hits(ranking, found, words, limit, asked, options)
     watch.lap("rank")
-    return SearchResult(hits, watch.stop(), tuple(notes))
+    notes += _notes(spaces, found, words, ranking)
+    return SearchResult(hits, watch.stop(), tuple(notes), form)
 
 
 def _checked(question: str, limit: int, spaces: Sequence[LiveSpace]) -> tuple[str, list[str]]:
@@ -238,190 +226,67 @@ def _checked(question: str, limit: int, spaces: Sequence[LiveSpace]) -> tuple[st
     ]
 
 
-def _notes(spaces: Sequence[LiveSpace], found: _Candidates, has_terms: bool) -> list[str]:
+def _notes(spaces: Sequence[LiveSpace], found: Candidates, words: Words, ranking: _Ranking) -> list[str]:
     notes = []
     without = [space.space_id for space in spaces if space.embed_query is None and space.shards]
     if without:
         notes.append(f"no embedder for {', '.join(without)}: found by words only, not by meaning")
-    if not has_terms and any(space.shards for space in spaces):
+    if not len(words.ids) and any(space.shards for space in spaces):
         by = "by meaning only" if found.dense else "and there is nothing else to go by"
         notes.append(f"no word of the question occurs in what is indexed: found {by}")
+    notes += [f"{one.asked} occurs nowhere: {one.used} was looked for as well" for one in words.corrections]
+    if found.unembedded:
+        count = (
+            f"{len(found.unembedded)} of the passages looked at have" if len(found.unembedded) > 1 else "a passage has"
+        )
+        notes.append(f"{count} no vector yet and rank by words alone; `cortex status` says how far the run is")
+    if ranking.asked is not None:
+        said = "the newest come first" if ranking.asked.is_latest else "what was changed then comes first"
+        notes.append(f"the question says {ranking.asked.words!r}: {said}")
     return notes
 
 
-def _global_query(question: str, store: ChunkStore[FilterT], spaces: Sequence[LiveSpace]) -> tuple[TermIds, Weights]:
-    """The query's sparse vector with idf over all shards; one that is live in two spaces counts once, or part by part."""
-    ids, counts = query_terms(question)
-    total, points, seen = [0] * len(ids), 0, set[str]()
-    for space in spaces:
-        shards = [shard for shard in space.shards if shard in space.partial or shard not in seen]
-        seen.update(shards)
-        if shards and len(ids):
-            frequencies, number = store.document_frequencies(space.space_id, shards, ids.tolist())
-            total = [have + frequencies.get(term, 0) for have, term in zip(total, ids.tolist(), strict=True)]
-            points += number
-    return query_vector(ids, counts, total, points)
-
-
-def _find_sparse(
-    found: _Candidates,
-    store: ChunkStore[FilterT],
-    space: LiveSpace,
-    ids: TermIds,
-    weights: Weights,
-    depth: int,
-    wanted: FilterT | None,
-) -> None:
-    points = store.search_sparse(space.space_id, space.shards, ids.tolist(), weights.tolist(), depth, wanted)
-    found.sparse.update(found.add(points, space.space_id))
-    if len(points) >= depth:
-        found.sparse_floor = max(found.sparse_floor, float(points[-1].score))
-
-
-def _find_dense(
-    found: _Candidates,
-    store: ChunkStore[FilterT],
-    space: LiveSpace,
-    begun: Callable[[], Sequence[float]] | None,
-    depth: int,
-    wanted: FilterT | None,
-    watch: _Stopwatch,
-) -> None:
-    if begun is None:
-        return
-    vector = begun()
-    watch.lap("embed")
-    scores = found.add(store.search_dense(space.space_id, space.shards, vector, depth, wanted), space.space_id)
-    found.dense.update(scores)
-    found.scaled.update(scaled_dense(scores))
-    watch.lap("dense")
-
-
-def _sparse_scores(
-    found: _Candidates,
-    store: ChunkStore[FilterT],
-    spaces: Sequence[LiveSpace],
-    by_term: Mapping[int, float],
-    chunks: Sequence[str],
-) -> dict[str, float]:
-    """Sparse scores of candidates that only dense search found, each from the space it was found in."""
-    terms, weights = list(by_term), list(by_term.values())
-    scores: dict[str, float] = {}
-    for space in spaces:
-        mine = [chunk for chunk in chunks if found.spaces[chunk] == space.space_id]
-        scores.update(store.sparse_scores(space.space_id, space.shards, terms, weights, mine))
-    return scores
-
-
-def _ranked(found: _Candidates, form: Question, score_sparse: SparseScores, limit: int) -> list[Fused]:
-    """All candidates by fused score; those with every exact string of the question before all others."""
-    ranked = fuse(
+def _ranked(
+    gathering: Gathering[FilterT],
+    found: Candidates,
+    words: Words,
+    form: Question,
+    asked: AskedTime | None,
+    limit: int,
+) -> _Ranking:
+    """All candidates by fused score, lifted by what the question asks for."""
+    ranking = _Ranking(form, form.dense_weight(found.code_share()), asked)
+    ranking.ranked = fuse(
         found.scaled,
         found.sparse,
-        dense_weight=form.dense_weight,
+        dense_weight=ranking.dense_weight,
         limit=limit,
         sparse_floor=found.sparse_floor,
-        score_sparse=score_sparse,
+        score_sparse=partial(gathering.sparse_scores, found, words),
+        unembedded=found.unembedded,
     )
-    if not form.exact:
-        return ranked
-    lifted = [
-        Fused(
-            one.chunk_id,
-            round(one.score / 2 + 0.5 * _meets(form, found.points[one.chunk_id].payload), DIGITS),
-            one.sparse,
-        )
-        for one in ranked
-    ]
-    return sorted(lifted, key=lambda one: (-one.score, one.chunk_id))
+    ranking.lift(found)
+    return ranking
 
 
-def _meets(form: Question, payload: Mapping[str, Any]) -> bool:
-    return form.is_met_by(*(str(payload.get(name) or "") for name in ("text", "symbol", "path", "title", "context")))
+def _hits(
+    ranking: _Ranking, found: Candidates, words: Words, limit: int, asked: str, options: Options
+) -> tuple[Hit, ...]:
+    """The first ``limit`` different texts; what says the same collapses under the best."""
+    ranked = diversified(ranking.ranked, found.vectors, limit + _SPARE) if options.is_diverse else ranking.ranked
+    by_term = words.by_term
+    ranks = {"dense": _places(found.dense), "sparse": _places(found.sparse)}
+    hits = []
+    for group in grouped(ranked, lambda key: str(found.points[key].payload["text"]), limit):
+        signals = ranking.signals(group[0], found, ranks)
+        if options.explains:
+            said = " ".join([asked, *(one.used for one in words.corrections)])
+            payload = found.points[group[0].chunk_id].payload
+            signals = replace(signals, words=word_signals(said, payload, by_term))
+        hits.append(hit_of(group, found, by_term, signals))
+    return tuple(hits)
 
 
-def _hits(ranked: Sequence[Fused], found: _Candidates, by_term: Mapping[int, float], limit: int) -> tuple[Hit, ...]:
-    """The first ``limit`` different texts; equal ones collapse under the best."""
-    groups: dict[str, list[Fused]] = {}
-    for one in ranked:
-        text = str(found.points[one.chunk_id].payload["text"])
-        if text in groups or len(groups) < limit:
-            groups.setdefault(text, []).append(one)
-    return tuple(_hit(group, found, by_term) for group in groups.values())
-
-
-def _hit(group: Sequence[Fused], found: _Candidates, by_term: Mapping[int, float]) -> Hit:
-    best = group[0]
-    point = found.points[best.chunk_id]
-    payload = point.payload
-    shown = snippet(str(payload["text"]), by_term, SNIPPET_WIDTH)
-    dense = found.dense.get(best.chunk_id)
-    return Hit(
-        chunk_id=best.chunk_id,
-        score=best.score,
-        dense_score=None if dense is None else round(dense, DIGITS),
-        sparse_score=None if best.sparse is None else round(best.sparse, DIGITS),
-        corpus_id=str(payload["corpus_id"]),
-        document_id=str(payload["document_id"]),
-        path=_safe(payload["path"]),
-        title=_safe(payload.get("title")),
-        kind=str(payload["kind"]),
-        language=payload.get("language"),
-        symbol=payload.get("symbol"),
-        text=str(payload["text"]),
-        context=str(payload.get("context") or ""),
-        snippet=shown,
-        citation=_citation(payload, shown),
-        shard=point.shard,
-        space_id=found.spaces[best.chunk_id],
-        also_in=tuple(_place(found.points[one.chunk_id].payload, one.chunk_id) for one in group[1:]),
-        inner=_member(payload),
-        place=_safe(payload.get("place")) or None,
-    )
-
-
-def _member(payload: Mapping[str, Any]) -> str:
-    """The member that a point's document is, without the number of its part; empty for none."""
-    inner = _safe(payload.get("inner"))
-    return inner.partition("#part-")[0] if inner.startswith("/") else ""
-
-
-def _safe(value: object) -> str:
-    return displayable(str(value or ""))[0].replace("\n", " ")
-
-
-def _place(payload: Mapping[str, Any], chunk_id: str) -> Place:
-    return Place(
-        chunk_id,
-        str(payload["document_id"]),
-        str(payload["corpus_id"]),
-        _safe(payload["path"]) + (f"!{_member(payload)}" if _member(payload) else ""),
-        int(payload["start_line"]),
-        _label(payload),
-    )
-
-
-def _label(payload: Mapping[str, Any]) -> str:
-    """What people call a place that lines do not say; empty where lines do."""
-    if payload.get("start_page") is not None:
-        return f"page {payload['start_page']}"
-    place = _safe(payload.get("place"))
-    return "" if place.startswith("§") else place
-
-
-def _citation(payload: Mapping[str, Any], shown: Snippet) -> Citation:
-    """The snippet's window as a citation: its characters and lines in the document, the chunk's pages."""
-    text, first = str(payload["text"]), int(payload["start_char"])
-    quote = text[shown.start : shown.end]
-    line = int(payload["start_line"]) + text.count("\n", 0, shown.start)
-    return Citation(
-        document_id=str(payload["document_id"]),
-        path=_safe(payload["path"]),
-        start_char=first + shown.start,
-        end_char=first + shown.end,
-        start_line=line,
-        end_line=line + quote.rstrip("\n").count("\n"),
-        start_page=payload.get("start_page"),
-        end_page=payload.get("end_page"),
-        quote=quote,
-    )
+def _places(scores: Mapping[str, float]) -> dict[str, int]:
+    """Place of each candidate, from 1."""
+    return {key: place for place, key in enumerate(sorted(scores, key=lambda key: (-scores[key], key)), start=1)}

@@ -10,7 +10,7 @@ a model.
 Scoring, fusing and searching do not belong here; nor do words of one language (stop words are left to idf).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,8 @@ B = 0.75
 AVERAGE_LENGTH = 128.0
 """Terms in an average chunk body, fixed so that a vector never depends on its neighbours; measured: 125."""
 
-_COUNTS = np.array([1, 1, 1, 2, 1, 1])
-"""How often the terms of body, context, title, symbol, path and bare name count; only the body's count in the length."""
+_COUNTS = np.array([1, 1, 1, 2, 1, 1, 1])
+"""How often the terms of body, context, title, symbol, path, bare name and language count; only the body's count in the length."""
 
 QUERY_CHARACTERS = 4_000
 """A query is read up to here; what lies behind it is not asked."""
@@ -62,13 +62,18 @@ class SparseBatch:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What of a chunk is found by words: body, headings before it, document title, code symbol, path."""
+    """What of a chunk is found by words: body, headings before it, document title, code symbol, path.
+
+    ``language`` is that of code, so that its name in a question (which a corpus in that language hardly ever says) counts as
+    little as any word that is everywhere; empty for prose.
+    """
 
     text: str
     context: str = ""
     title: str = ""
     symbol: str = ""
     path: str = ""
+    language: str = ""
 
 
 def encode_points(points: Sequence[Fields]) -> SparseBatch:
@@ -80,16 +85,18 @@ def encode_points(points: Sequence[Fields]) -> SparseBatch:
     Returns:
         One vector a chunk; a chunk without a word has an empty one.
     """
-    texts = [
-        field
-        for point in points
-        for field in (point.text, point.context, point.title, point.symbol, point.path, _bare_name(point.path))
-    ]
+    texts = [field for point in points for field in _texts(point)]
     offsets, ids = stored_batch(texts)
     counts = np.diff(offsets)
     rows = np.repeat(np.arange(len(points), dtype=np.uint64), counts.reshape(-1, len(_COUNTS)).sum(axis=1))
     keys = np.repeat((rows << np.uint64(32)) | ids, np.repeat(np.tile(_COUNTS, len(points)), counts))
     return _weighted(keys, counts[:: len(_COUNTS)].astype(np.float64))
+
+
+def _texts(point: Fields) -> tuple[str, ...]:
+    """The texts that ``_COUNTS`` weighs."""
+    name = _bare_name(point.path)
+    return point.text, point.context, point.title, point.symbol, point.path, name, point.language
 
 
 def _bare_name(path: str) -> str:
@@ -111,15 +118,21 @@ def _weighted(keys: npt.NDArray[np.uint64], lengths: npt.NDArray[np.float64]) ->
 
 
 def encode_point(
-    text: str, context: str = "", title: str = "", symbol: str = "", path: str = ""
+    text: str, context: str = "", title: str = "", symbol: str = "", path: str = "", language: str = ""
 ) -> tuple[TermIds, Weights]:
     """Sparse vector of one chunk: ids ascending, weights positive. See ``encode_points``."""
-    return encode_points([Fields(text, context, title, symbol, path)]).vector(0)
+    return encode_points([Fields(text, context, title, symbol, path, language)]).vector(0)
 
 
-def query_terms(text: str) -> tuple[TermIds, npt.NDArray[np.int64]]:
-    """The different terms of a query's first ``QUERY_CHARACTERS``, ascending, and how often each occurs."""
-    ids = np.array(asked_ids(text[:QUERY_CHARACTERS]), dtype=np.uint32)
+def query_terms(text: str, unasked: Collection[str] = ()) -> tuple[TermIds, npt.NDArray[np.int64]]:
+    """The different terms of a query's first ``QUERY_CHARACTERS``, ascending, and how often each occurs.
+
+    Args:
+        text: the query.
+        unasked: words that are left out, casefolded.
+    """
+    without = {term for word in unasked for term in asked_ids(word)}
+    ids = np.array([term for term in asked_ids(text[:QUERY_CHARACTERS]) if term not in without], dtype=np.uint32)
     unique, counts = np.unique(ids, return_counts=True)
     return unique, counts.astype(np.int64)
 

@@ -237,6 +237,17 @@ class EdgeStore:
 
         return self._reading(space_id, shards, read)
 
+    def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """See ``VectorStore.vectors``."""
+
+        def read(parts: list[Part]) -> dict[str, Sequence[float]]:
+            found: dict[str, Sequence[float]] = {}
+            for part in parts:
+                found |= part.segment.vectors([chunk for chunk in ids if chunk not in part.dead and chunk not in found])
+            return found
+
+        return self._reading(space_id, shards, read)
+
     def payloads(self, space_id: str, ids: Sequence[str], shards: Sequence[str] | None = None) -> dict[str, Payload]:
         """See ``VectorStore.payloads``."""
 

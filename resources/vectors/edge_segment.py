@@ -176,6 +176,16 @@ class EdgeSegment(Segment):
         """See ``Segment.payloads``."""
         return self._payloads.payloads(ids)
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """See ``Segment.vectors``."""
+        listed: list[int | UUID | str] = [
+            UUID(chunk) for chunk, is_here in zip(ids, self._payloads.listed(ids), strict=True) if is_here
+        ]
+        if not listed:
+            return {}
+        records: list[Any] = self.open().retrieve(listed, False, True)
+        return {record.id.hex: record.vector["dense"] for record in records if record.vector}
+
     def present(self, ids: Iterable[str]) -> list[str]:
         """See ``Segment.present``."""
         records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], False, False)

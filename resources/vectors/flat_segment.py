@@ -88,6 +88,11 @@ class FlatSegment(Segment):
         rows = self._rows(ids).select("chunk_id", "row_hash", *FILTER_FIELDS, BODY)
         return {row.pop("chunk_id"): unfolded(row) for row in rows.to_dicts()}
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """See ``Segment.vectors``."""
+        rows = self._rows(ids).filter(pl.col("vector").is_not_null()).select("chunk_id", "vector")
+        return dict(rows.iter_rows())
+
     def present(self, ids: Iterable[str]) -> list[str]:
         """See ``Segment.present``."""
         return self._rows(ids)["chunk_id"].to_list()

@@ -255,6 +255,10 @@ class VectorStore(Protocol):
         """How many live points hold each term, exact after updates and deletes."""
         ...
 
+    def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """The vectors of the points among ``ids`` that have one, in the precision in which the index keeps them."""
+        ...
+
     def payloads(self, space_id: str, ids: Sequence[str], shards: Sequence[str] | None = None) -> dict[str, Payload]:
         """Payloads by chunk id over ``shards`` (None: all of the space); unknown ids are left out."""
         ...

@@ -118,6 +118,10 @@ class Segment(ABC):
         """Payloads of the points among ``ids`` that the sidecar lists."""
 
     @abstractmethod
+    def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """Vectors of the points among ``ids`` that the sidecar lists and that have one."""
+
+    @abstractmethod
     def present(self, ids: Iterable[str]) -> list[str]:
         """Which of ``ids`` are really there."""
 

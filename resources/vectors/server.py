@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 GENERATIONS = "cortex_generations"
 _BATCH = 500
 _PAGE = 5_000
+_COUNTED_EACH = 128
+"""Of more terms than a question has, only those that occur are counted: spellings of a word are hundreds."""
 _SHARD, _TERMS = "_shard", "_terms"
 
 
@@ -230,11 +232,36 @@ class ServerStore:
         if not self._client.collection_exists(space_id):
             return Frequencies(dict.fromkeys(terms, 0), 0)
         mine = self._in_shards(shards)
+        if len(terms) > _COUNTED_EACH:
+            counted = self.document_frequencies(space_id, shards, self._occurring(space_id, mine, terms))
+            return Frequencies({**dict.fromkeys(terms, 0), **counted.documents}, counted.points)
         counts = {
             term: self._count(space_id, [mine, qm.FieldCondition(key=_TERMS, match=qm.MatchValue(value=term))])
             for term in terms
         }
         return Frequencies(counts, self._count(space_id, [mine]))
+
+    def _occurring(self, space_id: str, mine: "qm.FieldCondition", terms: Sequence[int]) -> list[int]:
+        """Some of many terms that occur, those of the first points that hold any: one request instead of one a term."""
+        from qdrant_client import models as qm
+
+        holds_any = qm.FieldCondition(key=_TERMS, match=qm.MatchAny(any=[*terms]))
+        only = qm.Filter(must=[mine, holds_any])
+        records, _ = self._client.scroll(space_id, only, limit=_PAGE, with_payload=[_TERMS])
+        held = {term for record in records for term in (record.payload or {}).get(_TERMS, ())}
+        return sorted(held.intersection(terms))[:_COUNTED_EACH]
+
+    def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """See ``VectorStore.vectors``."""
+        if not (ids and self._client.collection_exists(space_id)):
+            return {}
+        page = [str(UUID(chunk)) for chunk in ids]
+        found: dict[str, Sequence[float]] = {}
+        for record in self._client.retrieve(space_id, page, with_payload=[_SHARD], with_vectors=["dense"]):
+            named: Any = record.vector or {}
+            if named.get("dense") and (record.payload or {}).get(_SHARD) in shards:
+                found[_hex(record.id)] = named["dense"]
+        return found
 
     def payloads(self, space_id: str, ids: Sequence[str], shards: Sequence[str] | None = None) -> dict[str, Payload]:
         """See ``VectorStore.payloads``."""

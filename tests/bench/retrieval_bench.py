@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from cortex_assets.chunks.code import CodeOutline
 from cortex_assets.identity import content_id
+from cortex_assets.retrieval.hits import Hit
 from cortex_assets.retrieval.search import search
 from cortex_assets.retrieval.sparse import Fields, encode_points
 from inference.lanes import EngineConfig, load_embedder
@@ -45,6 +47,7 @@ class TestSet:
     name: str
     texts: list[str]
     questions: list[Question]
+    is_code: bool
     metrics: dict[str, Callable[[np.ndarray], float]]
 
 
@@ -64,7 +67,7 @@ def xquad(data: Path) -> TestSet:
     paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
     questions = [Question(qa["id"], qa["question"], n) for n, one in enumerate(paragraphs) for qa in one["qas"]]
     metrics = {"hit@1": hit_at(1), "hit@5": hit_at(5)}
-    return TestSet("xquad_en", [paragraph["context"] for paragraph in paragraphs], questions, metrics)
+    return TestSet("xquad_en", [paragraph["context"] for paragraph in paragraphs], questions, False, metrics)
 
 
 def cosqa(data: Path) -> TestSet:
@@ -73,7 +76,7 @@ def cosqa(data: Path) -> TestSet:
     rows = json.loads((data / "code_search" / "cosqa-retrieval-dev-500.json").read_text(encoding="utf-8"))
     texts = [text for text, _ in sorted(numbers.items(), key=lambda pair: pair[1])]
     questions = [Question(row["idx"], row["doc"], row["retrieval_idx"]) for row in rows]
-    return TestSet("cosqa_dev", texts, questions, {"mrr@100": mean_reciprocal_rank})
+    return TestSet("cosqa_dev", texts, questions, True, {"mrr@100": mean_reciprocal_rank})
 
 
 def half_of(question_id: str) -> str:
@@ -86,9 +89,16 @@ def chunk_ids(count: int) -> list[str]:
     return [content_id("bench", number) for number in range(count)]
 
 
-def points(texts: Sequence[str], vectors: Floats, first: int = 0) -> pl.DataFrame:
-    """The texts as points, each one chunk of a document of its own, without title or path; ids count from ``first``."""
-    batch = encode_points([Fields(text) for text in texts])
+def points(texts: Sequence[str], vectors: Floats, first: int = 0, is_code: bool = False) -> pl.DataFrame:
+    """The texts as points, each one chunk of a document of its own, without title or path; ids count from ``first``.
+
+    Code (Python) has what the product knows of it: its language, and the symbol that a chunk begins with.
+    """
+    names = [_symbol(text) if is_code else "" for text in texts]
+    language = "python" if is_code else ""
+    batch = encode_points(
+        [Fields(text, symbol=name, language=language) for text, name in zip(texts, names, strict=True)]
+    )
     sparse = [batch.vector(number) for number in range(len(batch))]
     ids = [content_id("bench", number) for number in range(first, first + len(texts))]
     blank = {
@@ -96,9 +106,9 @@ def points(texts: Sequence[str], vectors: Floats, first: int = 0) -> pl.DataFram
         "corpus_id": "bench",
         "path": "",
         "title": "",
-        "kind": "text",
-        "language": None,
-        "symbol": None,
+        "kind": "code" if is_code else "text",
+        "chunk_kind": "code" if is_code else "prose",
+        "language": language or None,
     }
     return pl.DataFrame(
         {
@@ -108,6 +118,7 @@ def points(texts: Sequence[str], vectors: Floats, first: int = 0) -> pl.DataFram
             "terms": pl.Series([terms.tolist() for terms, _ in sparse], dtype=pl.List(pl.UInt32)),
             "weights": pl.Series([weights.tolist() for _, weights in sparse], dtype=pl.List(pl.Float32)),
             "text": list(texts),
+            "symbol": pl.Series([name or None for name in names], dtype=pl.String),
             "document_id": ids,
             "start_char": [0] * len(texts),
             "start_line": [1] * len(texts),
@@ -115,9 +126,15 @@ def points(texts: Sequence[str], vectors: Floats, first: int = 0) -> pl.DataFram
     ).with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in blank.items())
 
 
-def publish(store: EdgeStore, space_id: str, texts: Sequence[str], vectors: Floats) -> None:
+def _symbol(text: str) -> str:
+    """The qualified name of the symbol that a piece of Python begins with."""
+    outline = CodeOutline(text.strip(), "python")
+    return outline.symbol_of(0, len(text)) or ""
+
+
+def publish(store: EdgeStore, space_id: str, tested: TestSet, vectors: Floats) -> None:
     """Put the texts into one shard."""
-    store.publish(space_id, vectors.shape[1], SHARD, points(texts, vectors), [], {})
+    store.publish(space_id, vectors.shape[1], SHARD, points(tested.texts, vectors, 0, tested.is_code), [], {})
 
 
 def rank_of(found: Sequence[str], wanted: str) -> int:
@@ -125,12 +142,18 @@ def rank_of(found: Sequence[str], wanted: str) -> int:
     return found.index(wanted) + 1 if wanted in found else 0
 
 
+def rank_among(hits: Sequence[Hit], wanted: str) -> int:
+    """Rank of the hit that shows a chunk, be it as a place where the same stands."""
+    shown = ({hit.chunk_id, *(place.chunk_id for place in hit.also_in)} for hit in hits)
+    return next((rank for rank, ids in enumerate(shown, start=1) if wanted in ids), 0)
+
+
 def measure(tested: TestSet, embedder: Embedder, folder: Path) -> dict[str, object]:
     """Metrics of dense, sparse and hybrid search over a set, all and by halves, and milliseconds of a hybrid search."""
     space = embedder.space.space_id
     store = EdgeStore(folder)
     try:
-        publish(store, space, tested.texts, embedder.embed_batch(tested.texts))
+        publish(store, space, tested, embedder.embed_batch(tested.texts))
         ids = chunk_ids(len(tested.texts))
         vectors = embedder.embed_batch([question.text for question in tested.questions]).tolist()
         ranks: dict[str, list[int]] = {"dense": [], "sparse": [], "hybrid": []}
@@ -142,7 +165,7 @@ def measure(tested: TestSet, embedder: Embedder, folder: Path) -> dict[str, obje
             for name, embed in (("sparse", None), ("hybrid", lambda _, vector=vector: lambda: vector)):
                 ask = partial(search, question.text, store=store, embed_query=embed, space_id=space, shards=[SHARD])
                 result = ask(limit=DEPTH)
-                ranks[name].append(rank_of([hit.chunk_id for hit in result.hits], answer))
+                ranks[name].append(rank_among(result.hits, answer))
             timings.append(ask(limit=10).timings)
     finally:
         store.close()

@@ -70,7 +70,7 @@ def test_definitions_load_and_open_nothing(lake: Lake) -> None:
     dg.Definitions.validate_loadable(defs)
     graph = defs.resolve_asset_graph()
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert keys == {*STAGES, "duplicates", "corpus_statistics"}
+    assert keys == {*STAGES, "duplicates", "corpus_statistics", "evaluations"}
     parents = {
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
         for key in graph.get_all_asset_keys()
@@ -79,6 +79,7 @@ def test_definitions_load_and_open_nothing(lake: Lake) -> None:
     assert parents["chunks"] == {"documents"}
     assert parents["index"] == {"chunks", "documents", "embeddings"}
     assert parents["corpus_statistics"] == {"files", "documents", "chunks"}
+    assert parents["evaluations"] == {"index"}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.description
@@ -93,6 +94,7 @@ def test_definitions_load_and_open_nothing(lake: Lake) -> None:
         "lake",
         "maintain",
         "verify",
+        "evaluate",
     }
     assert not lake.settings.lake.exists()
 

@@ -18,6 +18,7 @@ from apps.errors import CommandError
 from apps.migration_reports import KEPT, UNDER_WAY, MigrationLine
 from apps.past import moments
 from apps.reports import AddOptions, SearchFilters
+from cortex_assets.asking import embedder, live_spaces
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.spaces import Layout, Live
@@ -30,7 +31,6 @@ from cortex_assets.house import House
 from cortex_assets.ops.schema import LAKE
 from cortex_assets.retrieval.search import search_spaces
 from cortex_assets.retrieval.sparse import query_terms
-from cortex_assets.searched import embedder, live_spaces
 from inference.engines import hash_embedder
 from inference.engines.bert_numpy import BertNumpy
 from inference.errors import EngineReplyInvalid, EngineUnavailable, SpaceMismatch
@@ -90,7 +90,7 @@ def indexed(lake: Lake) -> dict[str, dict[str, bool]]:
 def asked_in(lake: Lake) -> set[str]:
     """Spaces that a search embeds its question for."""
     with lake.house() as house:
-        return {space.space_id for space in live_spaces(house, house.register.corpora()) if space.embed_query}
+        return {space.space_id for space in live_spaces(house, house.register.now()) if space.embed_query}
 
 
 class Door:
@@ -304,7 +304,7 @@ def test_code_has_a_model_of_its_own_and_one_question_goes_over_both(
     with lake.house() as house:
         asked: list[str] = []
         spaces = []
-        for space in live_spaces(house, [corpus]):
+        for space in live_spaces(house, house.register.now(), [corpus.name]):
             assert space.embed_query is not None
             spaces.append(replace(space, embed_query=partial(_noted, asked, space.space_id, space.embed_query)))
         result = search_spaces("tide gauge old harbour", store=house.store, spaces=spaces)

@@ -17,6 +17,8 @@ def test_defaults(tmp_path: Path) -> None:
     assert (settings.embed, settings.qdrant_url, settings.max_file_bytes) == ("packaged", None, 2 * 2**30)
     assert settings.lake == tmp_path / "data" / "lake"
     assert settings.sources_file == tmp_path / "data" / "sources.yaml"
+    assert settings.golden == tmp_path / "data" / "golden"
+    assert settings.eval_tolerance == 0.01
 
 
 def test_values_are_read(tmp_path: Path) -> None:
@@ -55,6 +57,7 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("CORTEX_QDRANT_URL", "qdrant"),
         ("CORTEX_EMBED", "../weights"),
         ("CORTEX_WORKERS", "two"),
+        ("CORTEX_EVAL_TOLERANCE", "1.5"),
     ],
 )
 def test_bad_values_are_named(tmp_path: Path, variable: str, value: str) -> None:

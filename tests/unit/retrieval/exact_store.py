@@ -71,7 +71,8 @@ class ExactStore:
     @staticmethod
     def _vector(row: Mapping[str, Any]) -> dict[int, float]:
         fields = (row["text"], row["context"], row["title"], row["symbol"] or "", row["path"])
-        ids, weights = encode_point(*fields)
+        language = row["language"] if row["kind"] == "code" else ""
+        ids, weights = encode_point(*fields, language)
         return dict(zip(ids.tolist(), weights.tolist(), strict=True))
 
     def search_dense(self, space_id, shards, vector, limit, filter):  # noqa: A002
@@ -97,6 +98,10 @@ class ExactStore:
     def sparse_scores(self, space_id, shards, indices, weights, ids):
         found = self.search_sparse(space_id, shards, indices, weights, len(self.rows), None)
         return {hit.chunk_id: hit.score for hit in found if hit.chunk_id in ids}
+
+    def vectors(self, space_id, shards, ids):
+        rows = [row for row in self._rows(space_id, shards) if row[2] in ids and row[4] is not None]
+        return {chunk: stored.tolist() for _, _, chunk, _, stored in rows}
 
     def document_frequencies(self, space_id, shards, terms):
         stored = [self._vector(row) for _, _, _, row, _ in self._rows(space_id, shards)]

@@ -1,47 +1,11 @@
-"""Fusion: forms of questions, scaled scores, exact order."""
+"""Fusion: exact order, either half alone, passages without a vector."""
 
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortex_assets.retrieval.fuse import DENSE_WEIGHT, Form, fuse, question_form, scaled_dense
-
-
-@pytest.mark.parametrize(
-    ("question", "form", "exact"),
-    [
-        ("How many points did the Panthers defense surrender?", Form.NATURAL, ()),
-        ("python smooth an array", Form.NATURAL, ()),
-        ("What did the U.S. do in 2010?", Form.NATURAL, ()),
-        ("getUserName", Form.EXACT, ("getusername",)),
-        ("max_retry_count", Form.EXACT, ("max_retry_count",)),
-        ("os.path.join()", Form.EXACT, ("os.path.join",)),
-        ("src/main.rs", Form.EXACT, ("src/main.rs",)),
-        ("E0308", Form.EXACT, ("e0308",)),
-        ("CVE-2024-3094", Form.EXACT, ("cve-2024-3094",)),
-        ("std::vector", Form.EXACT, ("std::vector",)),
-        ("README.md", Form.EXACT, ("readme.md",)),
-        ("v1.2.3", Form.EXACT, ("v1.2.3",)),
-        ('who said "to be  or not"', Form.EXACT, ("to be or not",)),
-        ("what does max_retry_count do", Form.MIXED, ()),
-        ("tokenizer", Form.MIXED, ()),
-    ],
-)
-def test_form_of_a_question(question: str, form: Form, exact: tuple[str, ...]) -> None:
-    found = question_form(question)
-    assert (found.form, found.exact) == (form, exact)
-
-
-def test_words_count_more_the_more_exact_the_question() -> None:
-    assert DENSE_WEIGHT[Form.EXACT] < DENSE_WEIGHT[Form.MIXED] < DENSE_WEIGHT[Form.NATURAL]
-
-
-def test_scaling_runs_from_worst_to_best() -> None:
-    assert scaled_dense({"a": 0.9, "b": 0.5, "c": 0.7}) == pytest.approx({"a": 1.0, "b": 0.0, "c": 0.5})
-    assert scaled_dense({"a": 0.4}) == {"a": 1.0}
-    assert scaled_dense({}) == {}
+from cortex_assets.retrieval.fuse import fuse
 
 
 def test_a_clear_winner_of_either_kind_beats_a_middling_both() -> None:
@@ -67,6 +31,18 @@ def test_one_kind_alone_takes_the_whole_weight() -> None:
     assert fuse({}, {"a": 4.0, "b": 2.0}, dense_weight=0.7, limit=2)[1].score == 0.5
     assert fuse({"a": 0.5}, {}, dense_weight=0.25, limit=2)[0].score == 0.5
     assert fuse({}, {}, dense_weight=0.5, limit=2) == []
+
+
+def test_what_has_no_vector_yet_ranks_by_its_words_alone() -> None:
+    dense, sparse = {"a": 1.0, "b": 0.6}, {"late": 10.0, "b": 2.0}
+    assert fuse(dense, sparse, dense_weight=0.7, limit=3)[0].chunk_id == "a"
+    ranked = fuse(dense, sparse, dense_weight=0.7, limit=3, unembedded={"late"})
+    assert (ranked[0].chunk_id, ranked[0].score, ranked[0].by_words) == ("late", 1.0, 1.0)
+
+
+def test_the_two_parts_make_the_score() -> None:
+    for one in fuse({"a": 1.0, "b": 0.6}, {"c": 10.0, "b": 2.0}, dense_weight=0.7, limit=3):
+        assert abs(one.by_meaning + one.by_words - one.score) < 1e-4
 
 
 @given(

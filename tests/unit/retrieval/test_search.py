@@ -10,7 +10,8 @@ import pytest
 
 from cortex_assets.retrieval.cite import Verdict, verify_citation
 from cortex_assets.retrieval.filters import SearchFilter
-from cortex_assets.retrieval.search import LiveSpace, QueryError, SearchResult, search, search_spaces
+from cortex_assets.retrieval.gather import LiveSpace
+from cortex_assets.retrieval.search import Options, QueryError, SearchResult, search, search_spaces
 from cortex_assets.retrieval.sparse import QUERY_CHARACTERS
 from tests.unit.retrieval.exact_store import ExactStore, payload
 
@@ -243,3 +244,55 @@ def test_timings_use_the_clock_that_is_given() -> None:
     found = ask("kitten", store(TEXTS), clock=lambda: float(next(ticks)))
     assert set(found.timings) == {"sparse", "embed", "dense", "rank", "total"}
     assert found.timings["total"] >= 4
+
+
+def test_a_misspelt_word_is_found_and_told() -> None:
+    made = store({**TEXTS, "f": "weather and rain again"})
+    found = ask("wether", made, embed_query=None)
+    assert {hit.chunk_id for hit in found.hits} == {"c", "f"}
+    assert "wether occurs nowhere: weather was looked for as well" in found.notes
+
+
+def test_what_has_no_vector_yet_stands_where_its_words_put_it_and_is_told() -> None:
+    made = store(TEXTS)
+    made.add("late", payload("a zebra came late"), None, "s0")
+    found = ask("zebra or kitten", made)
+    assert "no vector yet" in " ".join(found.notes)
+    assert found.hits[0].chunk_id == "late"
+
+
+def test_a_question_for_the_newest_lifts_what_changed_last() -> None:
+    made = ExactStore()
+    for year in (2024, 2025, 2026):
+        row = payload(f"release notes {year}", path=f"{year}.md", modified_at=f"{year}-05-01T00:00:00Z")
+        made.add(f"y{year}", row, embed("rain"), "s0")
+    assert ask("release notes", made).hits[0].chunk_id == "y2024"
+    found = ask("latest release notes", made)
+    assert found.hits[0].chunk_id == "y2026"
+    assert "the newest come first" in " ".join(found.notes)
+    assert found.hits[0].signals.time == 1.0
+
+
+def test_signals_say_what_made_the_score() -> None:
+    made = store(TEXTS)
+    hit = ask("kitten on a mat", made, options=Options(explains=True)).hits[0]
+    assert hit.chunk_id == "a"
+    assert hit.signals.by_meaning + hit.signals.by_words == pytest.approx(hit.score, abs=2e-4)
+    assert hit.signals.dense_rank == hit.signals.sparse_rank == 1
+    words = {word.word: word for word in hit.signals.words}
+    assert "text" in words["kitten"].fields
+    assert sum(word.score for word in hit.signals.words) == pytest.approx(hit.sparse_score, abs=1e-3)
+    assert ask("kitten", made).hits[0].signals.words == ()
+
+
+def test_signals_of_an_exact_question() -> None:
+    found = ask("max_retry_count", store(TEXTS), options=Options(explains=True))
+    assert (found.hits[0].signals.exact, found.hits[1].signals.exact) == (True, False)
+    assert found.hits[0].signals.words[0].fields == ("text",)
+
+
+def test_a_chunk_says_where_it_stands_in_its_document() -> None:
+    made = ExactStore()
+    made.add("a", payload("a kitten sleeps", start_char=40), embed("kitten"), "s0")
+    hit = ask("kitten", made).hits[0]
+    assert (hit.start_char, hit.end_char) == (40, 55)

@@ -1,0 +1,126 @@
+"""What evaluations of golden sets give back; beside ``apps.reports``, which says how reports are made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+REGRESSION = "regression"
+MODES = ("hybrid", "words", "meaning")
+"""The search that people use, and each half of it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricLine:
+    """One metric over the questions of one type (``all``: every one), with its 95 % interval; of latency milliseconds."""
+
+    mode: str
+    question_type: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    questions: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricChangeLine:
+    """A gated metric over the questions that both evaluations asked; ``low`` and ``high`` are those of the difference."""
+
+    metric: str
+    before: float
+    after: float
+    difference: float
+    low: float
+    high: float
+    has_fallen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RankChangeLine:
+    """A question whose golds are found at other ranks than before, one rank a gold; 0 = not among the hits."""
+
+    question_id: str
+    question: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    is_worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GoneLine:
+    """A question some or (``is_skipped``) all of whose gold is not there any more, and why."""
+
+    question_id: str
+    question: str
+    reasons: tuple[str, ...]
+    is_skipped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PastLine:
+    """An evaluation in the history of a set: what moved since the one before, and its main metrics of the hybrid search."""
+
+    evaluation_id: str
+    evaluated_at: datetime
+    moved: tuple[str, ...]
+    metrics: dict[str, float]
+    questions: int
+    is_baseline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetEvaluated:
+    """The latest evaluation of a golden set.
+
+    Attributes:
+        name: of the set.
+        version: of the set, as its author counts.
+        evaluation_id: empty where no question has gold that is there.
+        evaluated_at: when; None as there.
+        is_new: it was made now; otherwise nothing moved since.
+        is_recorded: whether it is part of the history.
+        state: ``baseline``, ``drift``, ``held`` or ``regression``; empty where it was not compared.
+        baseline_at: when that was evaluated which it is compared with.
+        moved: what is other than there, of space, chunker, retrieval, content, set.
+        metrics: in all modes, over all questions and by type.
+        gated: the metrics that decide.
+        changes: questions that changed rank, worse ones first.
+        pairs: questions that both asked.
+        gone: questions that lost gold.
+        history: the oldest first.
+    """
+
+    name: str
+    version: int
+    evaluation_id: str
+    evaluated_at: datetime | None
+    is_new: bool
+    is_recorded: bool
+    state: str
+    baseline_at: datetime | None
+    moved: tuple[str, ...]
+    metrics: tuple[MetricLine, ...]
+    gated: tuple[MetricChangeLine, ...]
+    changes: tuple[RankChangeLine, ...]
+    pairs: int
+    gone: tuple[GoneLine, ...]
+    history: tuple[PastLine, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """No question has gold that is there."""
+        return not self.metrics
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """Golden sets evaluated, and what is wrong with those that cannot be."""
+
+    sets: tuple[SetEvaluated, ...]
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def is_well(self) -> bool:
+        """Nothing got worse by a change of ours, and every set could be used."""
+        return not self.problems and not any(one.state == REGRESSION or one.is_empty for one in self.sets)
