@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from cortex_assets.retrieval.calibrate import DIGITS
 from cortex_assets.retrieval.fuse import Fused
@@ -64,20 +65,21 @@ def _are_near(mine: frozenset[int], theirs: frozenset[int]) -> bool:
     return shared >= NEAR * (least + most - shared)
 
 
-def diversified(ranked: Sequence[Fused], vectors: Mapping[str, Sequence[float]], limit: int) -> list[Fused]:
+def diversified(
+    ranked: Sequence[Fused], vectors: Mapping[str, Sequence[float]], limit: int, spaces: Mapping[str, str] | None = None
+) -> list[Fused]:
     """The candidates in another order: each the best of ``RELEVANCE * score - (1 - RELEVANCE) * likeness`` to those before it.
 
     Args:
         ranked: best first; only the first 200 change places.
         vectors: chunk id to vector (length 1); one without is like none.
         limit: how many places are chosen so; the others follow in their order.
+        spaces: chunk id to the space of its vector; those of two spaces are not compared. None: all are of one.
     """
     pool = list(ranked[:_MOST_CHOSEN_FROM])
     if len(pool) < 2:
         return list(ranked)
-    width = max((len(vector) for vector in vectors.values()), default=1)
-    matrix = np.array([_fitted(vectors.get(one.chunk_id), width) for one in pool], dtype=np.float64)
-    alike = matrix @ matrix.T
+    alike = _likeness([one.chunk_id for one in pool], vectors, spaces or {})
     scores = np.array([one.score for one in pool])
     nearest, left, chosen = np.zeros(len(pool)), np.ones(len(pool), dtype=np.bool_), []
     for _ in range(min(limit, len(pool))):
@@ -89,6 +91,16 @@ def diversified(ranked: Sequence[Fused], vectors: Mapping[str, Sequence[float]],
     return [*(pool[at] for at in chosen), *(one for at, one in enumerate(pool) if left[at]), *ranked[len(pool) :]]
 
 
-def _fitted(vector: Sequence[float] | None, width: int) -> Sequence[float]:
-    """Vectors of another space's length are like none."""
-    return vector if vector is not None and len(vector) == width else [0.0] * width
+def _likeness(
+    ids: Sequence[str], vectors: Mapping[str, Sequence[float]], spaces: Mapping[str, str]
+) -> npt.NDArray[np.float64]:
+    """Cosine of each chunk with each; 0 where one has no vector, or two spaces made them."""
+    alike = np.zeros((len(ids), len(ids)), dtype=np.float64)
+    of_space: dict[tuple[str | None, int], list[int]] = {}
+    for at, chunk_id in enumerate(ids):
+        if chunk_id in vectors:
+            of_space.setdefault((spaces.get(chunk_id), len(vectors[chunk_id])), []).append(at)
+    for places in of_space.values():
+        matrix = np.array([vectors[ids[at]] for at in places], dtype=np.float64)
+        alike[np.ix_(places, places)] = matrix @ matrix.T
+    return alike

@@ -273,7 +273,9 @@ def _hits(
     ranking: _Ranking, found: Candidates, words: Words, limit: int, asked: str, options: Options
 ) -> tuple[Hit, ...]:
     """The first ``limit`` different texts; what says the same collapses under the best."""
-    ranked = diversified(ranking.ranked, found.vectors, limit + _SPARE) if options.is_diverse else ranking.ranked
+    ranked = ranking.ranked
+    if options.is_diverse:
+        ranked = diversified(ranked, found.vectors, limit + _SPARE, found.spaces)
     by_term = words.by_term
     ranks = {"dense": _places(found.dense), "sparse": _places(found.sparse)}
     hits = []

@@ -45,3 +45,10 @@ def test_a_diverse_order_takes_what_is_new_before_what_repeats() -> None:
 def test_vectors_of_another_space_are_like_none() -> None:
     order = [Fused("a", 0.9, None), Fused("x", 0.8, None)]
     assert [one.chunk_id for one in diversified(order, {"a": [1.0, 0.0], "x": [1.0, 0.0, 0.0]}, 2)] == ["a", "x"]
+
+
+def test_vectors_of_two_spaces_are_never_compared() -> None:
+    order = [Fused("a", 0.9, None), Fused("a2", 0.89, None), Fused("b", 0.7, None)]
+    vectors = {"a": [1.0, 0.0], "a2": [1.0, 0.0], "b": [0.0, 1.0]}
+    apart = diversified(order, vectors, 3, {"a": "prose", "a2": "code", "b": "prose"})
+    assert [one.chunk_id for one in apart] == ["a", "a2", "b"]
