@@ -34,6 +34,7 @@ from cortex_assets.engine.report import ShardReport
 from cortex_assets.engine.verify import Finding as EngineFinding
 from cortex_assets.engine.verify import ShardStages
 from cortex_assets.house import House
+from cortex_assets.promoting import guarded
 from cortex_assets.register import Registry
 from resources.settings import load_settings
 from resources.webhooks import deliver
@@ -47,9 +48,9 @@ COLUMNS = "columns"
 
 @contextmanager
 def opened() -> Iterator[House]:
-    """The house of the settings in the environment."""
+    """The house of the settings in the environment; golden sets judge its migrations."""
     with House.open(load_settings()) as house:
-        yield house
+        yield guarded(house)
 
 
 def chosen(registry: Registry, names: Sequence[str] | None, is_anywhere: bool = False) -> list[Registered]:

@@ -33,6 +33,7 @@ from cortex_assets.index.assets import SPEC as INDEX_SPEC
 from cortex_assets.ops.alerts import Alert
 from cortex_assets.ops.checks import alert_checks
 from cortex_assets.partitions import FILES_SHARDS
+from cortex_assets.promoting import guarded
 from cortex_assets.watching import Watching, retry_after
 from resources.settings import Settings, load_settings
 from sensors.after_runs import after_runs_sensor
@@ -60,7 +61,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
 
     def run(shard: str, only: frozenset[str]) -> ShardReport:
         with House.open(where, DAGSTER) as house:
-            return house.run_shard(shard, only=only)
+            return guarded(house).run_shard(shard, only=only)
 
     def check(shard: str) -> list[Finding]:
         with House.open(where, DAGSTER) as house:

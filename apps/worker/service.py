@@ -28,6 +28,7 @@ from apps.worker.watches import Watches
 from cortex_assets.corpora.ignore import corpus_scope
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.house import House
+from cortex_assets.promoting import guarded
 from resources.listing import left_out
 from resources.settings import Settings
 
@@ -46,7 +47,7 @@ class Worker:
         """Open the house twice: for runs, and for questions."""
         self.settings = settings
         self.started_at = datetime.now(UTC)
-        self._house = House(settings, "worker")
+        self._house = guarded(House(settings, "worker"))
         self._asked = House(settings, "worker")
         self._asking = threading.Lock()
         self.changes = Changes(settings.still_seconds)

@@ -208,7 +208,7 @@ def test_another_embedding_space_is_seen_by_the_gate(filled: Lake) -> None:
     evaluated(filled)
     with filled.house() as house:
         (corpus,) = house.register.corpora()
-        house.register.save(replace(corpus, space_id="another"))
+        house.register.change(corpus.corpus_id, lambda now: replace(now, space_id="another"))
     found = evaluated(filled)
     assert "space" in found.moved
     assert found.state == "regression", "nothing is published in that space"
@@ -490,3 +490,38 @@ def test_reports_are_plain_values(filled: Lake) -> None:
     report = actions.evaluate()
     assert isinstance(report, EvaluationReport)
     assert json.loads(to_json(report))["sets"][0]["name"] == "notes"
+
+
+# -- migrations of embedding spaces --------------------------------------------------------------------------------------
+
+
+def test_golden_sets_refuse_a_model_that_answers_worse(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions.migrate("notes", "packaged")
+    old = reader.migrations("notes").lines[0].serving
+    with monkeypatch.context() as patch:
+        from cortex_assets import asking
+
+        real = asking.find
+
+        def find(house: Any, registry: Any, asked: str, k: int, *rest: Any) -> Any:
+            result = real(house, registry, asked, k + 5, *rest)
+            is_new = registry.by_name("notes").space_id != old[0]
+            return replace(result, hits=result.hits[5:]) if is_new else result
+
+        patch.setattr(asking, "find", find)
+        report = actions.run()
+    assert any("stays in space" in note and "recall@10" in note and "worse: q" in note for note in report.notes)
+    (line,) = reader.migrations("notes").lines
+    assert line.serving == old and line.waits_for[0].startswith("the gate: golden set notes: recall@10 1.000 ->")
+    assert filled.table(EVALUATIONS).is_empty(), "nothing is recorded"
+    report = actions.run()
+    assert any("is searched in space" in note and "golden set notes: recall@10" in note for note in report.notes)
+    assert reader.migrations("notes").lines[0].other == old
+    filled.assert_sound()
+
+
+def test_a_golden_set_that_cannot_be_read_refuses_a_migration(filled: Lake) -> None:
+    (filled.settings.golden / "broken.jsonl").write_text("{", encoding="utf-8")
+    actions.migrate("notes", "packaged")
+    report = actions.run()
+    assert any("stays in space" in note and "broken.jsonl" in note for note in report.notes)
