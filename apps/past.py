@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from cortex_assets.embeddings.schema import EMBEDDINGS
 from cortex_assets.house import House
 from cortex_assets.index.points import DOCUMENT_COLUMNS, code_language, point_payload
 from cortex_assets.ops.schema import SNAPSHOTS
+from cortex_assets.retrieval.calibrate import sampled
 from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
 from cortex_assets.retrieval.scanned import ScannedStore
 from cortex_assets.retrieval.search import SearchResult, search_spaces
@@ -174,15 +176,22 @@ def search_at(
         lambda space, shard, ids: _vectors(by_place[space, shard], ids),
     )
     spaces = []
-    for space_id in dict.fromkeys(moment.live.space_id for moment in moments_then):
+    ids = dict.fromkeys(moment.live.space_id for moment in moments_then)
+    for space_id in ids:
         mine = [moment for moment in moments_then if moment.live.space_id == space_id]
         embed = embed_of.get(space_id)
         vector = None if embed is None else np.asarray(embed(question)(), dtype=np.float32)
         for moment in mine:
             _scan(store, moment, vector, filters)
         parts = frozenset(moment.shard for moment in mine if moment.kinds < KINDS)
-        spaces.append(LiveSpace(space_id, tuple(moment.shard for moment in mine), embed, parts))
+        shards = tuple(moment.shard for moment in mine)
+        sample = partial(_sample, store, space_id, shards) if len(ids) > 1 else None
+        spaces.append(LiveSpace(space_id, shards, embed, parts, sample))
     return search_spaces(question, store=store, spaces=spaces, limit=k)
+
+
+def _sample(store: ScannedStore, space_id: str, shards: Sequence[str]) -> list[Sequence[float]]:
+    return list(store.vectors(space_id, shards, sampled(store.ids(space_id, shards))).values())
 
 
 def _scan(store: ScannedStore, moment: Moment, vector: "np.ndarray[Any, Any] | None", filters: Filter | None) -> None:

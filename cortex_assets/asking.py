@@ -4,20 +4,26 @@ The search itself is ``retrieval.search``'s. What people ask for besides (verifi
 an evaluation asks is ``evaluating``'s.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
+from functools import partial
+from weakref import WeakKeyDictionary
 
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.spaces import Layout, Live
 from cortex_assets.house import House
 from cortex_assets.protocols import FoundPoint
 from cortex_assets.register import Registry
-from cortex_assets.retrieval.gather import EmbedQuery, Gathering, LiveSpace
+from cortex_assets.retrieval.calibrate import sampled
+from cortex_assets.retrieval.gather import EmbedQuery, Gathering, LiveSpace, Vector
 from cortex_assets.retrieval.routes import question_form, unasked_words
 from cortex_assets.retrieval.search import Options, SearchResult, search_spaces
 from cortex_assets.spaces import engine_of, space_now
 from inference.errors import SpaceMismatch
 from inference.protocols import begin
 from resources.vectors.filters import Filter
+
+_SAMPLES: MutableMapping[House, dict[str, tuple[object, Sequence[Vector]]]] = WeakKeyDictionary()
+"""By space, of what state of its index, and the vectors (``_sample``)."""
 
 
 def find(
@@ -69,7 +75,7 @@ def live_spaces(
         layout_of: gives the spaces of a corpus: those that serve, or those that it is on its way to.
     """
     shards: dict[str, list[str]] = {}
-    partial: dict[str, set[str]] = {}
+    parts: dict[str, set[str]] = {}
     lives: dict[str, Live] = {}
     for corpus in registry.corpora:
         if corpora and corpus.name not in corpora:
@@ -78,13 +84,26 @@ def live_spaces(
         for live in layout.lives:
             lives.setdefault(live.space_id, live)
             shards.setdefault(live.space_id, []).extend(corpus.shards)
-            partial.setdefault(live.space_id, set()).update(corpus.shards if layout.code is not None else ())
+            parts.setdefault(live.space_id, set()).update(corpus.shards if layout.code is not None else ())
     found = []
     for space_id, live in lives.items():
         published = set(house.store.shards(space_id))
         there = tuple(shard for shard in shards[space_id] if shard in published)
-        found.append(LiveSpace(space_id, there, embedder(house, live), frozenset(partial[space_id])))
+        sample = partial(_sample, house, space_id, there) if len(lives) > 1 else None
+        found.append(LiveSpace(space_id, there, embedder(house, live), frozenset(parts[space_id]), sample))
     return found
+
+
+def _sample(house: House, space_id: str, shards: Sequence[str]) -> Sequence[Vector]:
+    """Vectors from all over a space, read once while its index stays."""
+    generations = [house.store.generation(space_id, shard) for shard in shards]
+    state = tuple((s, g and g.number) for s, g in zip(shards, generations, strict=True))
+    known = _SAMPLES.setdefault(house, {}).get(space_id)
+    if known is None or known[0] != state:
+        ids = (chunk for shard in shards for chunk in house.store.sidecar(space_id, shard)["chunk_id"])
+        known = state, list(house.store.vectors(space_id, shards, sampled(ids)).values())
+        _SAMPLES[house][space_id] = known
+    return known[1]
 
 
 def embedder(house: House, live: Live) -> EmbedQuery | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cortex_assets.protocols import ChunkStore, FoundPoint
-from cortex_assets.retrieval.calibrate import Near, scaled_dense
+from cortex_assets.retrieval.calibrate import Near, Ordinary, Scored, scaled_dense, scaled_together
 from cortex_assets.retrieval.sparse import TermIds, Weights, query_terms, query_vector
 from cortex_assets.retrieval.spelling import Correction, corrected
 
@@ -25,13 +25,15 @@ COMPARED = 50
 class LiveSpace:
     """Shards that are searched in one embedding space; without ``embed_query`` by words alone.
 
-    ``partial`` are those of its shards of which it has some chunks and other spaces have the others.
+    ``partial`` are those of its shards of which it has some chunks and other spaces have the others; ``sample`` gives vectors
+    from all over it, for comparing its scores with those of other spaces.
     """
 
     space_id: str
     shards: tuple[str, ...]
     embed_query: EmbedQuery | None = None
     partial: frozenset[str] = frozenset()
+    sample: Callable[[], Sequence[Vector]] | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Candidates:
         sparse: dot product with the question's terms.
         sparse_floor: what no chunk outside ``sparse`` can exceed.
         unembedded: candidates that have no vector, in a space where others have one.
+        ordinary: by space, how near the question is to what it is not about.
     """
 
     points: dict[str, FoundPoint] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class Candidates:
     sparse: dict[str, float] = field(default_factory=dict)
     sparse_floor: float = 0.0
     unembedded: set[str] = field(default_factory=set)
+    ordinary: dict[str, Ordinary] = field(default_factory=dict)
 
     def add(self, points: Sequence[FoundPoint], space_id: str) -> dict[str, float]:
         """Remember points; their scores by chunk id (the first space that has a chunk keeps it)."""
@@ -152,6 +156,24 @@ class Gathering(Generic[FilterT]):
         found.density.update(density)
         dense = {key: found.dense[key] for key in mine if key in found.dense}
         found.scaled.update(scaled_dense(dense, density))
+        ordinary = Ordinary.of(space.sample(), vector) if space.sample is not None else None
+        if ordinary is not None:
+            found.ordinary[space.space_id] = ordinary
+
+    def scale_together(self, found: Candidates) -> None:
+        """Scale the dense scores of several spaces by one measure, where of each is known what is ordinary in it."""
+        by_space: dict[str, dict[str, float]] = {}
+        for key, score in found.dense.items():
+            by_space.setdefault(found.spaces[key], {})[key] = score
+        if len(by_space) < 2 or not by_space.keys() <= found.ordinary.keys():
+            return
+        parts = [
+            Scored(
+                scores, {key: found.density[key] for key in scores if key in found.density}, found.ordinary[space_id]
+            )
+            for space_id, scores in by_space.items()
+        ]
+        found.scaled = scaled_together(parts)
 
     def sparse_scores(self, found: Candidates, words: Words, chunks: Sequence[str]) -> Mapping[str, float]:
         """Sparse scores of candidates that only dense search found, each from the space it was found in."""

@@ -125,6 +125,10 @@ class ScannedStore:
             }
         return scores
 
+    def ids(self, space_id: str, shards: Sequence[str]) -> list[str]:
+        """Of every point."""
+        return [chunk for block in self._of(space_id, shards) for chunk in block.chunk_ids]
+
     def vectors(self, space_id: str, shards: Sequence[str], ids: Sequence[str], /) -> dict[str, Sequence[float]]:
         """The vectors of the points among ``ids`` that have one."""
         wanted, found = set(ids), dict[str, Sequence[float]]()

@@ -204,6 +204,7 @@ def search_spaces(
             watch.lap("embed")
             gathering.find_dense(found, space, embedded)
             watch.lap("dense")
+    gathering.scale_together(found)
     ranking = _ranked(gathering, found, words, form, asked_time(asked, options.now), limit + _SPARE)
     hits = _hits(ranking, found, words, limit, asked, options)
     watch.lap("rank")

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortex_assets.retrieval.calibrate import DENSITY_SHARE, Near, scaled_dense
+from cortex_assets.retrieval.calibrate import (
+    DENSITY_SHARE,
+    Near,
+    Ordinary,
+    Scored,
+    sampled,
+    scaled_dense,
+    scaled_together,
+)
 
 
 def unit(*angles: float) -> dict[str, list[float]]:
@@ -48,3 +56,25 @@ def test_the_order_in_which_candidates_come_changes_nothing(angles: list[float],
     chance.shuffle(keys)  # type: ignore[attr-defined]
     assert Near.of({key: vectors[key] for key in keys}).densities() == Near.of(vectors).densities()
     assert np.all(np.array(list(Near.of(vectors).densities().values())) <= 1)
+
+
+def test_two_spaces_are_compared_by_what_is_ordinary_in_each() -> None:
+    wide, narrow = Ordinary(0.1, 0.1), Ordinary(0.7, 0.05)
+    together = scaled_together([Scored({"a": 0.6, "b": 0.2}, {}, wide), Scored({"x": 0.8, "y": 0.7}, {}, narrow)])
+    assert sorted(together, key=lambda key: -together[key]) == ["a", "x", "b", "y"]
+    assert (together["a"], together["y"]) == (1.0, 0.0)
+    alone = scaled_together([Scored({"a": 0.6, "b": 0.2, "c": 0.4}, {"a": 0.3, "b": 0.1, "c": 0.2}, wide)])
+    apart = scaled_dense({"a": 0.6, "b": 0.2, "c": 0.4}, {"a": 0.3, "b": 0.1, "c": 0.2})
+    assert {key: round(value, 9) for key, value in alone.items()} == {key: round(v, 9) for key, v in apart.items()}
+    assert scaled_together([]) == {}
+
+
+def test_what_is_ordinary_needs_a_sample() -> None:
+    vectors = [[1.0, 0.0], [0.0, 1.0]] * 8
+    found = Ordinary.of(vectors, [1.0, 0.0])
+    assert found == Ordinary(0.5, 0.5)
+    assert Ordinary.of(vectors[:4], [1.0, 0.0]) is None and Ordinary.of([], [1.0]) is None
+    assert Ordinary.of([[1.0, 0.0]] * 20, [1.0, 0.0]) is None
+    assert sampled(str(number) for number in range(10)) == sorted(str(number) for number in range(10))
+    many = sampled(f"{number:05d}" for number in range(10_000))
+    assert len(many) == 256 and many == sorted(many)
