@@ -8,9 +8,10 @@ from apps.residence import looked_in
 from apps.running import chosen, opened
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.house import House
-from cortex_assets.moving import MigrationError, Moving
+from cortex_assets.moving import Moving
 from cortex_assets.parity import Standing
 from cortex_assets.register import Registry
+from cortex_assets.switching import MigrationError
 
 
 def begin(name: str, main: str | None, code: str | None) -> MigrationsReport:
