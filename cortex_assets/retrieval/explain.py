@@ -47,6 +47,7 @@ class Signals:
         density: how near it lies to the other candidates, which its cosine was lessened by.
         exact: whether it holds every exact string of the question; None where there are none.
         time: how well it fits the time that was asked for, 0..1; None where none was.
+        judged: what a reranker said of it, scaled to 0..1 among those judged; None where none did.
         words: of the question; empty unless asked for.
     """
 
@@ -59,6 +60,7 @@ class Signals:
     density: float | None = None
     exact: bool | None = None
     time: float | None = None
+    judged: float | None = None
     words: tuple[WordSignal, ...] = ()
 
 
