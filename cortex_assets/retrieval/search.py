@@ -7,18 +7,19 @@ what a word is in ``sparse``. Answers in sentences do not belong here.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from cortex_assets.protocols import ChunkStore, FoundPoint
-from cortex_assets.retrieval.cite import Citation
+from cortex_assets.retrieval.cite import Anchor, Citation
 from cortex_assets.retrieval.fuse import DIGITS, Fused, Question, SparseScores, fuse, question_form, scaled_dense
 from cortex_assets.retrieval.highlight import Snippet, displayable, snippet
 from cortex_assets.retrieval.sparse import (
     QUERY_CHARACTERS,
     TermIds,
     Weights,
+    idf,
     query_terms,
     query_vector,
 )
@@ -109,11 +110,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first; seconds by stage (embed, dense, sparse, rank, total); what the reader must know of the way."""
+    """Hits, best first; seconds by stage (embed, dense, sparse, rank, total); what the reader must know of the way.
+
+    ``term_weights`` has the idf of every term of the question, those too that nothing indexed has.
+    """
 
     hits: tuple[Hit, ...]
     timings: Mapping[str, float]
     notes: tuple[str, ...]
+    term_weights: Mapping[int, float] = field(default_factory=dict)
 
 
 class _Stopwatch:
@@ -205,7 +210,7 @@ def search_spaces(
     found = _Candidates({}, {}, {}, {}, {})
     vectors = [space.embed_query(asked) if space.embed_query and space.shards else None for space in spaces]
     watch.lap("embed")
-    ids, weights = _global_query(asked, store, spaces)
+    ids, weights, term_weights = _global_query(asked, store, spaces)
     for space, vector in zip(spaces, vectors, strict=True):
         if len(ids):
             _find_sparse(found, store, space, ids, weights, depth, filter)
@@ -216,7 +221,7 @@ def search_spaces(
     ranked = _ranked(found, form, partial(_sparse_scores, found, store, spaces, by_term), limit + _SPARE)
     hits = _hits(ranked, found, by_term, limit)
     watch.lap("rank")
-    return SearchResult(hits, watch.stop(), tuple(notes))
+    return SearchResult(hits, watch.stop(), tuple(notes), term_weights)
 
 
 def _checked(question: str, limit: int, spaces: Sequence[LiveSpace]) -> tuple[str, list[str]]:
@@ -245,8 +250,10 @@ def _notes(spaces: Sequence[LiveSpace], found: _Candidates, has_terms: bool) -> 
     return notes
 
 
-def _global_query(question: str, store: ChunkStore[FilterT], spaces: Sequence[LiveSpace]) -> tuple[TermIds, Weights]:
-    """The query's sparse vector with idf over all shards; a shard that is live in two spaces counts once."""
+def _global_query(
+    question: str, store: ChunkStore[FilterT], spaces: Sequence[LiveSpace]
+) -> tuple[TermIds, Weights, dict[int, float]]:
+    """The query's sparse vector with idf over all shards (one in two spaces counts once), and the idf of all its terms."""
     ids, counts = query_terms(question)
     total, points, seen = [0] * len(ids), 0, set[str]()
     for space in spaces:
@@ -256,7 +263,8 @@ def _global_query(question: str, store: ChunkStore[FilterT], spaces: Sequence[Li
             frequencies, number = store.document_frequencies(space.space_id, shards, ids.tolist())
             total = [have + frequencies.get(term, 0) for have, term in zip(total, ids.tolist(), strict=True)]
             points += number
-    return query_vector(ids, counts, total, points)
+    every = dict(zip(ids.tolist(), idf(total, points).tolist(), strict=True))
+    return *query_vector(ids, counts, total, points), every
 
 
 def _find_sparse(
@@ -407,17 +415,12 @@ def _label(payload: Mapping[str, Any]) -> str:
 
 def _citation(payload: Mapping[str, Any], shown: Snippet) -> Citation:
     """The snippet's window as a citation: its characters and lines in the document, the chunk's pages."""
-    text, first = str(payload["text"]), int(payload["start_char"])
-    quote = text[shown.start : shown.end]
-    line = int(payload["start_line"]) + text.count("\n", 0, shown.start)
-    return Citation(
+    anchor = Anchor(
         document_id=str(payload["document_id"]),
         path=_safe(payload["path"]),
-        start_char=first + shown.start,
-        end_char=first + shown.end,
-        start_line=line,
-        end_line=line + quote.rstrip("\n").count("\n"),
+        start_char=int(payload["start_char"]),
+        start_line=int(payload["start_line"]),
         start_page=payload.get("start_page"),
         end_page=payload.get("end_page"),
-        quote=quote,
     )
+    return anchor.cite(str(payload["text"]), shown.start, shown.end)
