@@ -110,7 +110,11 @@ def sql_tables() -> list[SqlTableLine]:
 
 
 def search(
-    question: str, k: int = 10, filters: SearchFilters | None = None, as_of: datetime | None = None
+    question: str,
+    k: int = 10,
+    filters: SearchFilters | None = None,
+    as_of: datetime | None = None,
+    with_answer: bool = False,
 ) -> SearchResponse:
     """Answer a question with at most ``k`` ranked hits, each with a verified citation.
 
@@ -119,6 +123,7 @@ def search(
         k: most hits.
         filters: what the search is limited to.
         as_of: search what was published by then (an aware time) instead of what is now: exact, without an index, slower.
+        with_answer: also choose the sentences that answer, each with a verified citation, or say that nothing does.
 
     Raises:
         CommandError: the question is empty, ``k`` is not between 1 and 100, a filter names a kind or a corpus that there is
@@ -135,11 +140,11 @@ def search(
         from resources.settings import load_settings
 
         with contextlib.suppress(client.NoWorker):  # then it is done here
-            return client.search(load_settings().up, question, k, filters or SearchFilters())
+            return client.search(load_settings().up, question, k, filters or SearchFilters(), with_answer)
         _load_search()
     from apps import searching
 
-    return searching.search(question, k, filters or SearchFilters(), as_of)
+    return searching.search(question, k, filters or SearchFilters(), as_of, with_answer)
 
 
 def _check_kinds(kinds: Sequence[str]) -> None:

@@ -6,9 +6,10 @@ Reads generations and, to verify citations, the documents they came from.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
+from time import perf_counter
 
 from apps.errors import USAGE, CommandError
-from apps.reports import Hit, SearchFilters, SearchResponse
+from apps.reports import AnswerReport, Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
 from cortex_assets import asking
 from cortex_assets.documents.schema import DOCUMENTS
@@ -23,17 +24,19 @@ from resources.lakehouse import Lakehouse
 from resources.vectors.filters import Filter
 
 
-def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None = None) -> SearchResponse:
+def search(
+    question: str, k: int, filters: SearchFilters, as_of: datetime | None = None, with_answer: bool = False
+) -> SearchResponse:
     """See ``apps.reader.search``."""
     with looked_in() as house:
         if as_of is None:
-            return search_in(house, question, k, filters)
+            return search_in(house, question, k, filters, with_answer)
         registry = house.register.now()
         _check_corpora(registry, filters)
-        return _search_at(house, registry, question, k, filters, as_of)
+        return _search_at(house, registry, question, k, filters, as_of, with_answer)
 
 
-def search_in(house: House, question: str, k: int, filters: SearchFilters) -> SearchResponse:
+def search_in(house: House, question: str, k: int, filters: SearchFilters, with_answer: bool = False) -> SearchResponse:
     """Answer a question from an open house, which may be asked again and again.
 
     Raises:
@@ -41,10 +44,19 @@ def search_in(house: House, question: str, k: int, filters: SearchFilters) -> Se
     """
     registry = house.register.now()
     _check_corpora(registry, filters)
-    result = find(house, registry, question, k, filters)
+    result = find(house, registry, question, _depth(k, with_answer), filters)
     result = replace(result, notes=(*result.notes, *lacking(house, registry, filters)))
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
-    return respond(house, question, result, names)
+    return respond(house, question, result, names, k, with_answer)
+
+
+def _depth(k: int, with_answer: bool) -> int:
+    """How many hits are looked for."""
+    if not with_answer:
+        return k
+    from apps.answering import depth
+
+    return depth(k)
 
 
 def _check_corpora(registry: Registry, filters: SearchFilters) -> None:
@@ -76,7 +88,13 @@ def find(house: House, registry: Registry, question: str, k: int, filters: Searc
 
 
 def _search_at(
-    house: House, registry: Registry, question: str, k: int, filters: SearchFilters, as_of: datetime
+    house: House,
+    registry: Registry,
+    question: str,
+    k: int,
+    filters: SearchFilters,
+    as_of: datetime,
+    with_answer: bool,
 ) -> SearchResponse:
     """Search what was published last at a time."""
     from apps.past import moments, search_at
@@ -88,14 +106,15 @@ def _search_at(
         config = house.workshop.config(moment.corpus)
         is_same = house.workshop.space_of(config).space_id == moment.space_id
         embed.setdefault(moment.space_id, asking.embedder(house, config) if is_same else None)
-    result = search_at(house, then, question, k, _filter(registry, filters), embed)
+    result = search_at(house, then, question, _depth(k, with_answer), _filter(registry, filters), embed)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     latest = max(moment.published_at for moment in then)
     note = (
         f"as of {as_of:%Y-%m-%d %H:%M} UTC: what was published by {latest:%Y-%m-%d %H:%M} UTC, scanned without an index"
     )
     lakes = {moment.shard: moment.lake for moment in then}
-    return respond(house, question, replace(result, notes=(note, *result.notes)), names, lakes)
+    result = replace(result, notes=(note, *result.notes))
+    return respond(house, question, result, names, k, with_answer, lakes)
 
 
 def _filter(registry: Registry, filters: SearchFilters) -> Filter | None:
@@ -117,15 +136,29 @@ def respond(
     question: str,
     result: SearchResult,
     names: dict[str, str],
+    k: int,
+    with_answer: bool,
     lakes: Mapping[str, Lakehouse] | None = None,
 ) -> SearchResponse:
-    """The hits with verified citations, and what took how long; ``lakes``: where the documents of a shard are, if not as now."""
+    """The first ``k`` hits with verified citations, an answer if one is asked for, and what took how long.
+
+    ``lakes``: where the documents of a shard are, if not as now.
+    """
     texts: dict[str, str] = {}
     for lake, shards in _by_lake(house.lake, {hit.shard for hit in result.hits}, lakes or {}):
         texts |= _texts(lake, [hit.citation.document_id for hit in result.hits if hit.shard in shards], shards)
-    hits = tuple(_hit(number, hit, texts, names) for number, hit in enumerate(result.hits, start=1))
+    hits = tuple(_hit(number, hit, texts, names) for number, hit in enumerate(result.hits[:k], start=1))
     milliseconds = {name: round(1000 * seconds, 2) for name, seconds in result.timings.items()}
-    return SearchResponse(question, hits, milliseconds, result.notes)
+    if not with_answer:
+        return SearchResponse(question, hits, milliseconds, result.notes)
+    from apps.answering import answered
+
+    begin = perf_counter()
+    found = answered(house, question, result, texts)
+    milliseconds["answer"] = round(1000 * (perf_counter() - begin), 2)
+    quotes = tuple(_hit(quote.number, quote.hit, texts, names) for quote in found.quotes)
+    report = AnswerReport(found.support.value, found.confidence, found.basis, quotes, found.left_out)
+    return SearchResponse(question, hits, milliseconds, result.notes, report)
 
 
 def _by_lake(

@@ -66,7 +66,10 @@ def response(report: SearchResponse) -> RenderableType:
         parts.append(Text("nothing found; `cortex status` says what is indexed"))
     parts += [draw_hit(hit) for hit in report.hits]
     if report.milliseconds:
-        parts.append(
-            Text(", ".join(f"{name} {value:.0f} ms" for name, value in report.milliseconds.items()), style="dim")
-        )
+        parts.append(took(report))
     return Group(*parts)
+
+
+def took(report: SearchResponse) -> Text:
+    """What took how long, in one line."""
+    return Text(", ".join(f"{name} {value:.0f} ms" for name, value in report.milliseconds.items()), style="dim")

@@ -130,8 +130,9 @@ class Worker:
             filters[name] = date.fromisoformat(filters[name]) if filters.get(name) else None
         for name in ("corpora", "kinds", "languages", "paths"):
             filters[name] = tuple(filters.get(name) or ())
+        asked = str(body["question"]), int(body["k"]), SearchFilters(**filters), bool(body["with_answer"])
         with self._asking:
-            return plain(search_in(self._asked, str(body["question"]), int(body["k"]), SearchFilters(**filters)))
+            return plain(search_in(self._asked, *asked))
 
     def _run(self, body: Mapping[str, Any]) -> Any:
         registry = self.runner.corpora.registry

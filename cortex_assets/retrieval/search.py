@@ -44,12 +44,14 @@ class SearchResult:
         hits: best first.
         timings: seconds by stage (embed, dense, sparse, rank, rerank where there is one, total).
         notes: what the reader must know of the way.
+        term_weights: idf of every term of the question, those too that nothing indexed has.
         question: its form.
     """
 
     hits: tuple[Hit, ...]
     timings: Mapping[str, float]
     notes: tuple[str, ...]
+    term_weights: Mapping[int, float] = field(default_factory=dict)
     question: Question | None = None
 
 
@@ -228,7 +230,7 @@ def search_spaces(
     hits = _hits(ranking, found, words, limit, asked, options)
     watch.lap("rank")
     notes += _notes(spaces, found, words, ranking)
-    return SearchResult(hits, watch.stop(), tuple(notes), form)
+    return SearchResult(hits, watch.stop(), tuple(notes), words.idf, form)
 
 
 def _checked(question: str, limit: int, spaces: Sequence[LiveSpace]) -> tuple[str, list[str]]:
