@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.alert_reports import AlertLine
+from apps.search_reports import Around, Reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,9 +410,11 @@ class Hit:
         start_char: where the chunk starts in the document's text (characters); ``end_char`` where it ends.
         highlights: spans to stress, in characters of ``snippet``.
         citation: ``exact``, ``fuzzy`` or ``unverified``: how the chunk compares with the stored document.
-        also_in: other places with exactly this text, as ``corpus/path:line``.
+        also_in: other places with this text, as ``corpus/path:line``; ``~`` before one that says almost the same.
         inner: the member of an archive or a mail that it is in, with a leading slash; else empty.
         place: what people call its place beyond lines and pages: ``slide 3``, ``Budget!A2:D9``, ``§ Install``.
+        reasons: of its rank, where they were asked for.
+        around: the section that it stands in, where that was asked for.
     """
 
     rank: int
@@ -436,6 +439,8 @@ class Hit:
     also_in: tuple[str, ...] = ()
     inner: str = ""
     place: str | None = None
+    reasons: Reasons | None = None
+    around: Around | None = None
 
     @property
     def is_flowing(self) -> bool:

@@ -163,8 +163,21 @@ def hit_card(hit: Hit) -> str:
         f'<span class="cx-score" title="score, comparable within this answer only"><i><b style="width:{width}%"></b></i>'
         f"{hit.score:.3f}</span></div>"
         f'<div class="cx-hit-place">{escape(place_of(hit))}</div>'
-        f'<div class="{text_class}">{marked(hit.snippet, hit.highlights)}</div>{also}</article>'
+        f'<div class="{text_class}">{marked(hit.snippet, hit.highlights)}</div>{also}{_reasons(hit)}</article>'
     )
+
+
+def _reasons(hit: Hit) -> str:
+    """Why it ranks there, where that was asked for: the parts of the score as bars, then what each word gave."""
+    if hit.reasons is None:
+        return ""
+    parts = (("meaning", hit.reasons.by_meaning), ("words", hit.reasons.by_words))
+    bars = "".join(
+        f'<span class="cx-score">{name}<i><b style="width:{max(0, min(100, round(100 * part)))}%"></b></i>{part:.3f}</span>'
+        for name, part in parts
+    )
+    lines = "".join(f'<div class="cx-quiet">{escape(line)}</div>' for line in hit.reasons.told())
+    return f'<div class="cx-hit-head">{bars}</div>{lines}'
 
 
 def answer_head(answer: AnswerReport) -> str:

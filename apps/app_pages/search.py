@@ -12,6 +12,7 @@ from apps.app_pages.opened_source import opened_source
 from apps.app_pages.wording import plain, plural
 from apps.errors import CommandError
 from apps.reports import SearchFilters, SearchResponse
+from apps.search_reports import Wishes
 from apps.views import Choices
 
 FOCUS = """<script>
@@ -36,6 +37,7 @@ FOCUS = """<script>
 </script>"""
 """Our own words only: the question has the focus where it is empty, and ``/`` brings one back to it."""
 _OPEN = "open"
+_WHY = "Say of each result what meaning, words and exact strings gave, and which word stands where"
 _ANSWER = (
     "The sentences of the sources that answer, each verified and cited; or that none does. No model writes anything."
 )
@@ -55,16 +57,16 @@ def page() -> None:
             label_visibility="collapsed",
         )
         st.html(FOCUS, unsafe_allow_javascript=True)
-        filters, k, as_of, with_answer = _filters(choices)
+        filters, k, as_of, wishes = _filters(choices)
         if not choices.corpora:
             st.info("Nothing is indexed yet. Add files under Corpora, then ask.", icon=":material/folder_open:")
         elif question and question.strip():
-            _answer(question, filters, k, as_of, with_answer)
+            _answer(question, filters, k, as_of, wishes)
         else:
             _ideas(choices)
 
 
-def _filters(choices: Choices) -> tuple[SearchFilters, int, datetime | None, bool]:
+def _filters(choices: Choices) -> tuple[SearchFilters, int, datetime | None, Wishes]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         corpora = st.multiselect(
             "Corpus", choices.corpora, key="in", bind="query-params", placeholder="every corpus", width=260
@@ -95,9 +97,10 @@ def _filters(choices: Choices) -> tuple[SearchFilters, int, datetime | None, boo
             bind="query-params",
             help=_ANSWER,
         )
+        with_reasons = st.toggle("Why", key="why", bind="query-params", help=_WHY)
     globs = tuple(glob.strip() for glob in path.split(",") if glob.strip())
     filters = SearchFilters(tuple(corpora), tuple(kinds), tuple(languages), globs, _one_day(after), _one_day(before))
-    return filters, k, _end_of(_one_day(earlier)), with_answer
+    return filters, k, _end_of(_one_day(earlier)), Wishes(answer=with_answer, reasons=with_reasons)
 
 
 def _one_day(value: object) -> date | None:
@@ -108,9 +111,9 @@ def _end_of(day: date | None) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=1, microseconds=-1)
 
 
-def _answer(question: str, filters: SearchFilters, k: int, as_of: datetime | None, with_answer: bool) -> None:
+def _answer(question: str, filters: SearchFilters, k: int, as_of: datetime | None, wishes: Wishes) -> None:
     with st.spinner("Searching…" if as_of is None else "Reading that state…", show_time=as_of is not None):
-        response = reader.search(question, k, filters, as_of, with_answer)
+        response = reader.search(question, k, filters, as_of, wishes)
     if response.answer is not None and response.hits:
         answer_panel(response.answer, _wanted)
     took = response.milliseconds.get("total")

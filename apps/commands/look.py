@@ -9,6 +9,7 @@ from apps import reader
 from apps.commands.options import Corpora, Json
 from apps.errors import FOUND
 from apps.reports import SearchFilters
+from apps.search_reports import Wishes
 from apps.terminal import answers, console, explained, hits, tables
 
 _DATE = ["%Y-%m-%d"]
@@ -82,6 +83,13 @@ def search(
             "--answer", help="Answer in sentences of the sources, each cited and verified, or say that nothing answers."
         ),
     ] = False,
+    with_reasons: Annotated[
+        bool, typer.Option("--explain", help="Say of each hit what made its rank: meaning, words, exact strings, time.")
+    ] = False,
+    around: Annotated[
+        bool, typer.Option("--around", help="Show the section that each hit stands in, not only its best lines.")
+    ] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Passages that repeat others stand further down.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find passages and cite their exact place.
@@ -92,7 +100,8 @@ def search(
     filters = SearchFilters(
         tuple(corpus or ()), tuple(kind or ()), tuple(language or ()), tuple(path or ()), _day(after), _day(before)
     )
-    response = reader.search(question, k, filters, _moment(as_of), with_answer)
+    wishes = Wishes(with_answer, with_reasons, around, diverse)
+    response = reader.search(question, k, filters, _moment(as_of), wishes)
     console.show(response, as_json, answers.response if response.answer else hits.response)
     if not response.hits or (response.answer and not response.answer.quotes):
         raise typer.Exit(FOUND)

@@ -16,9 +16,10 @@ from typing import Any
 
 from apps.errors import FOUND, CommandError
 from apps.reports import AnswerReport, Hit, SearchFilters, SearchResponse
+from apps.search_reports import Around, Reasons, Wishes, WordReason
 
 HOST = "127.0.0.1"
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised when a question or an answer changes its form: a worker of another release is left alone."""
 MOST_ANSWER = 64 * 2**20
 
@@ -142,7 +143,7 @@ def _judged(answer: bytes) -> Any:
     raise NoWorker(f"the worker answers {b''.join(status).decode('ascii', 'replace')}")
 
 
-def search(up: Path, question: str, k: int, filters: SearchFilters, with_answer: bool = False) -> SearchResponse:
+def search(up: Path, question: str, k: int, filters: SearchFilters, wishes: Wishes = Wishes()) -> SearchResponse:
     """See ``apps.reader.search``.
 
     Raises:
@@ -153,7 +154,7 @@ def search(up: Path, question: str, k: int, filters: SearchFilters, with_answer:
         "after": filters.after.isoformat() if filters.after else None,
         "before": filters.before.isoformat() if filters.before else None,
     }
-    body = {"question": question, "k": k, "filters": plain, "with_answer": with_answer}
+    body = {"question": question, "k": k, "filters": plain, "wishes": asdict(wishes)}
     return response(ask(up, "search", body))
 
 
@@ -168,10 +169,21 @@ def response(values: Mapping[str, Any]) -> SearchResponse:
 
 
 def _hits(values: Sequence[Mapping[str, Any]]) -> tuple[Hit, ...]:
-    return tuple(
-        Hit(**{**hit, "highlights": tuple((a, b) for a, b in hit["highlights"]), "also_in": tuple(hit["also_in"])})
-        for hit in values
-    )
+    return tuple(Hit(**{**hit, **_nested(hit)}) for hit in values)
+
+
+def _nested(hit: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a hit that are no plain ones."""
+    reasons, around = hit["reasons"], hit["around"]
+    if reasons is not None:
+        words = tuple(WordReason(**{**word, "fields": tuple(word["fields"])}) for word in reasons["words"])
+        reasons = Reasons(**{**reasons, "words": words})
+    return {
+        "highlights": tuple((a, b) for a, b in hit["highlights"]),
+        "also_in": tuple(hit["also_in"]),
+        "reasons": reasons,
+        "around": None if around is None else Around(**around),
+    }
 
 
 def write_card(up: Path, address: Address) -> None:

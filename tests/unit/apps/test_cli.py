@@ -29,6 +29,7 @@ from apps.reports import (
     VerifyReport,
     Withheld,
 )
+from apps.search_reports import Wishes
 from resources.settings import child_environment
 from tests.unit.apps.examples import HIT
 
@@ -166,8 +167,8 @@ def test_search_shows_place_citation_and_snippet(engine, capsys):
     assert "0.8125  notes/gauges/north.md:13-18  North gauge  ✓ exact" in text
     assert "the north gauge reads low" in text
     assert "embed 9 ms" in text
-    question, k, filters, as_of, with_answer = calls[0]
-    assert (as_of, with_answer) == (None, False)
+    question, k, filters, as_of, wishes = calls[0]
+    assert (as_of, wishes) == (None, Wishes())
     assert (question, k) == ("north gauge", 3)
     assert filters == SearchFilters(("notes",), (), (), ("*.md",), after=filters.after)
     assert filters.after.isoformat() == "2026-01-02"
@@ -189,7 +190,7 @@ def test_an_answer_has_marks_and_the_citations_below(engine, capsys):
         "search", SearchResponse("north", (HIT,), {"total": 1.0}, (), AnswerReport("weak", 0.42, "words", quotes, 1))
     )
     assert cli.main(["search", "north gauge", "--answer"]) == 0
-    assert calls[0][4] is True
+    assert calls[0][4] == Wishes(answer=True)
     text = capsys.readouterr().out
     assert "weak support, 42 % sure  by words" in text
     assert "the north gauge reads low [1]" in text
