@@ -55,7 +55,8 @@ def draw_hit(hit: Hit) -> RenderableType:
     below: list[RenderableType] = [around(hit) if hit.around else snippet(hit)]
     below += [also_in(hit)] if hit.also_in else []
     below += [safe(line, "dim") for line in hit.reasons.told()] if hit.reasons else []
-    return Group(head, Padding(Group(*below), (0, 0, 1, 4), expand=False))
+    padded = [Padding(one, (0, 0, int(one is below[-1]), 4), expand=False) for one in below]
+    return Group(head, *padded)
 
 
 def around(hit: Hit) -> Text:

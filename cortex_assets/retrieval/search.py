@@ -304,7 +304,8 @@ def _hits(
         if options.explains:
             said = " ".join([asked, *(one.used for one in words.corrections)])
             payload = found.points[group[0].chunk_id].payload
-            signals = replace(signals, words=word_signals(said, payload, by_term))
+            unasked = unasked_words(asked, ranking.question.form)
+            signals = replace(signals, words=word_signals(said, payload, by_term, unasked))
         hits.append(hit_of(group, found, by_term, signals))
     return tuple(hits)
 
