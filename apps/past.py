@@ -28,7 +28,7 @@ from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.retrieval.calibrate import sampled
 from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
 from cortex_assets.retrieval.scanned import ScannedStore
-from cortex_assets.retrieval.search import SearchResult, search_spaces
+from cortex_assets.retrieval.search import Options, SearchResult, search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
@@ -157,6 +157,7 @@ def search_at(
     k: int,
     filters: Filter | None,
     embed_of: Mapping[str, EmbedQuery | None],
+    options: Options = Options(),
 ) -> SearchResult:
     """Rank the chunks of some snapshots.
 
@@ -167,6 +168,7 @@ def search_at(
         k: most hits.
         filters: as in any search.
         embed_of: by space; None where its model is not the one that made its vectors.
+        options: how it is done beyond its defaults.
     """
     terms, _ = query_terms(question.replace("\x00", " ").strip())
     by_place = {(moment.live.space_id, moment.shard): moment for moment in moments_then}
@@ -187,7 +189,7 @@ def search_at(
         shards = tuple(moment.shard for moment in mine)
         sample = partial(_sample, store, space_id, shards) if len(ids) > 1 else None
         spaces.append(LiveSpace(space_id, shards, embed, parts, sample))
-    return search_spaces(question, store=store, spaces=spaces, limit=k)
+    return search_spaces(question, store=store, spaces=spaces, limit=k, options=options)
 
 
 def _sample(store: ScannedStore, space_id: str, shards: Sequence[str]) -> list[Sequence[float]]:
