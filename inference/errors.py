@@ -6,6 +6,7 @@
     ├── ConfigInvalid        a lane or engine is configured with something that cannot be
     ├── ModelMissing         a model's files are not on this machine
     ├── ModelUnsupported     the files are there, but no engine here can run that architecture
+    ├── SpaceMismatch        an engine makes vectors of another space than the one that is asked
     ├── DigestMismatch       a file is not the one that was pulled or packaged
     ├── EngineUnavailable    an engine cannot be used here (no package, no server); ``is_transient`` says which
     ├── NotCompiled          a compiled part of Cortex is missing or was built from other source
