@@ -6,6 +6,7 @@ import streamlit as st
 
 from apps import reader
 from apps.app_pages.frame import heading, told
+from apps.app_pages.judging import OPENED, note_click, thumbs, write_noted
 from apps.app_pages.marking import hit_card
 from apps.app_pages.opened_source import opened_source
 from apps.app_pages.wording import plain, plural
@@ -110,15 +111,19 @@ def _answer(question: str, filters: SearchFilters, k: int, as_of: datetime | Non
     for hit in response.hits:
         with st.container(border=True):
             st.html(hit_card(hit))
-            st.button(
-                "Open at its place",
-                key=f"open-{hit.chunk_id}",
-                icon=":material/open_in_full:",
-                help=f"Open result {hit.rank}",
-                on_click=_wanted,
-                args=(hit.chunk_id,),
-            )
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.button(
+                    "Open at its place",
+                    key=f"open-{hit.chunk_id}",
+                    icon=":material/open_in_full:",
+                    help=f"Open result {hit.rank}",
+                    on_click=_wanted,
+                    args=(question, hit, as_of is None),
+                )
+                if as_of is None:
+                    thumbs(question, hit)
     _open(response.hits, as_of)
+    write_noted()
 
 
 def _open(hits: tuple[Hit, ...], as_of: datetime | None) -> None:
@@ -133,9 +138,11 @@ def _open(hits: tuple[Hit, ...], as_of: datetime | None) -> None:
     opened_source(hit, as_of, _closed)
 
 
-def _wanted(chunk_id: str) -> None:
+def _wanted(question: str, hit: Hit, is_of_now: bool) -> None:
     """Before the page is drawn anew: a run of it that another one cuts short would lose a click."""
-    st.query_params[_OPEN] = chunk_id
+    st.query_params[_OPEN] = hit.chunk_id
+    if is_of_now:
+        note_click(question, hit, OPENED)
 
 
 def _closed() -> None:

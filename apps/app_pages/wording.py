@@ -21,6 +21,7 @@ TONES = {
     "fuzzy": DOUBTFUL,
     "too_large": DOUBTFUL,
     "failed": BAD,
+    "fell": BAD,
     "quarantined": BAD,
     "unverified": BAD,
     "refused": BAD,

@@ -31,22 +31,35 @@ class Holder:
         return path == PurePosixPath(self.place) or PurePosixPath(self.place) in path.parents
 
 
-TABLE_HOLDERS = tuple(
+TOLD_HOLDERS = (
     Holder(
-        f"lake/{table.name}", f"rows of {table.name}", "the next run or a purge; old versions: maintain, by retention"
-    )
-    for table in TABLES
+        "lake/gold/evaluated_questions",
+        "golden questions as their author wrote them, ids of what they found",
+        "whoever deletes them: they are the history of evaluations",
+    ),
+    Holder(
+        "lake/human/feedback",
+        "questions that people asked, passages of results that they judged or opened",
+        "whoever deletes them: what people said outlives its source",
+    ),
+    Holder(
+        "lake/human/decided_candidates",
+        "questions that were proposed for golden sets",
+        "whoever deletes them: what people said outlives its source",
+    ),
+)
+"""Tables that no run and no purge takes anything out of."""
+TABLE_HOLDERS = tuple(
+    Holder(f"lake/{name}", f"rows of {name}", "the next run or a purge; old versions: maintain, by retention")
+    for name in (table.name for table in TABLES)
+    if f"lake/{name}" not in {holder.place for holder in TOLD_HOLDERS}
 )
 HOLDERS = (
     Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
     Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
     Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
     Holder("golden", "golden sets: questions, paths and first words of passages", "whoever wrote them"),
-    Holder(
-        "lake/gold/evaluated_questions",
-        "golden questions as their author wrote them, ids of what they found",
-        "whoever deletes them: they are the history of evaluations",
-    ),
+    *TOLD_HOLDERS,
     *TABLE_HOLDERS,
     Holder(
         "raw",
