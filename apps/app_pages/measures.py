@@ -49,7 +49,7 @@ def verdict(found: SetEvaluated) -> str:
     fell = [
         f"“{METRICS[one.metric][0]}” from {one.before:.3f} to {one.after:.3f}" for one in found.gated if one.has_fallen
     ]
-    return f"Quality was lost: {recipe} changed, and {_listed(fell)} fell over {plural(found.pairs, 'question')}."
+    return f"Quality was lost: {recipe} changed, and over {plural(found.pairs, 'question')} fell {_listed(fell)}."
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -153,7 +153,7 @@ def history(past: Sequence[PastLine]) -> dict[str, Any]:
         recipe = [MOVED[name] for name in one.moved if name in RECIPE]
         if recipe:
             marks.append({"evaluation": number, "changed": _listed(recipe), "when": when})
-    x = {"field": "evaluation", "type": "ordinal", "title": "evaluation", "axis": {"labelAngle": 0}}
+    x = {"field": "evaluation", "type": "ordinal", "title": None, "axis": {"labelAngle": 0}}
     tips = [{"field": name, "type": "nominal"} for name in ("when", "changed")]
     line = {
         "data": {"values": points},
@@ -161,7 +161,12 @@ def history(past: Sequence[PastLine]) -> dict[str, Any]:
         "encoding": {
             "x": x,
             "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": [0, 1]}},
-            "color": {"field": "measure", "type": "nominal", "title": None, "legend": {"orient": "bottom"}},
+            "color": {
+                "field": "measure",
+                "type": "nominal",
+                "title": None,
+                "legend": {"orient": "top", "symbolType": "stroke"},
+            },
             "strokeDash": {"field": "measure", "type": "nominal", "legend": None},
             "tooltip": [{"field": name, "type": "nominal"} for name in ("when", "measure", "value")],
         },
@@ -171,7 +176,7 @@ def history(past: Sequence[PastLine]) -> dict[str, Any]:
         "mark": {"type": "rule", "strokeDash": [4, 4], "strokeWidth": 2, "color": "#d97706"},
         "encoding": {"x": x, "tooltip": tips},
     }
-    return {"height": 220, "layer": [rule, line] if marks else [line]}
+    return {"height": 260, "layer": [rule, line] if marks else [line]}
 
 
 def changes_of(past: Sequence[PastLine]) -> list[str]:

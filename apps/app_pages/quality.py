@@ -30,7 +30,9 @@ def page() -> None:
     sets, candidates = st.tabs(["Golden sets", "Candidates"], key="quality-tab", on_change="rerun")
     if sets.open:
         with sets, told():
-            _sets(reader.quality())
+            with st.spinner("Reading…"):
+                report = reader.quality()
+            _sets(report)
     if candidates.open:
         with candidates, told():
             proposals()
@@ -47,7 +49,14 @@ def _sets(report: QualityReport) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         told_last = max((one.evaluated_at for one in report.sets if one.evaluated_at is not None), default=None)
         st.caption(f"Last evaluated {ago(told_last)}. Nothing is asked where nothing moved.")
-        if st.button("Evaluate now", icon=":material/play_arrow:", type="primary", help="Ask every golden question"):
+        is_at_work = any(line.is_working for line in reader.live() if line.shard == AT_WORK)
+        if st.button(
+            "Evaluate now",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=is_at_work,
+            help="Ask every golden question",
+        ):
             with told():
                 actions.request_evaluation()
                 say_next("The golden questions are being asked; what comes of it is shown here.")
@@ -57,11 +66,12 @@ def _sets(report: QualityReport) -> None:
         st.text(f"{name} was not evaluated yet.")
     if not report.sets:
         return
-    names = [one.name for one in report.sets]
+    sets = sorted(report.sets, key=lambda one: (one.state != REGRESSION, one.name))
+    names = [one.name for one in sets]
     chosen = (
         st.segmented_control("Golden set", names, default=names[0], key="golden-set") if len(names) > 1 else names[0]
     )
-    _set(next((one for one in report.sets if one.name == chosen), report.sets[0]))
+    _set(next((one for one in sets if one.name == chosen), sets[0]))
 
 
 def _none(report: QualityReport) -> None:

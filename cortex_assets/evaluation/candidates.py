@@ -123,22 +123,17 @@ def asked_by_clicks(clicks: Iterable[Clicked]) -> list[Asked]:
     not judged is grade 1. A question is worded as it was asked last.
     """
     wording: dict[str, str] = {}
-    thumbs: dict[tuple[str, tuple[str, ...]], str] = {}
-    opened: dict[tuple[str, tuple[str, ...]], Clicked] = {}
-    for click in sorted(clicks, key=lambda one: (one.clicked_at, one.question, one.path, one.quote, one.how)):
+    places: dict[tuple[str, tuple[str, ...]], list[Clicked]] = {}
+    for click in sorted(clicks, key=lambda one: (one.clicked_at, one)):
         name = plain_words(click.question)
         wording[name] = " ".join(click.question.split())
-        place = name, (click.corpus_id, click.path, click.inner, click.quote)
-        opened[place] = click
-        if click.how != "opened":
-            thumbs[place] = click.how
-    seen = {(name, place) for (name, place), click in opened.items() if click.how == "opened"}
+        places.setdefault((name, (click.corpus_id, click.path, click.inner, click.quote)), []).append(click)
     found: dict[str, list[Judged]] = {}
-    for key, click in opened.items():
-        grade = _grade(thumbs.get(key, ""), key in seen)
+    for (name, place), mine in places.items():
+        grade = _grade([click.how for click in mine])
         if grade:
-            judged = Judged(grade, click.corpus_id, click.path, click.inner, click.text_hash, click.quote)
-            found.setdefault(key[0], []).append(judged)
+            corpus_id, path, inner, quote = place
+            found.setdefault(name, []).append(Judged(grade, corpus_id, path, inner, mine[-1].text_hash, quote))
     asked = [
         Asked(wording[name], tuple(sorted(passages, key=lambda one: (-one.grade, one))))
         for name, passages in found.items()
@@ -146,10 +141,12 @@ def asked_by_clicks(clicks: Iterable[Clicked]) -> list[Asked]:
     return sorted(asked, key=lambda one: (-one.liked, one.question))
 
 
-def _grade(thumb: str, is_opened: bool) -> int:
+def _grade(hows: Sequence[str]) -> int:
+    """Of a passage by its clicks, the oldest first; 0 = it is no gold."""
+    thumb = next((how for how in reversed(hows) if how != "opened"), "")
     if thumb == "thumb_up":
         return LIKED
-    return OPENED if is_opened and thumb != "thumb_down" else 0
+    return OPENED if "opened" in hows and thumb != "thumb_down" else 0
 
 
 # -- headings ----------------------------------------------------------------------------------------------------------
