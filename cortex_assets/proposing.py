@@ -173,10 +173,7 @@ def refuse(house: House, chosen: Sequence[Candidate], now: datetime) -> None:
 
 
 def _decide(lake: Lakehouse, chosen: Sequence[Candidate], decision: str, now: datetime) -> None:
-    rows = [
-        {"candidate_id": o.candidate_id, "question": o.question.text, "decision": decision, "decided_at": now}
-        for o in chosen
-    ]
+    rows = [{"candidate_id": one.candidate_id, "decision": decision, "decided_at": now} for one in chosen]
     lake.append(DECIDED_CANDIDATES, pl.DataFrame(rows, schema=DECIDED_CANDIDATES.dtypes))
 
 

@@ -73,13 +73,18 @@ def by_search(found: SetEvaluated) -> str:
     """A table of every measure, the searches side by side."""
     known = _known(found.metrics)
     modes = [mode for mode in MODES if (mode, ALL, MAIN[0]) in known]
-    columns = [Column("measure"), *(Column(SEARCHES[mode], "number") for mode in modes), Column("what it is")]
+    columns = [Column("measure"), *(Column(SEARCHES[mode], "number") for mode in modes)]
     rows = [
-        (METRICS[metric][0], *(_cell(known.get((mode, ALL, metric))) for mode in modes), (METRICS[metric][1], metric))
+        ((METRICS[metric][0], METRICS[metric][1]), *(_cell(known.get((mode, ALL, metric))) for mode in modes))
         for metric in METRICS
         if (MODES[0], ALL, metric) in known
     ]
     return table(columns, rows)
+
+
+def meanings() -> str:
+    """What each measure is, as Markdown."""
+    return "\n".join(f"- **{name}** (`{metric}`): {meaning}" for metric, (name, meaning) in METRICS.items())
 
 
 def by_type(found: SetEvaluated, metric: str) -> str:

@@ -153,6 +153,8 @@ def _change(name: str, change: RankChangeLine) -> None:
 def _numbers(found: SetEvaluated) -> None:
     st.subheader("The search and its halves", anchor=False)
     st.html(measures.by_search(found))
+    with st.expander("What the measures are"):
+        st.markdown(measures.meanings())
     st.subheader("By type of question", anchor=False)
     metric = st.segmented_control(
         "Measure",
@@ -174,7 +176,11 @@ def _history(found: SetEvaluated) -> None:
     st.vega_lite_chart(
         spec=measures.history(found.history), alt=f"measures over {plural(len(found.history), 'evaluation')}"
     )
-    st.caption("Dashed: something of ours changed. " + "; ".join(told_marks) if told_marks else "Only content changed.")
+    st.caption(
+        "Dashed: something of ours changed. " + "; ".join(told_marks)
+        if told_marks
+        else "Nothing of ours changed so far."
+    )
 
 
 if __name__ == "__main__":

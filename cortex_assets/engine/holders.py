@@ -40,15 +40,11 @@ TOLD_HOLDERS = (
     Holder(
         "lake/human/feedback",
         "questions that people asked, passages of results that they judged or opened",
-        "whoever deletes them: what people said outlives its source",
+        "a purge of the passage's corpus, no run; old versions: maintain, by retention",
     ),
-    Holder(
-        "lake/human/decided_candidates",
-        "questions that were proposed for golden sets",
-        "whoever deletes them: what people said outlives its source",
-    ),
+    Holder("lake/human/decided_candidates", "ids of questions; no content", "nothing has to"),
 )
-"""Tables that no run and no purge takes anything out of."""
+"""Tables that no run takes anything out of."""
 TABLE_HOLDERS = tuple(
     Holder(f"lake/{name}", f"rows of {name}", "the next run or a purge; old versions: maintain, by retention")
     for name in (table.name for table in TABLES)
@@ -58,7 +54,9 @@ HOLDERS = (
     Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
     Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
     Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
-    Holder("golden", "golden sets: questions, paths and first words of passages", "whoever wrote them"),
+    Holder(
+        "golden", "golden sets: questions, paths, first and last words of passages", "whoever wrote or accepted them"
+    ),
     *TOLD_HOLDERS,
     *TABLE_HOLDERS,
     Holder(

@@ -86,8 +86,7 @@ class Feedback(dy.Schema):
 class DecidedCandidates(dy.Schema):
     """A candidate for a golden question that a person accepted or refused; it is not proposed again."""
 
-    candidate_id = dy.String(metadata={"doc": "of the words of its question"})
-    question = dy.String(metadata={"doc": "as it was proposed"})
+    candidate_id = dy.String(metadata={"doc": "of the words of its question, which may be those of a source"})
     decision = dy.String(regex="^(accepted|refused)$")
     decided_at = dy.Datetime(time_zone="UTC")
 

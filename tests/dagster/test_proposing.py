@@ -128,6 +128,15 @@ def test_places_are_judged_from_the_command_line(filled: Lake) -> None:
         actions.give_feedback("mussels")
 
 
+def test_a_purge_takes_out_what_was_said_of_its_corpus_and_nothing_else(filled: Lake) -> None:
+    filled.drop("other/note.md", paragraph(90))
+    filled.run()
+    actions.note_clicks([click(filled, "mussels", "thumb_up")])
+    actions.give_feedback("entry", ["other/note.md:1"])
+    actions.remove("notes", purge=True)
+    assert filled.table(FEEDBACK).get_column("path").to_list() == ["note.md"]
+
+
 # -- headings, decisions -----------------------------------------------------------------------------------------------
 
 
