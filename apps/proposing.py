@@ -4,15 +4,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 
 from apps.errors import USAGE, CommandError
 from apps.evaluating import gold_line
 from apps.evaluation_reports import CandidateLine, CandidatesReport, Click, Decided, Noted
-from apps.residence import looked_in
+from apps.residence import looked_in, remembered
 from apps.running import opened
 from cortex_assets import proposing
+from cortex_assets.corpora.schema import CORPORA
+from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.evaluation.candidates import Candidate
 from cortex_assets.evaluation.collect import Proposed
+from cortex_assets.evaluation.derive import golden_files
+from cortex_assets.evaluation.schema import DECIDED_CANDIDATES, FEEDBACK
 
 _PLACE = re.compile(r"(.*?)(?::(\d+)(?:-\d+)?)?", re.S)
 """A place as a search prints it: ``notes/plan.md:3-9``."""
@@ -52,7 +57,10 @@ def give_feedback(question: str, good: Sequence[str], bad: Sequence[str]) -> Not
 def candidates() -> CandidatesReport:
     """See ``apps.reader.candidates``."""
     with looked_in() as house:
-        found = proposing.candidates(house, house.register.now())
+        golden = tuple((file.name, file.stat().st_mtime_ns) for file in golden_files(house.settings.golden))
+        made_of = (CORPORA, DOCUMENTS, FEEDBACK, DECIDED_CANDIDATES)
+        read = partial(proposing.candidates, house, house.register.now())
+        found = remembered(house, ("candidates", golden), made_of, read)
     return CandidatesReport(tuple(_line(one) for one in found.candidates), found.lost)
 
 

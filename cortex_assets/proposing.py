@@ -144,26 +144,30 @@ def accept(house: House, chosen: Sequence[Candidate], wording: Mapping[str, str]
         now: when (aware).
 
     Returns:
-        The file of the set.
+        The file of the set, as it was where all are decided meanwhile.
 
     Raises:
         GoldenError: the file cannot be added to.
         LeaseBusy: another process accepts.
     """
     file = house.settings.golden / FILE
-    questions = [replace(one.question, text=wording.get(one.candidate_id, one.question.text)) for one in chosen]
     with shard_lease(house.leases, LEASE):
+        done = decided(house.lake)
+        left = [one for one in chosen if one.candidate_id not in done]
+        if not left:
+            return file
         try:
-            text = file.read_text(encoding="utf-8") if file.exists() else ""
+            text = file.read_bytes().decode("utf-8") if file.exists() else ""
         except UnicodeDecodeError:
             raise GoldenError(f"{file}: not UTF-8; save it as UTF-8.") from None
+        questions = [replace(one.question, text=wording.get(one.candidate_id, one.question.text)) for one in left]
         whole = with_questions(text, questions, file)
         name = parse_golden(whole, file).name
         twin = next((one for one in golden_sets(file.parent).found if one.name == name and one.file != file), None)
         if twin is not None:
             raise GoldenError(f"{twin.file}: `set` {name} is the name of {FILE}; give it another name.")
         _write(file, whole)
-        _decide(house.lake, chosen, ACCEPTED, now)
+        _decide(house.lake, left, ACCEPTED, now)
     return file
 
 
@@ -182,7 +186,7 @@ def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        with open(fresh, "w", encoding="utf-8", newline="\n") as out:
+        with open(fresh, "w", encoding="utf-8", newline="") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())

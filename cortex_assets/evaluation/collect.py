@@ -32,7 +32,7 @@ UNTITLED = ("code", "data", "table", "database", "none")
 """Kinds of documents whose headings are no topics that people ask for."""
 MOST_ASKED = 64
 """Questions with clicks that are proposed at once; the rest follow when these are decided."""
-DOCUMENTS_AT_ONCE = 2_000
+FILES_AT_ONCE = 2_000
 _Row = dict[str, object]
 
 
@@ -113,13 +113,15 @@ def _at_most(found: Iterable[Candidate], most: int) -> list[Candidate]:
 
 
 def _read_topics(lake: Lakehouse, shard: str, topics: Topics) -> None:
-    """Note the topics of a shard, some documents' structures in memory at a time."""
-    scan = lake.scan(DOCUMENTS, where={"shard": shard})
-    ids = scan.filter(~pl.col("kind").is_in(UNTITLED)).select("document_id").collect().to_series().sort().to_list()
-    for first in range(0, len(ids), DOCUMENTS_AT_ONCE):
-        keys = {"document_id": ids[first : first + DOCUMENTS_AT_ONCE]}
-        rows = lake.scan(DOCUMENTS, where={"shard": shard}, keys=keys).select("document_id", "structure", "char_count")
-        for document, structure, length in rows.collect().iter_rows():
+    """Note the topics of a shard, the structures of some files in memory at a time."""
+    here, is_text = {"shard": shard}, ~pl.col("kind").is_in(UNTITLED)
+    scan = lake.scan(DOCUMENTS, where=here).filter(is_text)
+    files = scan.select("input_key").unique().collect().to_series().sort().to_list()
+    for first in range(0, len(files), FILES_AT_ONCE):
+        part = lake.scan(DOCUMENTS, where=here, keys={"input_key": files[first : first + FILES_AT_ONCE]}).filter(
+            is_text
+        )
+        for document, structure, length in part.select("document_id", "structure", "char_count").collect().iter_rows():
             if '"title":' in structure:
                 topics.add(document, sections(Structure.from_json(structure).headings, length))
 
@@ -145,8 +147,8 @@ class _Shelved:
 
     def asked(self, asked: Asked) -> tuple[Candidate | None, int]:
         """A candidate of the passages that are still there, and how many are not."""
-        golds = list(dict.fromkeys(filter(None, (self._judged(one) for one in asked.passages))))
-        lost = len(asked.passages) - len(golds)
+        found = [gold for one in asked.passages if (gold := self._judged(one)) is not None]
+        golds, lost = list(dict.fromkeys(found)), len(asked.passages) - len(found)
         if not golds:
             return None, lost
         liked = sum(gold.grade > 1 for gold in golds)

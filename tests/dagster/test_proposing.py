@@ -214,6 +214,15 @@ def test_a_file_that_cannot_be_added_to_stays_and_nothing_is_decided(filled: Lak
     assert len(proposed("heading")) == 2
 
 
+def test_windows_line_ends_of_a_person_stay(filled: Lake) -> None:
+    file = filled.settings.golden / "accepted.yaml"
+    file.parent.mkdir()
+    mine = b"# mine\r\nversion: 4\r\nquestions:\r\n- {id: x, question: why, gold: [{path: a}]}\r\n"
+    file.write_bytes(mine)
+    actions.accept_candidates(None)
+    assert file.read_bytes().startswith(mine.replace(b"4", b"5"))
+
+
 def test_what_people_said_is_backed_up(filled: Lake) -> None:
     actions.note_clicks([click(filled, "mussels", "thumb_up")])
     actions.refuse_candidates([proposed("heading")[0].candidate_id])
@@ -241,10 +250,8 @@ def test_an_evaluation_that_was_asked_for_tells_how_far_it_is_and_ends(filled: L
     actions.accept_candidates(None)
     process = filled.start("from apps import actions; import time; actions.request_evaluation(); time.sleep(0.1)")
     assert process.wait(60) == 0
-    end = datetime.now(UTC).timestamp() + 60
-    while datetime.now(UTC).timestamp() < end and not (
-        filled.table(EVALUATIONS).height and reader.live()[-1].state == "ended"
-    ):
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not any(o.shard == evaluating.LEASE and o.state == "ended" for o in reader.live()):
         time.sleep(0.2)
     (line,) = [line for line in reader.live() if line.shard == evaluating.LEASE]
     assert (line.stage, line.state, line.unit) == ("evaluate accepted", "ended", "searches")
