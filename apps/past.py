@@ -25,7 +25,7 @@ from cortex_assets.index.points import DOCUMENT_COLUMNS, code_language, point_pa
 from cortex_assets.ops.schema import SNAPSHOTS
 from cortex_assets.retrieval.gather import EmbedQuery, LiveSpace
 from cortex_assets.retrieval.scanned import ScannedStore
-from cortex_assets.retrieval.search import SearchResult, search_spaces
+from cortex_assets.retrieval.search import Options, SearchResult, search_spaces
 from cortex_assets.retrieval.sparse import query_terms
 from cortex_assets.tables import TableSpec
 from resources.lakehouse import Lakehouse
@@ -122,6 +122,7 @@ def search_at(
     k: int,
     filters: Filter | None,
     embed_of: Mapping[str, EmbedQuery | None],
+    options: Options = Options(),
 ) -> SearchResult:
     """Rank the chunks of some snapshots.
 
@@ -132,6 +133,7 @@ def search_at(
         k: most hits.
         filters: as in any search.
         embed_of: by space; None where its model is not the one that made its vectors.
+        options: how it is done beyond its defaults.
     """
     terms, _ = query_terms(question.replace("\x00", " ").strip())
     by_shard = {moment.shard: moment for moment in moments_then}
@@ -148,7 +150,7 @@ def search_at(
         for moment in mine:
             _scan(store, moment, vector, filters)
         spaces.append(LiveSpace(space_id, tuple(moment.shard for moment in mine), embed))
-    return search_spaces(question, store=store, spaces=spaces, limit=k)
+    return search_spaces(question, store=store, spaces=spaces, limit=k, options=options)
 
 
 def _scan(store: ScannedStore, moment: Moment, vector: "np.ndarray[Any, Any] | None", filters: Filter | None) -> None:

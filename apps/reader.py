@@ -7,6 +7,7 @@ functions. Writes are in ``apps.actions``.
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from apps.alert_reports import AlertsReport
@@ -14,6 +15,7 @@ from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.evaluation_reports import AskedNow, CandidatesReport, EvaluationReport, QualityReport
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
+from apps.search_reports import Wishes
 from apps.sql_reports import SqlResult, SqlTableLine
 from apps.views import (
     CheckLine,
@@ -110,7 +112,11 @@ def sql_tables() -> list[SqlTableLine]:
 
 
 def search(
-    question: str, k: int = 10, filters: SearchFilters | None = None, as_of: datetime | None = None
+    question: str,
+    k: int = 10,
+    filters: SearchFilters | None = None,
+    as_of: datetime | None = None,
+    wishes: Wishes = Wishes(),
 ) -> SearchResponse:
     """Answer a question with at most ``k`` ranked hits, each with a verified citation.
 
@@ -119,6 +125,7 @@ def search(
         k: most hits.
         filters: what the search is limited to.
         as_of: search what was published by then (an aware time) instead of what is now: exact, without an index, slower.
+        wishes: what is asked for besides hits.
 
     Raises:
         CommandError: the question is empty, ``k`` is not between 1 and 100, a filter names a kind or a corpus that there is
@@ -128,18 +135,38 @@ def search(
         raise CommandError("the question is empty", "", 'ask something: cortex search "high water in November"', USAGE)
     if not 1 <= k <= MOST_HITS:
         raise CommandError(f"{k} hits cannot be shown", "--limit", f"choose between 1 and {MOST_HITS}", USAGE)
-    if filters is not None and filters.kinds:
-        _check_kinds(filters.kinds)
+    filters = _checked(filters or SearchFilters())
     if "apps.searching" not in sys.modules and as_of is None:
         from apps.worker import client
         from resources.settings import load_settings
 
         with contextlib.suppress(client.NoWorker):  # then it is done here
-            return client.search(load_settings().up, question, k, filters or SearchFilters())
+            return client.search(load_settings().up, question, k, filters, wishes)
         _load_search()
     from apps import searching
 
-    return searching.search(question, k, filters or SearchFilters(), as_of)
+    return searching.search(question, k, filters, as_of, wishes)
+
+
+def _checked(filters: SearchFilters) -> SearchFilters:
+    """The filters with languages by their names, where nothing of them leaves out everything by a slip."""
+    if filters.kinds:
+        _check_kinds(filters.kinds)
+    if filters.after is not None and filters.before is not None and filters.after >= filters.before:
+        raise CommandError(
+            f"nothing can have changed on or after {filters.after} and before {filters.before}",
+            "--after, --before",
+            "give an --after that is earlier than --before",
+            USAGE,
+        )
+    return replace(filters, languages=tuple(_language(name) for name in filters.languages))
+
+
+def _language(name: str) -> str:
+    """A language as documents have it: ``py`` is ``python``."""
+    from cortex_assets.syntax.languages import canonical
+
+    return canonical(name) or name.lower()
 
 
 def _check_kinds(kinds: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.alert_reports import AlertLine
+from apps.search_reports import Around, Reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +398,10 @@ class SearchFilters:
     before: date | None = None
 
 
+_LINE_BY_LINE = ("code", "data", "table", "sheet", "database")
+_BREAKS = ("|", "```", "~~~", "    ", "\t", "- ", "* ")
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One cited result.
@@ -405,9 +410,11 @@ class Hit:
         start_char: where the chunk starts in the document's text (characters); ``end_char`` where it ends.
         highlights: spans to stress, in characters of ``snippet``.
         citation: ``exact``, ``fuzzy`` or ``unverified``: how the chunk compares with the stored document.
-        also_in: other places with exactly this text, as ``corpus/path:line``.
+        also_in: other places with this text, as ``corpus/path:line``; ``~`` before one that says almost the same.
         inner: the member of an archive or a mail that it is in, with a leading slash; else empty.
         place: what people call its place beyond lines and pages: ``slide 3``, ``Budget!A2:D9``, ``§ Install``.
+        reasons: of its rank, where they were asked for.
+        around: the section that it stands in, where that was asked for.
     """
 
     rank: int
@@ -432,16 +439,72 @@ class Hit:
     also_in: tuple[str, ...] = ()
     inner: str = ""
     place: str | None = None
+    reasons: Reasons | None = None
+    around: Around | None = None
+
+    @property
+    def is_flowing(self) -> bool:
+        """Its line breaks are only where a line was full: no code, no table, no list."""
+        if self.kind in _LINE_BY_LINE:
+            return False
+        return not any(line.startswith(_BREAKS) for line in self.snippet.split("\n"))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReport:
+    """What the sources say to a question, in their own sentences.
+
+    Attributes:
+        support: ``supported``, ``weak`` (about it, and perhaps no answer) or ``none`` (then there are no quotes).
+        confidence: the chance that the quotes hold the answer, 0..1.
+        basis: what that rests on: ``words and meaning``, or ``words`` where the embedder is none that was measured.
+        quotes: one or more neighbouring sentences each, document by document, the best document first; ``rank`` is the mark
+            in the text, ``score`` the chance that this one holds the answer; all are exact or fuzzy, none is unverified.
+        left_out: sentences that the stored text does not bear out, and that are therefore not shown.
+    """
+
+    support: str
+    confidence: float
+    basis: str
+    quotes: tuple[Hit, ...] = ()
+    left_out: int = 0
+
+    @property
+    def documents(self) -> list[tuple[Hit, ...]]:
+        """The quotes of each document."""
+        groups: dict[str, list[Hit]] = {}
+        for quote in self.quotes:
+            groups.setdefault(quote.document_id, []).append(quote)
+        return [tuple(group) for group in groups.values()]
+
+    @property
+    def verdict(self) -> str:
+        """The support as people say it."""
+        return {"supported": "supported", "weak": "weak support"}.get(self.support, "no support")
+
+    @property
+    def percent(self) -> str:
+        """The confidence as people say it, such as ``83 %``; nothing is ever quite sure, nor out of the question."""
+        return f"{min(99, max(1, round(100 * self.confidence)))} %"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
-    """Hits of a question, best first. ``milliseconds``: what took how long; ``notes``: what was not as it should be."""
+    """Hits of a question, best first.
+
+    Attributes:
+        question: what was asked.
+        hits: best first.
+        milliseconds: what took how long.
+        notes: what was not as it should be.
+        answer: in sentences, where one was asked for.
+    """
 
     question: str
     hits: tuple[Hit, ...]
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    answer: AnswerReport | None = None
 
 
 def plain(report: Any) -> Any:

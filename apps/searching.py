@@ -6,10 +6,13 @@ Reads generations and, to verify citations, the documents they came from.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
+from time import perf_counter
 
 from apps.errors import USAGE, CommandError
-from apps.reports import Hit, SearchFilters, SearchResponse
+from apps.reports import AnswerReport, Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
+from apps.search_reports import Wishes
+from apps.surrounding import reasons_of, with_surroundings
 from cortex_assets import asking
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.house import House
@@ -18,22 +21,24 @@ from cortex_assets.retrieval.cite import verify_citation
 from cortex_assets.retrieval.gather import EmbedQuery
 from cortex_assets.retrieval.hits import Hit as FoundHit
 from cortex_assets.retrieval.hits import Place
-from cortex_assets.retrieval.search import SearchResult
+from cortex_assets.retrieval.search import Options, SearchResult
 from resources.lakehouse import Lakehouse
 from resources.vectors.filters import Filter
 
 
-def search(question: str, k: int, filters: SearchFilters, as_of: datetime | None = None) -> SearchResponse:
+def search(
+    question: str, k: int, filters: SearchFilters, as_of: datetime | None = None, wishes: Wishes = Wishes()
+) -> SearchResponse:
     """See ``apps.reader.search``."""
     with looked_in() as house:
         if as_of is None:
-            return search_in(house, question, k, filters)
+            return search_in(house, question, k, filters, wishes)
         registry = house.register.now()
         _check_corpora(registry, filters)
-        return _search_at(house, registry, question, k, filters, as_of)
+        return _search_at(house, registry, question, k, filters, as_of, wishes)
 
 
-def search_in(house: House, question: str, k: int, filters: SearchFilters) -> SearchResponse:
+def search_in(house: House, question: str, k: int, filters: SearchFilters, wishes: Wishes = Wishes()) -> SearchResponse:
     """Answer a question from an open house, which may be asked again and again.
 
     Raises:
@@ -41,10 +46,23 @@ def search_in(house: House, question: str, k: int, filters: SearchFilters) -> Se
     """
     registry = house.register.now()
     _check_corpora(registry, filters)
-    result = find(house, registry, question, k, filters)
+    result = find(house, registry, question, _depth(k, wishes), filters, _options(wishes))
     result = replace(result, notes=(*result.notes, *lacking(house, registry, filters)))
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
-    return respond(house, question, result, names)
+    return respond(house, question, result, names, k, wishes)
+
+
+def _options(wishes: Wishes) -> Options:
+    return Options(datetime.now(UTC), wishes.diverse, wishes.reasons)
+
+
+def _depth(k: int, wishes: Wishes) -> int:
+    """How many hits are looked for."""
+    if not wishes.answer:
+        return k
+    from apps.answering import depth
+
+    return depth(k)
 
 
 def _check_corpora(registry: Registry, filters: SearchFilters) -> None:
@@ -70,13 +88,26 @@ def lacking(house: House, registry: Registry, filters: SearchFilters) -> tuple[s
     )
 
 
-def find(house: House, registry: Registry, question: str, k: int, filters: SearchFilters) -> SearchResult:
+def find(
+    house: House,
+    registry: Registry,
+    question: str,
+    k: int,
+    filters: SearchFilters,
+    options: Options = Options(),
+) -> SearchResult:
     """Search what the filters keep; see ``asking.find``."""
-    return asking.find(house, registry, question, k, filters.corpora, _filter(registry, filters))
+    return asking.find(house, registry, question, k, filters.corpora, _filter(registry, filters), options)
 
 
 def _search_at(
-    house: House, registry: Registry, question: str, k: int, filters: SearchFilters, as_of: datetime
+    house: House,
+    registry: Registry,
+    question: str,
+    k: int,
+    filters: SearchFilters,
+    as_of: datetime,
+    wishes: Wishes,
 ) -> SearchResponse:
     """Search what was published last at a time."""
     from apps.past import moments, search_at
@@ -88,14 +119,16 @@ def _search_at(
         config = house.workshop.config(moment.corpus)
         is_same = house.workshop.space_of(config).space_id == moment.space_id
         embed.setdefault(moment.space_id, asking.embedder(house, config) if is_same else None)
-    result = search_at(house, then, question, k, _filter(registry, filters), embed)
+    options = replace(_options(wishes), now=as_of, reranker=house.workshop.reranker)
+    result = search_at(house, then, question, _depth(k, wishes), _filter(registry, filters), embed, options)
     names = {corpus.corpus_id: corpus.name for corpus in registry.corpora}
     latest = max(moment.published_at for moment in then)
     note = (
         f"as of {as_of:%Y-%m-%d %H:%M} UTC: what was published by {latest:%Y-%m-%d %H:%M} UTC, scanned without an index"
     )
     lakes = {moment.shard: moment.lake for moment in then}
-    return respond(house, question, replace(result, notes=(note, *result.notes)), names, lakes)
+    result = replace(result, notes=(note, *result.notes))
+    return respond(house, question, result, names, k, wishes, lakes)
 
 
 def _filter(registry: Registry, filters: SearchFilters) -> Filter | None:
@@ -117,15 +150,35 @@ def respond(
     question: str,
     result: SearchResult,
     names: dict[str, str],
+    k: int,
+    wishes: Wishes,
     lakes: Mapping[str, Lakehouse] | None = None,
 ) -> SearchResponse:
-    """The hits with verified citations, and what took how long; ``lakes``: where the documents of a shard are, if not as now."""
+    """The first ``k`` hits with verified citations, an answer if one is asked for, and what took how long.
+
+    ``lakes``: where the documents of a shard are, if not as now.
+    """
     texts: dict[str, str] = {}
     for lake, shards in _by_lake(house.lake, {hit.shard for hit in result.hits}, lakes or {}):
         texts |= _texts(lake, [hit.citation.document_id for hit in result.hits if hit.shard in shards], shards)
-    hits = tuple(_hit(number, hit, texts, names) for number, hit in enumerate(result.hits, start=1))
+    hits = tuple(_hit(number, hit, texts, names) for number, hit in enumerate(result.hits[:k], start=1))
+    if wishes.reasons:
+        pairs = zip(hits, result.hits, strict=False)
+        hits = tuple(replace(hit, reasons=reasons_of(found)) for hit, found in pairs)
+    if wishes.around:
+        where = _by_lake(house.lake, {hit.shard for hit in result.hits[:k]}, lakes or {})
+        hits = with_surroundings(hits, result.hits[:k], texts, where)
     milliseconds = {name: round(1000 * seconds, 2) for name, seconds in result.timings.items()}
-    return SearchResponse(question, hits, milliseconds, result.notes)
+    if not wishes.answer:
+        return SearchResponse(question, hits, milliseconds, result.notes)
+    from apps.answering import answered
+
+    begin = perf_counter()
+    found = answered(house, question, result, texts)
+    milliseconds["answer"] = round(1000 * (perf_counter() - begin), 2)
+    quotes = tuple(_hit(quote.number, quote.hit, texts, names) for quote in found.quotes)
+    report = AnswerReport(found.support.value, found.confidence, found.basis, quotes, found.left_out)
+    return SearchResponse(question, hits, milliseconds, result.notes, report)
 
 
 def _by_lake(
@@ -151,7 +204,8 @@ def _texts(lake: Lakehouse, document_ids: Sequence[str], shards: Sequence[str]) 
 
 
 def _elsewhere(place: Place, names: dict[str, str]) -> str:
-    path = f"{names.get(place.corpus_id, place.corpus_id)}/{place.path}"
+    near = "~" if place.is_near else ""
+    path = f"{near}{names.get(place.corpus_id, place.corpus_id)}/{place.path}"
     return f"{path} {place.label}" if place.label else f"{path}:{place.start_line}"
 
 

@@ -5,6 +5,7 @@ an evaluation asks is ``evaluating``'s.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 from cortex_assets.house import House
 from cortex_assets.protocols import FoundPoint
@@ -35,15 +36,16 @@ def find(
         k: most hits.
         corpora: names of those whose shards are searched; none = all.
         wanted: what is kept of what is found; None keeps everything.
-        options: how it is done beyond its defaults.
+        options: how it is done beyond its defaults; without a reranker the configured one judges.
 
     Raises:
         QueryError: for an empty question or a ``k`` out of range.
     """
     spaces = live_spaces(house, registry, corpora)
-    return search_spaces(
-        question, store=house.store, spaces=spaces, filter=wanted, limit=k, options=options or Options()
-    )
+    chosen = options or Options()
+    if chosen.reranker is None:
+        chosen = replace(chosen, reranker=house.workshop.reranker)
+    return search_spaces(question, store=house.store, spaces=spaces, filter=wanted, limit=k, options=chosen)
 
 
 def live_spaces(house: House, registry: Registry, corpora: Collection[str] = ()) -> list[LiveSpace]:

@@ -24,6 +24,7 @@ from cortex_assets.protocols import FoundPoint
 from cortex_assets.register import Registry
 from cortex_assets.retrieval.hits import Hit
 from cortex_assets.retrieval.search import search_spaces
+from inference.reranking import NONE
 
 SEARCH_PACKAGES = ("numpy", "qdrant-client", "qdrant-edge-py")
 _WORDS, _MEANING = MODES[1:]
@@ -59,10 +60,12 @@ def subject_of(house: House, registry: Registry, golden: GoldenSet) -> Subject:
 
 
 def retrieval_version(house: House) -> str:
-    """Version of what makes hits of a question: the search functions, and those of the store that is asked."""
+    """Version of what makes hits of a question: the search functions, those of the store that is asked, the reranker."""
     store = type(house.store)
     asked = (store.search_dense, store.search_sparse, store.search_batch, store.sparse_scores, store.vectors)
-    return Producer((search_spaces, *asked, store.document_frequencies), SEARCH_PACKAGES).version()
+    version = Producer((search_spaces, *asked, store.document_frequencies), SEARCH_PACKAGES).version()
+    reranker = house.settings.rerank
+    return version if reranker == NONE else f"{version} {reranker}"
 
 
 def searches(house: House, registry: Registry, corpora: Collection[str] = (), k: int = DEPTH) -> dict[str, Search]:

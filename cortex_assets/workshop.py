@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from cortex_assets.register import Registry
 from cortex_assets.taking import media_types, media_version
 from inference.lanes import EngineConfig, ResidentEmbedders, load_tokenizer, parse_engine, space_of
 from inference.models import ModelPlaces
-from inference.protocols import IdsTokenizer, Space
+from inference.protocols import IdsTokenizer, Reranker, Space
+from inference.reranking import reranker_of
 from resources.crew import Crew
 from resources.lakehouse import Lakehouse
 from resources.passwords import read_passwords
@@ -103,6 +105,13 @@ class Workshop:
             if config.model not in self._tokenizers:
                 self._tokenizers[config.model] = load_tokenizer(config, self._places)
             return self._tokenizers[config.model]
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """What judges the first of a ranking once more, where one is configured."""
+        settings = self._settings
+        embed = parse_engine(settings.embed, "CORTEX_EMBED")
+        return reranker_of(settings.rerank, self._places, embed, settings.rerank_key)
 
     def sandbox(self) -> Sandbox:
         """The pool of child processes for isolated parsers, started at first use."""

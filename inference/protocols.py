@@ -122,3 +122,20 @@ def begin(embedder: Embedder, text: str) -> Callable[[], Floats]:
 def _embedded(embedder: Embedder, text: str) -> Floats:
     vector: Floats = embedder.embed_batch([text])[0]
     return vector
+
+
+class Reranker(Protocol):
+    """Judges how well texts answer a question, better and slower than vectors do: for the first few of a ranking."""
+
+    name: str
+    """For people, such as ``bge-reranker-v2-m3``."""
+    share: float
+    """How much of a score its judgement makes, 0..1: most for a model trained to judge, little for a by-product."""
+
+    def score_batch(self, question: str, texts: Sequence[str]) -> list[float]:
+        """One score a text, in their order; higher is better, comparable within one call only.
+
+        Raises:
+            InferenceError: it cannot judge now.
+        """
+        ...

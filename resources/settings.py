@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Settings:
         bucket: the object store that the lake's tables are on, or None for a folder.
         lease_seconds: on an object store, how long a lease lasts that is not renewed.
         eval_tolerance: a metric (0..1) of an evaluation that fell by no more has not fallen.
+        rerank: what judges the first of a ranking once more: ``none``, ``late``, ``hf:org/name``, ``rerank:<model>@<url>``.
+        rerank_key: for a rerank server; never to be shown.
     """
 
     data_dir: Path
@@ -73,6 +75,8 @@ class Settings:
     bucket: Bucket | None = None
     lease_seconds: float = 60.0
     eval_tolerance: float = 0.01
+    rerank: str = "none"
+    rerank_key: str = field(default="", repr=False)
 
     @property
     def inbox(self) -> Path:
@@ -205,6 +209,8 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         bucket=_bucket(env),
         lease_seconds=_number("CORTEX_LEASE_SECONDS", env.get("CORTEX_LEASE_SECONDS") or "60", least=1.0),
         eval_tolerance=_share("CORTEX_EVAL_TOLERANCE", env.get("CORTEX_EVAL_TOLERANCE") or "0.01"),
+        rerank=_reranker("CORTEX_RERANK", env.get("CORTEX_RERANK") or "none"),
+        rerank_key=env.get("CORTEX_RERANK_KEY") or "",
     )
 
 
@@ -333,6 +339,12 @@ def _bucket(env: Mapping[str, str]) -> Bucket | None:
         raise SettingsError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or none.")
     found.setdefault("AWS_REGION", env.get("AWS_DEFAULT_REGION") or "us-east-1")
     return Bucket(url.rstrip("/"), tuple(sorted(found.items())))
+
+
+def _reranker(variable: str, value: str) -> str:
+    if not re.fullmatch(r"none|late|hf:[\w.-]+/[\w.-]+|rerank:[^@\s]+@https?://[^\s@]+", value):
+        raise _error(variable, value, "none, late, hf:org/name or rerank:<model>@http://host:port/v1")
+    return value
 
 
 def _name(variable: str, value: str) -> str:

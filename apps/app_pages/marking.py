@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from apps.app_pages.wording import BUSY, count, tone
-from apps.reports import Hit
+from apps.reports import AnswerReport, Hit
 from apps.views import Lineage, LineageNode, SourceLine
 
 STYLE = """
@@ -45,6 +45,9 @@ STYLE = """
 .cx-score{display:inline-flex;align-items:center;gap:.4rem;font-size:.82rem;opacity:.85;font-variant-numeric:tabular-nums}
 .cx-score i{display:inline-block;width:4rem;height:.35rem;border-radius:1rem;background:rgba(128,140,145,.3);overflow:hidden}
 .cx-score b{display:block;height:100%;border-radius:1rem;background:rgb(20,160,145)}
+.cx-answer{margin:.35rem 0 .2rem;line-height:1.6;overflow-wrap:anywhere;white-space:pre-wrap}
+.cx-answer sup{font-weight:600;opacity:.8}
+.cx-cited{display:flex;flex-wrap:wrap;gap:.25rem .6rem;align-items:baseline;padding-top:.15rem}
 mark.cx-mark{background:rgba(250,190,20,.38);color:inherit;border-radius:.2rem;padding:0 .08rem}
 .cx-lines{font-family:"Source Code Pro",monospace;font-size:.84rem;line-height:1.5;border:1px solid rgba(128,140,145,.28);
   border-radius:.5rem;overflow:auto;max-height:62vh;padding:.4rem 0}
@@ -160,8 +163,49 @@ def hit_card(hit: Hit) -> str:
         f'<span class="cx-score" title="score, comparable within this answer only"><i><b style="width:{width}%"></b></i>'
         f"{hit.score:.3f}</span></div>"
         f'<div class="cx-hit-place">{escape(place_of(hit))}</div>'
-        f'<div class="{text_class}">{marked(hit.snippet, hit.highlights)}</div>{also}</article>'
+        f'<div class="{text_class}">{marked(hit.snippet, hit.highlights)}</div>{also}{_reasons(hit)}</article>'
     )
+
+
+def _reasons(hit: Hit) -> str:
+    """Why it ranks there, where that was asked for: the parts of the score as bars, then what each word gave."""
+    if hit.reasons is None:
+        return ""
+    parts = (("meaning", hit.reasons.by_meaning), ("words", hit.reasons.by_words))
+    bars = "".join(
+        f'<span class="cx-score">{name}<i><b style="width:{max(0, min(100, round(100 * part)))}%"></b></i>{part:.3f}</span>'
+        for name, part in parts
+    )
+    lines = "".join(f'<div class="cx-quiet">{escape(line)}</div>' for line in hit.reasons.told())
+    return f'<div class="cx-hit-head">{bars}</div>{lines}'
+
+
+def answer_head(answer: AnswerReport) -> str:
+    """Whether the sources answer, and where they do how sure that is and what it rests on."""
+    width = round(100 * answer.confidence)
+    sure = (
+        f'<span class="cx-score" title="chance that the sentences hold the answer"><i><b style="width:{width}%"></b></i>'
+        f'{escape(answer.percent)} sure</span><span class="cx-quiet">by {escape(answer.basis)}</span>'
+    )
+    return f'<div class="cx-hit-head">{badge(answer.verdict)}{sure if answer.quotes else ""}</div>'
+
+
+def evidence(quotes: Sequence[Hit]) -> str:
+    """What one document says: its sentences with marks, and where each stands."""
+    said = "".join(_quoted(quote) for quote in quotes)
+    cited = "".join(
+        f'<div class="cx-cited"><b>[{quote.rank}]</b><span class="cx-hit-place">{escape(place_of(quote))}</span>'
+        f"{badge(quote.citation)}</div>"
+        for quote in quotes
+    )
+    title = quotes[0].title or quotes[0].path
+    return f'<article class="cx-hit"><div class="cx-hit-title">{escape(title)}</div>{said}{cited}</article>'
+
+
+def _quoted(quote: Hit) -> str:
+    kind = "cx-answer" if quote.is_flowing else "cx-answer cx-hit-code"
+    text = quote.snippet.replace("\n", " ") if quote.is_flowing else quote.snippet
+    return f'<div class="{kind}">{marked(text, quote.highlights)} <sup>[{quote.rank}]</sup></div>'
 
 
 def source_lines(lines: Sequence[SourceLine], is_cut_above: bool, is_cut_below: bool) -> str:

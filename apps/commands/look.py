@@ -9,7 +9,8 @@ from apps import reader
 from apps.commands.options import Corpora, Json
 from apps.errors import FOUND
 from apps.reports import SearchFilters
-from apps.terminal import console, explained, hits, tables
+from apps.search_reports import Wishes
+from apps.terminal import answers, console, explained, hits, tables
 
 _DATE = ["%Y-%m-%d"]
 _MOMENT = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -76,18 +77,33 @@ def search(
             help="Search what was published by then (UTC; a day means its end), without an index, in seconds not milliseconds.",
         ),
     ] = None,
+    with_answer: Annotated[
+        bool,
+        typer.Option(
+            "--answer", help="Answer in sentences of the sources, each cited and verified, or say that nothing answers."
+        ),
+    ] = False,
+    with_reasons: Annotated[
+        bool, typer.Option("--explain", help="Say of each hit what made its rank: meaning, words, exact strings, time.")
+    ] = False,
+    around: Annotated[
+        bool, typer.Option("--around", help="Show the section that each hit stands in, not only its best lines.")
+    ] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Passages that repeat others stand further down.")] = False,
     as_json: Json = False,
 ) -> None:
     """Find passages and cite their exact place.
 
-    Each citation was checked against the stored text. Ends with 1 when nothing was found.
+    Each citation was checked against the stored text. Ends with 1 when nothing was found, with --answer also when nothing
+    found answers the question.
     """
     filters = SearchFilters(
         tuple(corpus or ()), tuple(kind or ()), tuple(language or ()), tuple(path or ()), _day(after), _day(before)
     )
-    response = reader.search(question, k, filters, _moment(as_of))
-    console.show(response, as_json, hits.response)
-    if not response.hits:
+    wishes = Wishes(with_answer, with_reasons, around, diverse)
+    response = reader.search(question, k, filters, _moment(as_of), wishes)
+    console.show(response, as_json, answers.response if response.answer else hits.response)
+    if not response.hits or (response.answer and not response.answer.quotes):
         raise typer.Exit(FOUND)
 
 

@@ -52,11 +52,20 @@ def draw_hit(hit: Hit) -> RenderableType:
     if hit.title:
         head += Text("  ") + safe(hit.title)
     head += Text("  ") + Text(mark, style=style)
-    if not hit.also_in:
-        return Group(head, Padding(snippet(hit), (0, 0, 1, 4), expand=False))
-    return Group(
-        head, Padding(snippet(hit), (0, 0, 0, 4), expand=False), Padding(also_in(hit), (0, 0, 1, 4), expand=False)
-    )
+    below: list[RenderableType] = [around(hit) if hit.around else snippet(hit)]
+    below += [also_in(hit)] if hit.also_in else []
+    below += [safe(line, "dim") for line in hit.reasons.told()] if hit.reasons else []
+    padded = [Padding(one, (0, 0, int(one is below[-1]), 4), expand=False) for one in below]
+    return Group(head, *padded)
+
+
+def around(hit: Hit) -> Text:
+    """The section that a hit stands in, with its lines."""
+    if hit.around is None:
+        return Text()
+    told = f"lines {hit.around.start_line}-{hit.around.end_line}"
+    title = f", {hit.around.title}" if hit.around.title else ""
+    return safe(told + title, "dim") + Text("\n") + Text(harmless(hit.around.text), style="default")
 
 
 def response(report: SearchResponse) -> RenderableType:
@@ -66,7 +75,10 @@ def response(report: SearchResponse) -> RenderableType:
         parts.append(Text("nothing found; `cortex status` says what is indexed"))
     parts += [draw_hit(hit) for hit in report.hits]
     if report.milliseconds:
-        parts.append(
-            Text(", ".join(f"{name} {value:.0f} ms" for name, value in report.milliseconds.items()), style="dim")
-        )
+        parts.append(took(report))
     return Group(*parts)
+
+
+def took(report: SearchResponse) -> Text:
+    """What took how long, in one line."""
+    return Text(", ".join(f"{name} {value:.0f} ms" for name, value in report.milliseconds.items()), style="dim")

@@ -9,16 +9,17 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from apps.errors import FOUND, CommandError
-from apps.reports import Hit, SearchFilters, SearchResponse
+from apps.reports import AnswerReport, Hit, SearchFilters, SearchResponse
+from apps.search_reports import Around, Reasons, Wishes, WordReason
 
 HOST = "127.0.0.1"
-PROTOCOL = 1
+PROTOCOL = 3
 """Raised when a question or an answer changes its form: a worker of another release is left alone."""
 MOST_ANSWER = 64 * 2**20
 
@@ -142,7 +143,7 @@ def _judged(answer: bytes) -> Any:
     raise NoWorker(f"the worker answers {b''.join(status).decode('ascii', 'replace')}")
 
 
-def search(up: Path, question: str, k: int, filters: SearchFilters) -> SearchResponse:
+def search(up: Path, question: str, k: int, filters: SearchFilters, wishes: Wishes = Wishes()) -> SearchResponse:
     """See ``apps.reader.search``.
 
     Raises:
@@ -153,16 +154,36 @@ def search(up: Path, question: str, k: int, filters: SearchFilters) -> SearchRes
         "after": filters.after.isoformat() if filters.after else None,
         "before": filters.before.isoformat() if filters.before else None,
     }
-    return response(ask(up, "search", {"question": question, "k": k, "filters": plain}))
+    body = {"question": question, "k": k, "filters": plain, "wishes": asdict(wishes)}
+    return response(ask(up, "search", body))
 
 
 def response(values: Mapping[str, Any]) -> SearchResponse:
     """A search response from plain JSON values."""
-    hits = tuple(
-        Hit(**{**hit, "highlights": tuple((a, b) for a, b in hit["highlights"]), "also_in": tuple(hit["also_in"])})
-        for hit in values["hits"]
+    answer = values["answer"]
+    if answer is not None:
+        answer = AnswerReport(**{**answer, "quotes": _hits(answer["quotes"])})
+    return SearchResponse(
+        values["question"], _hits(values["hits"]), dict(values["milliseconds"]), tuple(values["notes"]), answer
     )
-    return SearchResponse(values["question"], hits, dict(values["milliseconds"]), tuple(values["notes"]))
+
+
+def _hits(values: Sequence[Mapping[str, Any]]) -> tuple[Hit, ...]:
+    return tuple(Hit(**{**hit, **_nested(hit)}) for hit in values)
+
+
+def _nested(hit: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a hit that are no plain ones."""
+    reasons, around = hit["reasons"], hit["around"]
+    if reasons is not None:
+        words = tuple(WordReason(**{**word, "fields": tuple(word["fields"])}) for word in reasons["words"])
+        reasons = Reasons(**{**reasons, "words": words})
+    return {
+        "highlights": tuple((a, b) for a, b in hit["highlights"]),
+        "also_in": tuple(hit["also_in"]),
+        "reasons": reasons,
+        "around": None if around is None else Around(**around),
+    }
 
 
 def write_card(up: Path, address: Address) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from apps.errors import USAGE, CommandError
 from apps.reports import SearchFilters, plain
+from apps.search_reports import Wishes
 from apps.searching import search_in
 from apps.worker.changes import Changes
 from apps.worker.client import Address, alive, remove_card, write_card
@@ -130,8 +131,9 @@ class Worker:
             filters[name] = date.fromisoformat(filters[name]) if filters.get(name) else None
         for name in ("corpora", "kinds", "languages", "paths"):
             filters[name] = tuple(filters.get(name) or ())
+        asked = str(body["question"]), int(body["k"]), SearchFilters(**filters), Wishes(**body["wishes"])
         with self._asking:
-            return plain(search_in(self._asked, str(body["question"]), int(body["k"]), SearchFilters(**filters)))
+            return plain(search_in(self._asked, *asked))
 
     def _run(self, body: Mapping[str, Any]) -> Any:
         registry = self.runner.corpora.registry

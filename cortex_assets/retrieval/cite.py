@@ -65,6 +65,43 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a chunk's text begins in its document, and what it is called.
+
+    Attributes:
+        document_id: the document.
+        path: its display path, safe to print.
+        start_char: of the chunk in the document's text.
+        start_line: from 1.
+        start_page: from 1, or None where there are no pages.
+        end_page: inclusive, or None.
+    """
+
+    document_id: str
+    path: str
+    start_char: int
+    start_line: int
+    start_page: int | None
+    end_page: int | None
+
+    def cite(self, text: str, start: int, end: int) -> Citation:
+        """``text[start:end]`` of the chunk's text as a citation: its characters and lines, the chunk's pages."""
+        quote = text[start:end]
+        line = self.start_line + text.count("\n", 0, start)
+        return Citation(
+            document_id=self.document_id,
+            path=self.path,
+            start_char=self.start_char + start,
+            end_char=self.start_char + end,
+            start_line=line,
+            end_line=line + quote.rstrip("\n").count("\n"),
+            start_page=self.start_page,
+            end_page=self.end_page,
+            quote=quote,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """What became of a citation.
 

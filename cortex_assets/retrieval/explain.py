@@ -4,7 +4,7 @@ The numbers are those of the ranking; which word stands in which field is read f
 was made with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class Signals:
         density: how near it lies to the other candidates, which its cosine was lessened by.
         exact: whether it holds every exact string of the question; None where there are none.
         time: how well it fits the time that was asked for, 0..1; None where none was.
+        judged: what a reranker said of it, scaled to 0..1 among those judged; None where none did.
         words: of the question; empty unless asked for.
     """
 
@@ -59,16 +60,20 @@ class Signals:
     density: float | None = None
     exact: bool | None = None
     time: float | None = None
+    judged: float | None = None
     words: tuple[WordSignal, ...] = ()
 
 
-def word_signals(question: str, payload: Mapping[str, Any], by_term: Mapping[int, float]) -> tuple[WordSignal, ...]:
+def word_signals(
+    question: str, payload: Mapping[str, Any], by_term: Mapping[int, float], unasked: Collection[str] = ()
+) -> tuple[WordSignal, ...]:
     """What each word of a question gave to a hit's sparse score, in the question's order.
 
     Args:
         question: as asked, with what was put right.
         payload: of the hit.
         by_term: weights of the question's terms.
+        unasked: words that were not looked for, casefolded.
     """
     fields = {name: str(payload.get(name) or "") for name in FIELDS}
     language = str(payload.get("language") or "") if payload.get("kind") == "code" else ""
@@ -77,6 +82,8 @@ def word_signals(question: str, payload: Mapping[str, Any], by_term: Mapping[int
     there = {name: frozenset(stored_ids(text)) for name, text in {**fields, "language": language}.items()}
     told, given = [], set[int]()
     for word in dict.fromkeys(unit_pattern(question).findall(question)):
+        if word.casefold() in unasked:
+            continue
         terms = set(asked_ids(word))
         score = sum(by_term.get(term, 0.0) * stored.get(term, 0.0) for term in terms - given)
         given |= terms

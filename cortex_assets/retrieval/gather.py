@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from cortex_assets.protocols import ChunkStore, FoundPoint
 from cortex_assets.retrieval.calibrate import Near, scaled_dense
-from cortex_assets.retrieval.sparse import TermIds, Weights, query_terms, query_vector
+from cortex_assets.retrieval.sparse import TermIds, Weights, idf, query_terms, query_vector
 from cortex_assets.retrieval.spelling import Correction, corrected
 
 FilterT = TypeVar("FilterT")
@@ -70,10 +70,18 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A question's terms: ids ascending, weights (idf times count), and what was put right."""
+    """A question's terms.
+
+    Attributes:
+        ids: of those that are looked for, ascending.
+        weights: their idf times count.
+        idf: of every term, those too that nothing indexed has or that only ask.
+        corrections: what was put right.
+    """
 
     ids: TermIds
     weights: Weights
+    idf: Mapping[int, float]
     corrections: tuple[Correction, ...] = ()
 
     @property
@@ -105,13 +113,14 @@ class Gathering(Generic[FilterT]):
 
         A word that occurs nowhere is asked for as it may have been meant (``spelling``).
         """
-        ids, counts = query_terms(question, unasked)
+        ids, counts = query_terms(question)
         total, points = self._frequencies(ids.tolist())
+        every = dict(zip(ids.tolist(), idf(total, points).tolist(), strict=True))
         corrections = corrected(question, dict(zip(ids.tolist(), total, strict=True)), self._frequencies)
-        if corrections:
+        if corrections or unasked:
             ids, counts = query_terms(" ".join([question, *(one.used for one in corrections)]), unasked)
             total, points = self._frequencies(ids.tolist())
-        return Words(*query_vector(ids, counts, total, points), corrections)
+        return Words(*query_vector(ids, counts, total, points), every, corrections)
 
     def _frequencies(self, terms: Sequence[int]) -> tuple[list[int], int]:
         """In how many points each term occurs over all shards, and how many points there are."""

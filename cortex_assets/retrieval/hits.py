@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cortex_assets.retrieval.calibrate import DIGITS
-from cortex_assets.retrieval.cite import Citation
+from cortex_assets.retrieval.cite import Anchor, Citation
 from cortex_assets.retrieval.explain import Signals
 from cortex_assets.retrieval.fuse import Fused
 from cortex_assets.retrieval.gather import Candidates
@@ -167,17 +167,12 @@ def _label(payload: Mapping[str, Any]) -> str:
 
 def _citation(payload: Mapping[str, Any], shown: Snippet) -> Citation:
     """The snippet's window as a citation: its characters and lines in the document, the chunk's pages."""
-    text, first = str(payload["text"]), int(payload["start_char"])
-    quote = text[shown.start : shown.end]
-    line = int(payload["start_line"]) + text.count("\n", 0, shown.start)
-    return Citation(
+    anchor = Anchor(
         document_id=str(payload["document_id"]),
         path=_safe(payload["path"]),
-        start_char=first + shown.start,
-        end_char=first + shown.end,
-        start_line=line,
-        end_line=line + quote.rstrip("\n").count("\n"),
+        start_char=int(payload["start_char"]),
+        start_line=int(payload["start_line"]),
         start_page=payload.get("start_page"),
         end_page=payload.get("end_page"),
-        quote=quote,
     )
+    return anchor.cite(str(payload["text"]), shown.start, shown.end)

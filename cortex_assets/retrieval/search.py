@@ -20,8 +20,10 @@ from cortex_assets.retrieval.fuse import Fused, fuse
 from cortex_assets.retrieval.gather import COMPARED, Candidates, EmbedQuery, Gathering, LiveSpace, Words
 from cortex_assets.retrieval.hits import Hit, hit_of
 from cortex_assets.retrieval.recency import LIFT, AskedTime, asked_time, fits
+from cortex_assets.retrieval.rerank import reranked
 from cortex_assets.retrieval.routes import Question, question_form, unasked_words
 from cortex_assets.retrieval.sparse import QUERY_CHARACTERS
+from inference.protocols import Reranker
 
 FilterT = TypeVar("FilterT")
 
@@ -40,14 +42,16 @@ class SearchResult:
 
     Attributes:
         hits: best first.
-        timings: seconds by stage (embed, dense, sparse, rank, total).
+        timings: seconds by stage (embed, dense, sparse, rank, rerank where there is one, total).
         notes: what the reader must know of the way.
+        term_weights: idf of every term of the question, those too that nothing indexed has.
         question: its form.
     """
 
     hits: tuple[Hit, ...]
     timings: Mapping[str, float]
     notes: tuple[str, ...]
+    term_weights: Mapping[int, float] = field(default_factory=dict)
     question: Question | None = None
 
 
@@ -59,11 +63,13 @@ class Options:
         now: the present moment, which "last week" goes by; None takes no account of relative times.
         is_diverse: passages that repeat others stand further down.
         explains: whether hits say what each word gave.
+        reranker: judges the first once more; None for none.
     """
 
     now: datetime | None = None
     is_diverse: bool = False
     explains: bool = False
+    reranker: Reranker | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +82,17 @@ class _Ranking:
     ranked: list[Fused] = field(default_factory=list)
     exact: dict[str, bool] = field(default_factory=dict)
     time: dict[str, float] = field(default_factory=dict)
+    judged: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    def judge(self, question: str, found: Candidates, reranker: Reranker) -> None:
+        """Let a reranker put the first in order."""
+
+        def text_of(key: str) -> str:
+            payload = found.points[key].payload
+            return f"{payload.get('context') or ''}{payload['text']}"
+
+        self.ranked, self.judged, self.note = reranked(question, self.ranked, text_of, reranker)
 
     def lift(self, found: Candidates) -> None:
         """Those with every exact string of the question before all others; those of the time that was asked for higher."""
@@ -101,6 +118,7 @@ class _Ranking:
             density=found.density.get(key),
             exact=self.exact.get(key),
             time=self.time.get(key),
+            judged=self.judged.get(key),
         )
 
 
@@ -205,10 +223,14 @@ def search_spaces(
             gathering.find_dense(found, space, embedded)
             watch.lap("dense")
     ranking = _ranked(gathering, found, words, form, asked_time(asked, options.now), limit + _SPARE)
+    if options.reranker is not None:
+        watch.lap("rank")
+        ranking.judge(asked, found, options.reranker)
+        watch.lap("rerank")
     hits = _hits(ranking, found, words, limit, asked, options)
     watch.lap("rank")
     notes += _notes(spaces, found, words, ranking)
-    return SearchResult(hits, watch.stop(), tuple(notes), form)
+    return SearchResult(hits, watch.stop(), tuple(notes), words.idf, form)
 
 
 def _checked(question: str, limit: int, spaces: Sequence[LiveSpace]) -> tuple[str, list[str]]:
@@ -243,7 +265,7 @@ def _notes(spaces: Sequence[LiveSpace], found: Candidates, words: Words, ranking
     if ranking.asked is not None:
         said = "the newest come first" if ranking.asked.is_latest else "what was changed then comes first"
         notes.append(f"the question says {ranking.asked.words!r}: {said}")
-    return notes
+    return [*notes, ranking.note] if ranking.note else notes
 
 
 def _ranked(
@@ -282,7 +304,8 @@ def _hits(
         if options.explains:
             said = " ".join([asked, *(one.used for one in words.corrections)])
             payload = found.points[group[0].chunk_id].payload
-            signals = replace(signals, words=word_signals(said, payload, by_term))
+            unasked = unasked_words(asked, ranking.question.form)
+            signals = replace(signals, words=word_signals(said, payload, by_term, unasked))
         hits.append(hit_of(group, found, by_term, signals))
     return tuple(hits)
 

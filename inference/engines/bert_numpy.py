@@ -86,18 +86,29 @@ class BertNumpy:
         """See ``EarlyEmbedder.begin``."""
         return self._begin(self._framed(self.tokenizer.encode_ids_batch([text])[0]))
 
+    def token_vectors(self, text: str) -> Floats:
+        """The states of a text's tokens after the last layer, special ones left out: (tokens, hidden), each of length 1."""
+        ids = self._framed(self.tokenizer.encode_ids_batch([text])[0])
+        states = self._begin_states(ids)()[:, 1 : len(ids) - 1].T
+        unit: Floats = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), np.float32(1e-12))
+        return unit
+
     def _framed(self, ids: Ints) -> Ints:
         """The ids that the model reads: as many as it can, between its special ones."""
         kept = ids[: self.space.max_tokens - len(self._frame)]
         return np.concatenate((self._frame[:1], kept, self._frame[1:]))
 
     def _begin(self, ids: Ints) -> Callable[[], Floats]:
+        begun = self._begin_states(ids)
+        return lambda: self._pooled(begun())
+
+    def _begin_states(self, ids: Ints) -> Callable[[], Floats]:
+        """Begin to encode; what is returned gives the states, (hidden, len(ids))."""
         words, positions, kinds, norm = self._tables
         states = self._norm(norm, np.ascontiguousarray((words[ids] + positions[: len(ids)] + kinds[0]).T))
         if self._compiled.are_able(len(ids)):
-            begun = self._compiled.begin(states)
-            return lambda: self._pooled(begun.finish())
-        return lambda: self._pooled(self._encoded(states))
+            return self._compiled.begin(states).finish
+        return lambda: self._encoded(states)
 
     def _encoded(self, states: Floats) -> Floats:
         for layer in self._layers:

@@ -242,6 +242,29 @@ def test_a_page_of_a_pdf_is_drawn(served_sample: App, browser: Browser, tmp_path
     page.close()
 
 
+def test_an_answer_shows_documents_side_by_side_and_opens_them(
+    served_sample: App, browser: Browser, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE_MS)
+    question = "highest+still+water+level+of+2025+and+how+the+north+gauge+was+cleaned+of+mussels"
+    page.goto(f"{served_sample.url}/search?answer=true&q={question}")
+    panel = page.locator(".st-key-answer-panel")
+    expect(panel.get_by_text("% sure")).to_be_visible()
+    settle(page)
+    page.screenshot(path=tmp_path / "answer.png")
+    left, right = (panel.locator(".cx-hit").nth(number).bounding_box() for number in (0, 1))
+    assert left is not None and right is not None
+    assert left["x"] + left["width"] <= right["x"]
+    said = panel.locator(".cx-answer").first.inner_text()
+    panel.get_by_role("button", name="Open 1").click()
+    page.get_by_role("dialog").get_by_role("tab", name="Text").click()
+    marks = page.get_by_role("dialog").locator("mark.cx-mark")
+    expect(marks.first).to_be_visible()
+    assert " ".join(marks.all_inner_texts()).split() == said.replace("[1]", "").split()
+    page.close()
+
+
 def test_another_name_of_this_machine_is_refused(served_sample: App) -> None:
     for name, status in ((app_server.HOST, 101), ("evil.example", 403)):
         connection = http.client.HTTPConnection(app_server.HOST, served_sample.port, timeout=10)

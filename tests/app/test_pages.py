@@ -46,6 +46,36 @@ def test_search_answers_with_cited_passages(sample, page):
     assert [button.label for button in app.button].count("Open at its place") == 10
 
 
+def test_an_answer_stands_above_the_passages_and_its_sentences_open(sample, page):
+    from apps import reader
+    from apps.search_reports import Wishes
+
+    question = "highest still water level of 2025 and how the north gauge was cleaned of mussels"
+    app = page("search", answer="true", q=question)
+    assert app.toggle(key="answer").value is True
+    said = words(app)
+    assert "supported" in said
+    assert "% sure" in said
+    assert '<mark class="cx-mark">highest</mark>' in said
+    answer = reader.search(question, wishes=Wishes(answer=True)).answer
+    assert len(answer.documents) > 1
+    assert {quote.citation for quote in answer.quotes} == {"exact"}
+    app.button(key="open-quote-1").click().run()
+    assert not app.exception
+    assert app.query_params["open"] == f"{answer.quotes[0].chunk_id}-{answer.quotes[0].start_char}"
+    assert "cx-line-number" in words(app)
+
+
+def test_a_question_that_nothing_answers_has_no_support(sample, page):
+    app = page("search", answer="true", q="who won the chess olympiad in Buenos Aires?")
+    said = words(app)
+    assert "No support: nothing in the corpora answers this" in said
+    assert "% sure" not in said
+    assert [button.label for button in app.button].count("Open at its place") > 0
+    app.toggle(key="answer").set_value(False).run()
+    assert "No support" not in words(app)
+
+
 def test_a_filter_narrows_the_answer(sample, page):
     app = page("search")
     app.text_input(key="q").set_value("checksum of a frame").run()
@@ -148,3 +178,13 @@ def test_a_setting_that_cannot_be_used_is_a_box_with_its_remedy(name, empty, pag
     assert "This did not work" in said
     assert "CORTEX_RETENTION='soon' is not allowed" in said
     assert "Traceback" not in said
+
+
+def test_why_a_result_ranks_there_is_told_where_it_is_asked_for(sample, page):
+    app = page("search", q="north gauge reads low", why="true")
+    assert app.toggle(key="why").value is True
+    said = words(app)
+    assert "meaning counts" in said
+    assert "place 1" in said
+    assert "gauge" in said
+    assert "meaning counts" not in words(page("search", q="north gauge reads low"))

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import formats, large, latency, living, models, pages, quality, scenario, ticks
+from tests.bench import answers, formats, large, latency, living, models, pages, quality, scenario, ticks
 from tests.bench.corpus import DATA
 from tests.bench.figures import Figure, Part, machine
 from tests.bench.process import CommandFailed
@@ -29,6 +29,7 @@ PARTS: dict[str, Run] = {
     "command": latency.command,
     "model": models.run,
     "quality": quality.run,
+    "answers": answers.run,
     "formats": formats.run,
     "formats_whole": formats.whole,
     "idle": living.idle,

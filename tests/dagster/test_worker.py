@@ -103,6 +103,11 @@ def test_what_is_saved_edited_renamed_and_deleted_is_found_as_it_is(settings: Se
         write(settings, "notes/kept.md", "kept\n")  # an emptied folder would be withheld
         until(lambda: not found(settings, "bittern"), settings)
         assert reader.search("dunlin").hits[0].path == "loose.md"  # the command line asks the worker
+        answer = client.search(settings.up, "where does the dunlin lie?", 5, SearchFilters(), True).answer
+        assert answer is not None
+        assert [(quote.snippet, quote.citation) for quote in answer.quotes] == [
+            ("The dunlin lies in the inbox itself.", "exact")
+        ]
         assert health(settings)["failed"] == 0
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

@@ -7,6 +7,7 @@ import pytest
 
 from apps.app_pages import marking, wording
 from apps.app_pages.marking import Column
+from apps.reports import AnswerReport
 from apps.views import Lineage, LineageNode, SourceLine
 from tests.unit.apps.examples import HIT
 
@@ -26,12 +27,26 @@ def test_no_text_of_a_file_becomes_markup():
         marking.tiles([(EVIL, EVIL, EVIL, EVIL)]),
         marking.source_lines([SourceLine(1, EVIL, ((0, 3, True), (3, 9, False)))], True, True),
         marking.lineage_picture(lineage),
+        marking.evidence((hit, replace(hit, kind="code"))),
+        marking.answer_head(AnswerReport(EVIL, 0.5, EVIL, (hit,))),
     ]
     for html in drawn:
         assert "<script" not in html
         assert "&quot;1&quot;" in html
         assert 'title="<' not in html
     assert ESCAPED in drawn[1]
+
+
+def test_an_answer_says_how_sure_it_is_and_cites_each_sentence():
+    quote = replace(HIT, snippet="the north\ngauge reads low", highlights=((4, 15),))
+    head = marking.answer_head(AnswerReport("weak", 0.314, "words", (quote,)))
+    assert "weak support" in head
+    assert "31 % sure" in head
+    html = marking.evidence((quote, replace(quote, rank=2, kind="code")))
+    assert 'the <mark class="cx-mark">north gauge</mark> reads low <sup>[1]</sup>' in html
+    assert 'the <mark class="cx-mark">north\ngauge</mark> reads low <sup>[2]</sup>' in html
+    assert html.count("notes/gauges/north.md:13-18") == 2
+    assert "% sure" not in marking.answer_head(AnswerReport("none", 0.01, "words"))
 
 
 def test_marks_lie_where_they_are_said_to():

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from apps.errors import CommandError
 from apps.reports import (
     AddOptions,
     AddPreview,
+    AnswerReport,
     Finding,
     Ignored,
     PlanLine,
@@ -27,6 +29,7 @@ from apps.reports import (
     VerifyReport,
     Withheld,
 )
+from apps.search_reports import Wishes
 from resources.settings import child_environment
 from tests.unit.apps.examples import HIT
 
@@ -164,8 +167,8 @@ def test_search_shows_place_citation_and_snippet(engine, capsys):
     assert "0.8125  notes/gauges/north.md:13-18  North gauge  ✓ exact" in text
     assert "the north gauge reads low" in text
     assert "embed 9 ms" in text
-    question, k, filters, as_of = calls[0]
-    assert as_of is None
+    question, k, filters, as_of, wishes = calls[0]
+    assert (as_of, wishes) == (None, Wishes())
     assert (question, k) == ("north gauge", 3)
     assert filters == SearchFilters(("notes",), (), (), ("*.md",), after=filters.after)
     assert filters.after.isoformat() == "2026-01-02"
@@ -179,6 +182,32 @@ def test_search_as_of_a_day_means_its_end(engine, given, meant):
     calls = engine("search", SearchResponse("north", (HIT,)))
     assert cli.main(["search", "north gauge", "--as-of", given]) == 0
     assert calls[0][3].isoformat() == meant
+
+
+def test_an_answer_has_marks_and_the_citations_below(engine, capsys):
+    quotes = HIT, replace(HIT, rank=2, document_id="e", path="b.md", title="B", citation="fuzzy")
+    calls = engine(
+        "search", SearchResponse("north", (HIT,), {"total": 1.0}, (), AnswerReport("weak", 0.42, "words", quotes, 1))
+    )
+    assert cli.main(["search", "north gauge", "--answer"]) == 0
+    assert calls[0][4] == Wishes(answer=True)
+    text = capsys.readouterr().out
+    assert "weak support, 42 % sure  by words" in text
+    assert "the north gauge reads low [1]" in text
+    assert "[1] notes/gauges/north.md:13-18  North gauge  ✓ exact" in text
+    assert "[2] notes/b.md:13-18  B  ≈ fuzzy" in text
+    assert "1 left out" in text
+
+
+def test_without_support_the_nearest_passages_are_shown_and_it_ends_with_1(engine, capsys):
+    engine("search", SearchResponse("x", (HIT,), {}, (), AnswerReport("none", 0.01, "words")))
+    assert cli.main(["search", "x", "--answer"]) == 1
+    text = capsys.readouterr().out
+    assert "no support: nothing in the corpora answers this" in text
+    assert "nearest passages" in text
+    assert "0.8125  notes/gauges/north.md:13-18" in text
+    assert cli.main(["search", "x", "--answer", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["answer"]["support"] == "none"
 
 
 def test_search_without_a_hit_ends_with_1(engine, capsys):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from apps.reports import CorpusStatus, FailureGroup, ModelLine, SearchResponse, StatusReport, TableLine
-from apps.terminal import hits, tables
+from apps.reports import AnswerReport, CorpusStatus, FailureGroup, ModelLine, SearchResponse, StatusReport, TableLine
+from apps.terminal import answers, hits, tables
 from apps.terminal.console import harmless, safe
 from apps.terminal.meters import LineMeter
 from apps.terminal.units import duration, moment, size
@@ -50,6 +50,26 @@ def test_no_escape_sequence_of_a_file_reaches_the_terminal(field):
     text = drawn(hits.response(SearchResponse("q", (hit,))), terminal=False)
     assert "\x1b" not in text and "\x07" not in text and "\x9b" not in text and "\u202e" not in text
     assert "[bold]loud[/bold]" in "".join(text.split("\n")).replace("    ", "")
+
+
+@pytest.mark.parametrize("field", ["snippet", "title", "path", "corpus", "inner"])
+def test_no_escape_sequence_of_an_answer_reaches_the_terminal(field):
+    quote = dataclasses.replace(HIT, highlights=((0, 3),), **{field: ATTACK})
+    answer = AnswerReport("supported", 0.9, "words", (quote, dataclasses.replace(quote, rank=2, document_id="e")))
+    text = drawn(answers.response(SearchResponse("q", (HIT,), answer=answer)), terminal=False)
+    assert not set(text) & {"\x1b", "\x9b", "\u202e", "\x07"}
+    assert "[bold]loud[/bold]" in "".join(text.split("\n"))
+
+
+def test_documents_stand_side_by_side_where_there_is_room():
+    other = dataclasses.replace(
+        HIT, rank=2, document_id="e", title="Harbour gauge", snippet="the harbour gauge reads well"
+    )
+    report = SearchResponse("q", (), answer=AnswerReport("supported", 0.9, "words", (HIT, other)))
+    wide = drawn(answers.response(report), terminal=True).split("\n")
+    assert any("North gauge" in line and "Harbour gauge" in line for line in wide[:4])
+    plain = drawn(answers.response(report), terminal=False).split("\n")
+    assert not any("North gauge" in line and "Harbour gauge" in line for line in plain[:4])
 
 
 def test_names_in_tables_are_harmless_too():

@@ -198,7 +198,7 @@ def test_a_card_is_taken_away_by_its_worker_only(up: Path) -> None:
 
 
 def test_a_search_comes_back_as_it_was(up: Path) -> None:
-    from apps.reports import Hit, SearchResponse, plain
+    from apps.reports import AnswerReport, Hit, SearchResponse, plain
 
     hit = Hit(
         1,
@@ -222,5 +222,6 @@ def test_a_search_comes_back_as_it_was(up: Path) -> None:
         "c",
         ("x:1",),
     )
-    response = SearchResponse("q", (hit,), {"total": 1.5}, ("note",))
-    assert client.response(json.loads(json.dumps(plain(response)))) == response
+    for answer in (None, AnswerReport("supported", 0.9, "words", (hit,), 1)):
+        response = SearchResponse("q", (hit,), {"total": 1.5}, ("note",), answer)
+        assert client.response(json.loads(json.dumps(plain(response)))) == response
