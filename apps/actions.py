@@ -5,12 +5,12 @@ functions, so that ``cortex --help`` stays quick. Reads are in ``apps.reader``. 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from apps.care_reports import BackedUp, Resharded, Restored, Upgraded
 from apps.errors import USAGE, CommandError
-from apps.evaluation_reports import EvaluationReport
+from apps.evaluation_reports import Click, Decided, EvaluationReport, Noted
 from apps.migration_reports import MigrationsReport
 from apps.progress import ProgressSink, silent
 from apps.reports import (
@@ -184,6 +184,75 @@ def evaluate(
     from apps import evaluating
 
     return evaluating.evaluate(name, k, is_accepted, progress)
+
+
+def request_evaluation() -> None:
+    """Have all golden sets evaluated soon, by a process of its own, and come back at once; ``reader.live`` tells how far it is."""
+    from apps import requesting
+
+    requesting.request_evaluation()
+
+
+def accept_evaluation(name: str) -> None:
+    """Take the latest evaluation of a golden set as the one that later ones are compared with; asks nothing.
+
+    Raises:
+        GoldenError: it was never evaluated.
+    """
+    from apps import evaluating
+
+    evaluating.accept(name)
+
+
+def note_clicks(clicks: Sequence[Click]) -> Noted:
+    """Write down what people said of results by clicks; candidates for golden sets come of it."""
+    from apps import proposing
+
+    return proposing.note_clicks(clicks)
+
+
+def give_feedback(question: str, good: Sequence[str] = (), bad: Sequence[str] = ()) -> Noted:
+    """Say which places answer a question, and which do not.
+
+    Args:
+        question: what was asked.
+        good: places as a search prints them: ``corpus/path``, or ``corpus/path:line`` for the passage there.
+        bad: see ``good``.
+
+    Raises:
+        CommandError: nothing is said, or a place is none.
+    """
+    from apps import proposing
+
+    return proposing.give_feedback(question, good, bad)
+
+
+def accept_candidates(chosen: Sequence[str] | None, wording: Mapping[str, str] | None = None) -> Decided:
+    """Add candidates to ``golden/accepted.yaml``; the next evaluation asks them.
+
+    Args:
+        chosen: how their ids begin; None = all there are.
+        wording: id to the question as it is to be asked instead.
+
+    Raises:
+        CommandError: one is no candidate any more, or a question is empty.
+        GoldenError: the file cannot be added to.
+        LeaseBusy: another process accepts.
+    """
+    from apps import proposing
+
+    return proposing.accept_candidates(chosen, wording or {})
+
+
+def refuse_candidates(chosen: Sequence[str]) -> Decided:
+    """Have candidates not proposed again.
+
+    Raises:
+        CommandError: one is no candidate any more.
+    """
+    from apps import proposing
+
+    return proposing.refuse_candidates(chosen)
 
 
 def reshard(corpus: str, shards: int | None = None, wait_seconds: float = 0.0) -> Resharded:

@@ -18,6 +18,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     change.run,
     look.search,
     measure.evaluate,
+    measure.feedback,
     look.status,
     look.explain,
     query.sql,

@@ -8,22 +8,27 @@ import polars as pl
 
 from apps.errors import USAGE, CommandError
 from apps.evaluation_reports import (
+    AskedNow,
     EvaluationReport,
+    GoldLine,
     GoneLine,
     MetricChangeLine,
     MetricLine,
     PastLine,
+    QualityReport,
     RankChangeLine,
     SetEvaluated,
 )
 from apps.progress import ProgressSink
+from apps.reports import SearchFilters
 from apps.residence import looked_in
 from apps.running import opened
+from apps.searching import search_in
 from cortex_assets import evaluating
 from cortex_assets.evaluating import Evaluated
 from cortex_assets.evaluation.compare import GATED, HYBRID, Past
 from cortex_assets.evaluation.derive import Sets, golden_sets, past_rows
-from cortex_assets.evaluation.golden import ALL, GoldenError, GoldenSet
+from cortex_assets.evaluation.golden import ALL, Gold, GoldenError, GoldenSet
 from cortex_assets.evaluation.metrics import DEPTH, LATENCIES
 from cortex_assets.house import House
 
@@ -77,6 +82,40 @@ def evaluations(name: str | None, against: str | None) -> EvaluationReport:
                 found = one if against is None else evaluating.against(house, one, against)
                 sets.append(shown(found, None, rows.filter(pl.col("set_name") == one.name)))
     return EvaluationReport(tuple(sets), (), time.perf_counter() - begin)
+
+
+def quality() -> QualityReport:
+    """See ``apps.reader.quality``."""
+    with looked_in() as house:
+        folder = house.settings.golden
+        sets = golden_sets(folder)
+        names = [golden.name for golden in sets.found]
+    done = evaluations(None, None).sets
+    mine = tuple(one for one in done if one.name in names)
+    waiting = tuple(name for name in names if not any(one.name == name for one in mine))
+    return QualityReport(mine, waiting, sets.problems, str(folder))
+
+
+def asked_now(name: str, question_id: str) -> AskedNow:
+    """See ``apps.reader.asked_now``."""
+    with looked_in() as house:
+        found = next((golden for golden in golden_sets(house.settings.golden).found if golden.name == name), None)
+        asked = None if found is None else next((q for q in found.questions if q.question_id == question_id), None)
+        if found is None or asked is None:
+            raise CommandError("this question is in no golden set any more", f"{name} {question_id}", "evaluate again")
+        response = search_in(house, asked.text, DEPTH, SearchFilters(corpora=found.corpora))
+    return AskedNow(tuple(map(gold_line, asked.golds)), response)
+
+
+def gold_line(gold: Gold) -> GoldLine:
+    """A gold as it is reported."""
+    return GoldLine(gold.label, gold.begins, gold.ends, gold.grade)
+
+
+def accept(name: str) -> None:
+    """See ``apps.actions.accept_evaluation``."""
+    with opened() as house:
+        evaluating.accept_latest(house, name, datetime.now(UTC))
 
 
 def _chosen(house: House, name: str | None) -> Sets:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from apps.reports import SearchResponse
+
 REGRESSION = "regression"
 MODES = ("hybrid", "words", "meaning")
 """The search that people use, and each half of it alone."""
@@ -124,3 +126,99 @@ class EvaluationReport:
     def is_well(self) -> bool:
         """Nothing got worse by a change of ours, and every set could be used."""
         return not self.problems and not any(one.state == REGRESSION or one.is_empty for one in self.sets)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """All golden sets: those evaluated, names of those that were not yet, what is wrong with files, and the folder they lie in."""
+
+    sets: tuple[SetEvaluated, ...]
+    waiting: tuple[str, ...]
+    problems: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """What a person said of a result by a click.
+
+    Attributes:
+        question: what was asked.
+        how: ``thumb_up``, ``thumb_down``, ``withdrawn`` (a thumb taken back) or ``opened``.
+        document_id: whose passage it is.
+        chunk_id: the passage; where it is gone meanwhile, what was cited of it stands for it.
+        start_char: first character of what was cited.
+        end_char: one past the last.
+        clicked_at: when (aware).
+    """
+
+    question: str
+    how: str
+    document_id: str
+    chunk_id: str
+    start_char: int
+    end_char: int
+    clicked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How many clicks were written down, and how many were not: their documents are gone."""
+
+    noted: int
+    gone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GoldLine:
+    """A passage that a candidate takes for an answer: where, its first and last words, and its grade of 1 to 3."""
+
+    place: str
+    begins: str
+    ends: str
+    grade: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedNow:
+    """A golden question asked now: its gold, and the hits that the search gives."""
+
+    golds: tuple[GoldLine, ...]
+    response: SearchResponse
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLine:
+    """A question that might go into a golden set.
+
+    Attributes:
+        candidate_id: of it.
+        question: as it would be asked.
+        question_type: such as ``question`` or ``keywords``.
+        origin: ``clicks`` or ``heading``.
+        told: where it comes from.
+        golds: what answers it.
+    """
+
+    candidate_id: str
+    question: str
+    question_type: str
+    origin: str
+    told: str
+    golds: tuple[GoldLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesReport:
+    """Candidates, those from clicks first; ``lost``: passages that were clicked on and are not found any more."""
+
+    candidates: tuple[CandidateLine, ...]
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Candidates that were accepted (into ``file``) or refused (``file`` is empty)."""
+
+    questions: tuple[str, ...]
+    file: str = ""

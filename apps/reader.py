@@ -13,7 +13,7 @@ from datetime import datetime
 from apps.alert_reports import AlertsReport
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
-from apps.evaluation_reports import EvaluationReport
+from apps.evaluation_reports import AskedNow, CandidatesReport, EvaluationReport, QualityReport
 from apps.migration_reports import MigrationsReport
 from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
 from apps.search_reports import Wishes
@@ -212,6 +212,31 @@ def evaluations(name: str | None = None, against: str | None = None) -> Evaluati
     from apps import evaluating
 
     return evaluating.evaluations(name, against)
+
+
+def quality() -> QualityReport:
+    """Every golden set with its latest evaluation, those never evaluated too; asks nothing."""
+    from apps import evaluating
+
+    return evaluating.quality()
+
+
+def asked_now(name: str, question_id: str) -> AskedNow:
+    """What the search shows now for a question of a golden set, and where its gold is.
+
+    Raises:
+        CommandError: the set or the question is not there any more.
+    """
+    from apps import evaluating
+
+    return evaluating.asked_now(name, question_id)
+
+
+def candidates() -> CandidatesReport:
+    """Questions that might go into a golden set, from what people clicked on and from headings."""
+    from apps import proposing
+
+    return proposing.candidates()
 
 
 def models() -> list[ModelLine]:

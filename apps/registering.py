@@ -21,6 +21,7 @@ from cortex_assets.corpora.schema import CORPORA, FILES
 from cortex_assets.corpora.sources import Source, address_problem, nested_below, slug
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.lease import shard_lease
+from cortex_assets.evaluation.schema import FEEDBACK
 from cortex_assets.house import House
 from cortex_assets.ops.schema import ledger_table
 from inference.lanes import parse_engine, space_of
@@ -118,6 +119,7 @@ def remove(name: str, purge: bool) -> Removed:
         for shard in corpus.every_shard:
             taken = _purge_shard(house, corpus.every_space, shard)
             rows, points = rows + taken[0], points + taken[1]
+        house.lake.delete_where(FEEDBACK, "corpus_id", [corpus.corpus_id])
         house.lake.overwrite(CORPORA, pl.DataFrame(schema=CORPORA.dtypes), f"corpus_id = {literal(corpus.corpus_id)}")
         house.state.forget_corpus(corpus.corpus_id)
         house.state.clear_complete(corpus.corpus_id)

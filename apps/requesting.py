@@ -1,5 +1,6 @@
-"""What ``apps.actions.request_run`` does: ask the worker, or start a process. Imported late; nothing heavy in here."""
+"""What ``apps.actions.request_run`` and ``request_evaluation`` do: the worker is asked, or a process started. Imported late, light."""
 
+import subprocess
 import threading
 from collections.abc import Sequence
 
@@ -20,6 +21,17 @@ def request_run(corpora: Sequence[str] | None) -> RunRequested:
 
         with opened() as house:
             names = tuple(corpus.name for corpus in chosen(house.register.peek(), corpora))
-        process = start_process(settings, names if corpora else ())
-        threading.Thread(target=process.wait, name=f"run {process.pid}", daemon=True).start()  # leaves no zombie
+        _outlived(start_process(settings, names if corpora else ()))
         return RunRequested(names, "process")
+
+
+def request_evaluation() -> None:
+    """See ``apps.actions.request_evaluation``."""
+    from apps.worker.launching import start_command
+
+    _outlived(start_command(load_settings(), ["eval"], "evaluations"))
+
+
+def _outlived(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a process aside, so that it leaves no zombie."""
+    threading.Thread(target=process.wait, name=f"process {process.pid}", daemon=True).start()

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from cortex_assets.engine.lease import shard_lease
+from cortex_assets.engine.lease import LeaseBusy, shard_lease
+from cortex_assets.engine.live import Live
 from cortex_assets.evaluation.compare import GATED, HYBRID, Past, Verdict, compared
 from cortex_assets.evaluation.derive import (
     Looked,
@@ -71,10 +72,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """The golden sets evaluated, and what is wrong with those that could not be, one line each."""
+    """The golden sets evaluated, what is wrong with those that could not be, and what another process is at, one line each."""
 
     done: tuple[Evaluated, ...]
     problems: tuple[str, ...]
+    busy: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -99,12 +101,12 @@ def evaluate(
         LeaseBusy: another process evaluates.
     """
     subject = subject_of(house, registry, golden)
-    with shard_lease(house.leases, LEASE):
+    with shard_lease(house.leases, LEASE), house.board.run(LEASE, "") as live:
         known = latest(house, golden.name)
         if known is not None and _is_of(known.history[-1], golden, subject):
             return known
         before, sequence = (known.history[-1].evaluation_id, len(known.history)) if known is not None else ("", 0)
-        subject, outcomes = _at_rest(house, registry, golden, subject, progress)
+        subject, outcomes = _at_rest(house, registry, golden, subject, _told(golden.name, live, progress))
         evaluation = evaluation_rows(golden, subject, outcomes, before, sequence, now)
         questions = question_rows(golden, subject, outcomes, before)
         if evaluation.is_empty():
@@ -113,6 +115,17 @@ def evaluate(
         found = latest(house, golden.name)
     assert found is not None, "it was recorded just now"  # noqa: S101
     return replace(found, is_new=True)
+
+
+def _told(name: str, live: Live, progress: Progress) -> Progress:
+    """Notes on the board how far a set is, and tells ``progress``."""
+    heard = live.heard()
+
+    def tell(done: int, total: int) -> None:
+        heard(LEASE, f"evaluate {name}", done, total, "searches")
+        progress(done, total)
+
+    return tell
 
 
 def _at_rest(
@@ -189,15 +202,17 @@ def latest(house: House, set_name: str) -> Evaluated | None:
 
 
 def refresh(house: House, registry: Registry, now: datetime) -> Refreshed:
-    """Evaluate every golden set of the data folder whose evaluation is not of what is there now."""
+    """Evaluate every golden set of the data folder whose evaluation is not of what is there now, but for what others are at."""
     sets = golden_sets(house.settings.golden)
-    done, problems = [], list(sets.problems)
+    done, problems, busy = [], list(sets.problems), []
     for golden in sets.found:
         try:
             done.append(evaluate(house, registry, golden, now))
         except (GoldenError, IndexMoved) as error:
             problems.append(str(error))
-    return Refreshed(tuple(done), tuple(problems))
+        except LeaseBusy as error:
+            busy.append(f"{golden.name} is left to another evaluation: {error}")
+    return Refreshed(tuple(done), tuple(problems), tuple(busy))
 
 
 def looked(house: House, registry: Registry) -> Looked:
@@ -217,8 +232,9 @@ def shown(refreshed: Refreshed) -> dict[str, Any]:
         values = dict(main.select("metric", "value").iter_rows())
         metadata |= {f"{one.name} {name}": values[name] for name in (*GATED, *LATENCIES) if name in values}
         metadata[f"{one.name} state"] = "no gold" if one.verdict is None else one.verdict.state.value
-    if refreshed.problems:
-        metadata["problems"] = list(refreshed.problems)
+    for name, lines in (("problems", refreshed.problems), ("busy", refreshed.busy)):
+        if lines:
+            metadata[name] = list(lines)
     return metadata
 
 

@@ -7,11 +7,12 @@ import streamlit as st
 from apps import reader
 from apps.app_pages.answer_panel import address_of, answer_panel
 from apps.app_pages.frame import heading, told
+from apps.app_pages.judging import OPENED, note_click, thumbs, write_noted
 from apps.app_pages.marking import hit_card
 from apps.app_pages.opened_source import opened_source
 from apps.app_pages.wording import plain, plural
 from apps.errors import CommandError
-from apps.reports import SearchFilters, SearchResponse
+from apps.reports import Hit, SearchFilters, SearchResponse
 from apps.search_reports import Wishes
 from apps.views import Choices
 
@@ -125,15 +126,19 @@ def _answer(question: str, filters: SearchFilters, k: int, as_of: datetime | Non
     for hit in response.hits:
         with st.container(border=True):
             st.html(hit_card(hit))
-            st.button(
-                "Open at its place",
-                key=f"open-{hit.chunk_id}",
-                icon=":material/open_in_full:",
-                help=f"Open result {hit.rank}",
-                on_click=_wanted,
-                args=(hit.chunk_id,),
-            )
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.button(
+                    "Open at its place",
+                    key=f"open-{hit.chunk_id}",
+                    icon=":material/open_in_full:",
+                    help=f"Open result {hit.rank}",
+                    on_click=_wanted_result,
+                    args=(question, hit, as_of is None),
+                )
+                if as_of is None:
+                    thumbs(question, hit)
     _open(response, as_of)
+    write_noted()
 
 
 def _open(response: SearchResponse, as_of: datetime | None) -> None:
@@ -152,6 +157,13 @@ def _open(response: SearchResponse, as_of: datetime | None) -> None:
 def _wanted(address: str) -> None:
     """Before the page is drawn anew: a run of it that another one cuts short would lose a click."""
     st.query_params[_OPEN] = address
+
+
+def _wanted_result(question: str, hit: Hit, is_of_now: bool) -> None:
+    """A result is opened, and that it was is noted."""
+    _wanted(hit.chunk_id)
+    if is_of_now:
+        note_click(question, hit, OPENED)
 
 
 def _closed() -> None:

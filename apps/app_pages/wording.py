@@ -23,6 +23,7 @@ TONES = {
     "weak support": DOUBTFUL,
     "too_large": DOUBTFUL,
     "failed": BAD,
+    "fell": BAD,
     "quarantined": BAD,
     "unverified": BAD,
     "refused": BAD,

@@ -1,4 +1,4 @@
-"""``cortex eval``: how well search finds what golden sets ask for. What it does is in ``apps.actions`` and ``apps.reader``."""
+"""``cortex eval`` and ``cortex feedback``: how well search finds what it should. What they do is in ``apps.actions``, ``apps.reader``."""
 
 from typing import Annotated
 
@@ -35,6 +35,16 @@ def evaluate(
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the present quality as the one to compare with from now on.")
     ] = False,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Only list questions that might go into a golden set.")
+    ] = False,
+    accept_candidates: Annotated[
+        bool, typer.Option("--accept-candidates", help="Put all of them into golden/accepted.yaml; nothing is asked.")
+    ] = False,
+    refuse: Annotated[
+        list[str] | None,
+        typer.Option("--refuse", metavar="ID", help="Have a candidate not proposed again; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how well search finds what it should.
@@ -43,6 +53,15 @@ def evaluate(
     accepted last. Nothing is asked where nothing moved. Ends with 1 when a change of space, chunker or retrieval lost quality, or a
     set cannot be used.
     """
+    if refuse:
+        console.show(actions.refuse_candidates(refuse), as_json, evaluations.decided)
+        return
+    if accept_candidates:
+        console.show(actions.accept_candidates(None), as_json, evaluations.decided)
+        return
+    if candidates:
+        console.show(reader.candidates(), as_json, evaluations.candidates)
+        return
     if against is not None:
         report = reader.evaluations(name, against)
         console.show(report, as_json, lambda one: evaluations.report(one, halves, changes=True))
@@ -56,3 +75,22 @@ def evaluate(
     console.show(report, as_json, lambda one: evaluations.report(one, halves, changes))
     if not report.is_well:
         raise typer.Exit(FOUND)
+
+
+def feedback(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What was asked.")],
+    good: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLACE", help="CORPUS/PATH or CORPUS/PATH:LINE that answers it; may be repeated."),
+    ] = None,
+    bad: Annotated[
+        list[str] | None, typer.Option(metavar="PLACE", help="A place that does not; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which results answer a question.
+
+    Places are those that a search prints. The thumbs on the app's search page say the same; `cortex eval --candidates` shows what
+    comes of it.
+    """
+    console.show(actions.give_feedback(question, good or (), bad or ()), as_json, evaluations.noted)

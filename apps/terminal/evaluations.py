@@ -8,8 +8,12 @@ from rich.text import Text
 from apps.evaluation_reports import (
     MODES,
     REGRESSION,
+    CandidateLine,
+    CandidatesReport,
+    Decided,
     EvaluationReport,
     MetricLine,
+    Noted,
     RankChangeLine,
     SetEvaluated,
 )
@@ -136,3 +140,36 @@ def history(one: EvaluationReport) -> RenderableType:
         parts.append(safe(f"{found.name}: {found.state}", "bold"))
         parts.append(grid(("id", "evaluated (UTC)", "moved", "questions", *names, ""), rows, ("questions", *names)))
     return Group(*parts)
+
+
+def candidates(found: CandidatesReport) -> RenderableType:
+    """Questions that might go into a golden set, with where they come from."""
+    if not found.candidates:
+        return Text("no candidate: give results thumbs in the app, or use `cortex feedback`")
+    rows = [(one.candidate_id[:8], one.question, one.told, _golds(one)) for one in found.candidates]
+    parts: list[RenderableType] = [grid(("id", "question", "from", "answered by"), rows)]
+    if found.lost:
+        parts.append(safe(f"{counted(found.lost, 'passage')} that were clicked on are not found any more", "yellow"))
+    parts.append(
+        Text("--accept-candidates takes all, --refuse ID leaves one out for good; the app words them anew, too")
+    )
+    return Group(*parts)
+
+
+def _golds(one: CandidateLine) -> str:
+    return "\n".join(f"{gold.place} ({gold.grade})" for gold in one.golds)
+
+
+def decided(found: Decided) -> RenderableType:
+    """What became of candidates."""
+    if not found.questions:
+        return Text("no candidate")
+    where = f"written to {found.file}" if found.file else "not proposed again"
+    return Group(
+        *(safe(question) for question in found.questions), safe(f"{counted(len(found.questions), 'question')} {where}")
+    )
+
+
+def noted(found: Noted) -> RenderableType:
+    """How many clicks were written down."""
+    return safe(f"{counted(found.noted, 'place')} noted")

@@ -76,10 +76,15 @@ def _launched(url: str, shard: str) -> str:
 
 def start_process(settings: Settings, corpora: Sequence[str]) -> "subprocess.Popen[bytes]":
     """``cortex run`` over some corpora (none: all) as a process of its own, which outlives this one; it writes to a log."""
-    _, log = open_log(settings.logs, "runs")
+    return start_command(settings, ["run", "--", *corpora], "runs")
+
+
+def start_command(settings: Settings, words: Sequence[str], name: str) -> "subprocess.Popen[bytes]":
+    """``cortex`` with some words as a process of its own, which outlives this one; it writes to the log of a name."""
+    _, log = open_log(settings.logs, name)
     with open(log, "ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "apps.cli", "run", "--", *corpora],
+            [sys.executable, "-m", "apps.cli", *words],
             cwd=ROOT,
             env=child_environment(CORTEX_DATA=str(settings.data_dir), DAGSTER_HOME=str(settings.dagster_home)),
             stdin=subprocess.DEVNULL,

@@ -22,7 +22,13 @@ from cortex_assets.engine.ages import AGED, aged, remove_aged
 from cortex_assets.engine.lease import LeaseBusy, lake_lease
 from cortex_assets.engine.leftovers import PLACES, leftovers
 from cortex_assets.engine.sweeps import doomed_spaces, doomed_vectors, named_contents, sweep_vectors
-from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
+from cortex_assets.evaluation.schema import (
+    ACCEPTED_EVALUATIONS,
+    DECIDED_CANDIDATES,
+    EVALUATED_QUESTIONS,
+    EVALUATIONS,
+    FEEDBACK,
+)
 from cortex_assets.ops.schema import CHECKS, LAKE, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS, ledger_table
 from cortex_assets.tables import TableSpec
 from resources.bucket import Bucket, LeasePlace
@@ -45,6 +51,8 @@ TABLES = (
     EVALUATIONS,
     EVALUATED_QUESTIONS,
     ACCEPTED_EVALUATIONS,
+    FEEDBACK,
+    DECIDED_CANDIDATES,
     LAKE,
     SNAPSHOTS,
     QUARANTINED_ROWS,

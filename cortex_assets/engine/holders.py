@@ -31,22 +31,33 @@ class Holder:
         return path == PurePosixPath(self.place) or PurePosixPath(self.place) in path.parents
 
 
-TABLE_HOLDERS = tuple(
-    Holder(
-        f"lake/{table.name}", f"rows of {table.name}", "the next run or a purge; old versions: maintain, by retention"
-    )
-    for table in TABLES
-)
-HOLDERS = (
-    Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
-    Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
-    Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
-    Holder("golden", "golden sets: questions, paths and first words of passages", "whoever wrote them"),
+TOLD_HOLDERS = (
     Holder(
         "lake/gold/evaluated_questions",
         "golden questions as their author wrote them, ids of what they found",
         "whoever deletes them: they are the history of evaluations",
     ),
+    Holder(
+        "lake/human/feedback",
+        "questions that people asked, passages of results that they judged or opened",
+        "a purge of the passage's corpus, no run; old versions: maintain, by retention",
+    ),
+    Holder("lake/human/decided_candidates", "ids of questions; no content", "nothing has to"),
+)
+"""Tables that no run takes anything out of."""
+TABLE_HOLDERS = tuple(
+    Holder(f"lake/{name}", f"rows of {name}", "the next run or a purge; old versions: maintain, by retention")
+    for name in (table.name for table in TABLES)
+    if f"lake/{name}" not in {holder.place for holder in TOLD_HOLDERS}
+)
+HOLDERS = (
+    Holder("inbox/.incoming", "dropped files on their way", "the end of the drop; where it was cut off, the next one"),
+    Holder("inbox", "the sources themselves", "whoever put them there; Cortex never does"),
+    Holder("sources.yaml", "places and globs of declared corpora", "whoever wrote it"),
+    Holder(
+        "golden", "golden sets: questions, paths, first and last words of passages", "whoever wrote or accepted them"
+    ),
+    *TOLD_HOLDERS,
     *TABLE_HOLDERS,
     Holder(
         "raw",

@@ -154,4 +154,4 @@ class WantedPoints:
 @cache
 def encoder_version() -> str:
     """Version of what encodes the sparse terms and says what a point shows."""
-    return Producer((encode_points, point_payload, code_language)).version()
+    return Producer((encode_points, point_payload, code_language), ("PyStemmer",)).version()

@@ -47,12 +47,16 @@ class Looked:
     problems: Sequence[str] = ()
 
 
+def golden_files(folder: Path) -> list[Path]:
+    """The files of a folder that are read as golden sets, by name."""
+    return sorted(file for file in folder.glob("*") if file.suffix in SUFFIXES) if folder.is_dir() else []
+
+
 def golden_sets(folder: Path) -> Sets:
     """Read all sets of a folder; one that cannot be used does not keep others from it."""
     found: dict[str, GoldenSet] = {}
     problems = []
-    files = sorted(file for file in folder.glob("*") if file.suffix in SUFFIXES) if folder.is_dir() else []
-    for file in files:
+    for file in golden_files(folder):
         try:
             golden = read_golden(file)
         except GoldenError as error:

@@ -6,6 +6,7 @@ from cortex_assets.tables import Kind, TableSpec
 
 MODES = ("hybrid", "words", "meaning")
 """What is evaluated: the search that people use, and each half of it alone."""
+CLICKS = ("thumb_up", "thumb_down", "withdrawn", "opened")
 _MODE = dy.String(
     regex=f"^({'|'.join(MODES)})$", metadata={"doc": "hybrid: as people search; words, meaning: one half"}
 )
@@ -64,6 +65,32 @@ class AcceptedEvaluations(dy.Schema):
     accepted_at = dy.Datetime(time_zone="UTC")
 
 
+class Feedback(dy.Schema):
+    """One click on a result of a search: what it says of the passage as an answer. Append-only; the latest thumb counts."""
+
+    feedback_id = dy.String(metadata={"doc": "function of everything else in the row"})
+    question = dy.String(metadata={"doc": "as it was asked"})
+    how = dy.String(
+        regex=f"^({'|'.join(CLICKS)})$", metadata={"doc": "withdrawn takes a thumb back; opened is no judgement"}
+    )
+    corpus_id = dy.String()
+    path = dy.String(metadata={"doc": "display path in the corpus"})
+    inner = dy.String(metadata={"doc": "of the document, see bronze/documents"})
+    document_id = dy.String()
+    text_hash = dy.String(metadata={"doc": "of the document as it was: finds it where it moved"})
+    quote = dy.String(metadata={"doc": "the passage, verbatim; empty = the whole document"})
+    start_char = dy.Int64(min=0, metadata={"doc": "where the quote was"})
+    clicked_at = dy.Datetime(time_zone="UTC")
+
+
+class DecidedCandidates(dy.Schema):
+    """A candidate for a golden question that a person accepted or refused; it is not proposed again."""
+
+    candidate_id = dy.String(metadata={"doc": "of the words of its question, which may be those of a source"})
+    decision = dy.String(regex="^(accepted|refused)$")
+    decided_at = dy.Datetime(time_zone="UTC")
+
+
 EVALUATIONS = TableSpec(
     "gold/evaluations", Kind.GLOBAL, Evaluations, ("evaluation_id", "mode", "question_type", "metric")
 )
@@ -72,4 +99,8 @@ EVALUATED_QUESTIONS = TableSpec(
 )
 ACCEPTED_EVALUATIONS = TableSpec(
     "human/accepted_evaluations", Kind.HUMAN, AcceptedEvaluations, ("set_name", "evaluation_id", "accepted_at")
+)
+FEEDBACK = TableSpec("human/feedback", Kind.HUMAN, Feedback, ("feedback_id",))
+DECIDED_CANDIDATES = TableSpec(
+    "human/decided_candidates", Kind.HUMAN, DecidedCandidates, ("candidate_id", "decided_at")
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cortex_assets.retrieval.calibrate import DIGITS
+from cortex_assets.retrieval.languages import asked_stems, language_of, stored_stems
 from cortex_assets.retrieval.routes import Form
 from cortex_assets.retrieval.sparse import Fields, encode_points
 from cortex_assets.retrieval.words import asked_ids, stored_ids, unit_pattern
@@ -79,12 +80,16 @@ def word_signals(
     language = str(payload.get("language") or "") if payload.get("kind") == "code" else ""
     ids, weights = encode_points([Fields(**fields, language=language)]).vector(0)
     stored = dict(zip(ids.tolist(), weights.tolist(), strict=True))
-    there = {name: frozenset(stored_ids(text)) for name, text in {**fields, "language": language}.items()}
+    spoken = language_of(fields["text"])
+    there = {
+        name: frozenset((*stored_ids(text), *(stored_stems(text, spoken) if spoken else ())))
+        for name, text in {**fields, "language": language}.items()
+    }
     told, given = [], set[int]()
     for word in dict.fromkeys(unit_pattern(question).findall(question)):
         if word.casefold() in unasked:
             continue
-        terms = set(asked_ids(word))
+        terms = {*asked_ids(word), *asked_stems(word)}
         score = sum(by_term.get(term, 0.0) * stored.get(term, 0.0) for term in terms - given)
         given |= terms
         weight = max((by_term.get(term, 0.0) for term in terms), default=0.0)

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 
 from cortex_assets.protocols import ChunkStore, FoundPoint
 from cortex_assets.retrieval.calibrate import Near, Ordinary, Scored, scaled_dense, scaled_together
-from cortex_assets.retrieval.sparse import TermIds, Weights, idf, query_terms, query_vector
+from cortex_assets.retrieval.sparse import QUERY_CHARACTERS, TermIds, Weights, idf, query_terms, query_vector
 from cortex_assets.retrieval.spelling import Correction, corrected
+from cortex_assets.retrieval.words import asked_ids
 
 FilterT = TypeVar("FilterT")
 EmbedQuery = Callable[[str], Callable[[], Sequence[float]]]
@@ -83,7 +84,7 @@ class Words:
     Attributes:
         ids: of those that are looked for, ascending.
         weights: their idf times count.
-        idf: of every term, those too that nothing indexed has or that only ask.
+        idf: of every term but stems of other languages, those too that nothing indexed has or that only ask.
         corrections: what was put right.
     """
 
@@ -123,7 +124,8 @@ class Gathering(Generic[FilterT]):
         """
         ids, counts = query_terms(question)
         total, points = self._frequencies(ids.tolist())
-        every = dict(zip(ids.tolist(), idf(total, points).tolist(), strict=True))
+        plain = set(asked_ids(question[:QUERY_CHARACTERS]))
+        every = {t: w for t, w in zip(ids.tolist(), idf(total, points).tolist(), strict=True) if t in plain}
         corrections = corrected(question, dict(zip(ids.tolist(), total, strict=True)), self._frequencies)
         if corrections or unasked:
             ids, counts = query_terms(" ".join([question, *(one.used for one in corrections)]), unasked)

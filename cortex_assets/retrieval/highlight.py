@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cortex_assets.retrieval.languages import language_of, unit_stems
 from cortex_assets.retrieval.words import UNSPACED, part_pattern, unit_ids, unit_pattern
 
 Span = tuple[int, int]
@@ -71,8 +72,9 @@ def matches(text: str, weights: Mapping[int, float]) -> list[Match]:
     found: list[Match] = []
     if not asked:
         return found
+    language = language_of(text)
     for unit in unit_pattern(text).finditer(text):
-        terms = unit_ids(unit[0])
+        terms = (*unit_ids(unit[0]), *unit_stems(unit[0], language))
         if not asked.isdisjoint(terms):
             found.append(Match(unit.start(), unit.end(), asked.intersection(terms)))
     return found

@@ -7,15 +7,16 @@ stored changes
 a stored vector. A change of anything here changes stored vectors: the index is then rebuilt from the chunks, without
 a model.
 
-Scoring, fusing and searching do not belong here; nor do words of one language (stop words are left to idf).
+Scoring, fusing and searching do not belong here; stems of other languages than English are ``languages``'.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from cortex_assets.retrieval.languages import asked_stems, language_of, stored_stems
 from cortex_assets.retrieval.word_batches import stored_batch
 from cortex_assets.retrieval.words import asked_ids
 
@@ -90,7 +91,18 @@ def encode_points(points: Sequence[Fields]) -> SparseBatch:
     counts = np.diff(offsets)
     rows = np.repeat(np.arange(len(points), dtype=np.uint64), counts.reshape(-1, len(_COUNTS)).sum(axis=1))
     keys = np.repeat((rows << np.uint64(32)) | ids, np.repeat(np.tile(_COUNTS, len(points)), counts))
+    keys = np.concatenate([keys, *_stems(points)])
     return _weighted(keys, counts[:: len(_COUNTS)].astype(np.float64))
+
+
+def _stems(points: Sequence[Fields]) -> Iterator[npt.NDArray[np.uint64]]:
+    """Keys of the stems of texts in languages other than English, a text each."""
+    for number, point in enumerate(points):
+        language = language_of(point.text)
+        if language is not None:
+            texts = point.text, point.context, point.title
+            ids = np.array([term for text in texts for term in stored_stems(text, language)], dtype=np.uint64)
+            yield (np.uint64(number) << np.uint64(32)) | ids
 
 
 def _texts(point: Fields) -> tuple[str, ...]:
@@ -131,8 +143,10 @@ def query_terms(text: str, unasked: Collection[str] = ()) -> tuple[TermIds, npt.
         text: the query.
         unasked: words that are left out, casefolded.
     """
-    without = {term for word in unasked for term in asked_ids(word)}
-    ids = np.array([term for term in asked_ids(text[:QUERY_CHARACTERS]) if term not in without], dtype=np.uint32)
+    without = {term for word in unasked for term in (*asked_ids(word), *asked_stems(word))}
+    read = text[:QUERY_CHARACTERS]
+    terms = [*asked_ids(read), *asked_stems(read)]
+    ids = np.array([term for term in terms if term not in without], dtype=np.uint32)
     unique, counts = np.unique(ids, return_counts=True)
     return unique, counts.astype(np.int64)
 

@@ -8,6 +8,7 @@ Two steps would be a quarter of a million look-ups a word.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cortex_assets.retrieval.languages import asked_stems
 from cortex_assets.retrieval.stem import stem
 from cortex_assets.retrieval.words import asked_ids, term_id
 
@@ -56,7 +57,7 @@ def _is_unknown(word: str, frequencies: Mapping[int, int]) -> bool:
     if bare != bare.lower() and bare != bare.capitalize():
         return False
     ids = asked_ids(bare)
-    return bool(ids) and all(frequencies.get(term) == 0 for term in ids)
+    return bool(ids) and all(frequencies.get(term, 0) == 0 for term in (*ids, *asked_stems(bare)))
 
 
 def _likely(word: str, look_up: Frequencies) -> str:

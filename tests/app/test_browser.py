@@ -90,6 +90,8 @@ def served_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     data = tmp_path_factory.mktemp("served") / "data"
     shutil.copytree(PROJECT / "data" / "sample", data / "inbox" / "sample")
     cortex(data, "run")
+    cortex(data, "eval", "--accept-candidates")
+    cortex(data, "eval")
     app = App(data)
     yield app
     app.stop()
@@ -173,6 +175,7 @@ def test_every_page_is_drawn_in_both_themes_at_both_widths(
         "search?q=highest+still+water+level": "Annual tide report 2025",
         "corpora?corpus=sample&file=reports/damaged-scan-1987.pdf": "Try this file again",
         "tables?table=silver/chunks": "long values are cut",
+        "quality": "One evaluation so far",
         "runs": "From files to the index",
     }
     for address, text in seen.items():
@@ -185,6 +188,45 @@ def test_every_page_is_drawn_in_both_themes_at_both_widths(
         assert not is_wider, f"{name} scrolls sideways at {width} pixels"
     assert outside.asked == []
     context.close()
+
+
+def test_thumbs_become_a_golden_question_that_is_evaluated(
+    served_sample: App, browser: Browser, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 1600})
+    page.set_default_timeout(PATIENCE_MS)
+    outside = Outside(page, served_sample.url)
+    page.goto(f"{served_sample.url}/search?q=when+did+the+north+gauge+read+too+low%3F")
+    expect(page.locator(".cx-hit")).to_have_count(10, timeout=PATIENCE_MS)
+    settle(page)
+    thumbs = page.get_by_test_id("stFeedback")
+    expect(thumbs).to_have_count(10)
+    thumbs.first.get_by_role("radio").first.or_(thumbs.first.get_by_role("button").first).click()
+    settle(page)
+    page.get_by_role("button", name="Open at its place").nth(1).click()
+    expect(page.get_by_role("dialog")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.keyboard.press("Escape")
+    page.screenshot(path=tmp_path / "thumbs.png")
+    page.goto(f"{served_sample.url}/quality")
+    page.get_by_role("tab", name="Candidates").click()
+    expect(page.get_by_text("1 liked, 1 opened")).to_be_visible(timeout=PATIENCE_MS)
+    page.screenshot(path=tmp_path / "candidates.png")
+    page.get_by_role("textbox", name="Question").first.fill("why did the north gauge read too low?")
+    page.get_by_role("button", name="Accept").first.click()
+    expect(page.get_by_text("Accepted: the next evaluation asks it.")).to_be_visible(timeout=PATIENCE_MS)
+    assert '"why did the north gauge read too low?"' in (served_sample.data / "golden" / "accepted.yaml").read_text()
+    page.get_by_role("tab", name="Golden sets").click()
+    expect(page.get_by_text("One evaluation so far")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.get_by_role("button", name="Evaluate now").click()
+    expect(page.get_by_text("The golden questions are being asked")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("the questions changed")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg").first).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)
+    page.screenshot(path=tmp_path / "quality.png")
+    assert outside.asked == []
+    page.close()
 
 
 def test_a_page_of_a_pdf_is_drawn(served_sample: App, browser: Browser, tmp_path: Path) -> None:

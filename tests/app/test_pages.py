@@ -4,7 +4,7 @@ import pytest
 
 from tests.app.conftest import words
 
-PAGES = ("overview", "search", "corpora", "tables", "runs")
+PAGES = ("overview", "search", "corpora", "tables", "quality", "runs")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -20,6 +20,8 @@ def test_an_empty_lake_is_told_how_to_begin(name, empty, page):
         assert "Nothing is indexed yet" in said
     if name == "tables":
         assert "made by the first run" in said
+    if name == "quality":
+        assert "There is no golden set yet" in said
     if name == "runs":
         assert "No corpus is here yet" in said
 

@@ -83,6 +83,29 @@ def test_sparse_scores_are_those_of_the_search(store: VectorStore) -> None:
     assert not any(store.sparse_scores(SPACE, shards, [], [], ids).values())
 
 
+def test_vectors_are_those_of_the_living_points_that_have_one(store: VectorStore) -> None:
+    frame, newer = points(range(20)), points(range(4, 8), salt=1)
+    put(
+        store,
+        frame.with_columns(pl.when(pl.col("chunk_id") == chunk(3)).then(None).otherwise("vector").alias("vector")),
+    )
+    put(store, newer, [chunk(9)])
+    wanted = [chunk(number) for number in (1, 3, 5, 6, 9, 999)]
+    found = store.vectors(SPACE, ["notes"], wanted)
+    told = dict(frame.select("chunk_id", "vector").iter_rows()) | dict(newer.select("chunk_id", "vector").iter_rows())
+    assert found.keys() == {key for key in (chunk(1), chunk(5), chunk(6)) if told[key] is not None}
+    for key, vector in found.items():
+        assert list(vector) == pytest.approx(told[key], abs=1e-3)
+    assert store.vectors(SPACE, ["other"], wanted) == store.vectors(SPACE, ["notes"], []) == {}
+
+
+def test_of_very_many_terms_those_that_occur_are_counted(store: VectorStore) -> None:
+    put(store, points(range(30)))
+    known = store.document_frequencies(SPACE, ["notes"], list(TERMS)).documents
+    many = [*range(1_000, 1_500), *TERMS]
+    assert store.document_frequencies(SPACE, ["notes"], many).documents == {**dict.fromkeys(many, 0), **known}
+
+
 def test_updates_and_deletes_arrive(store: VectorStore) -> None:
     put(store, points(range(60)))
     expected = points(range(60))
