@@ -26,7 +26,7 @@ EXAMPLE = """\
 #     raw: reference              # reference (default): read in place; copy: keep the bytes in data/raw
 #     keep_last_good: false       # true: an edit that no longer parses keeps the old text, marked stale
 #     max_bytes: 200MB            # larger files are listed, not read
-#     embed: default              # lane of the embedder
+#     embed: hf:org/name@256      # its embedding model, here cut to 256 dimensions; CORTEX_EMBED's when left out
 #     secrets: mask               # mask (default): passwords and keys are hidden in all that is made of a file; keep
 #     personal_data: keep         # keep (default); mask: e-mail addresses, phone, card and account numbers are hidden too
 #     allow: ["^ghp_test"]        # no secrets: regular expressions of values, and ids of rules that are not asked
