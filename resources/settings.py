@@ -53,6 +53,7 @@ class Settings:
         bucket: the object store that the lake's tables are on, or None for a folder.
         lease_seconds: on an object store, how long a lease lasts that is not renewed.
         eval_tolerance: a metric (0..1) of an evaluation that fell by no more has not fallen.
+        quantize: how the index scans vectors: ``none``, ``int8`` or ``binary`` (``vectors.quantizing``).
     """
 
     data_dir: Path
@@ -73,6 +74,7 @@ class Settings:
     bucket: Bucket | None = None
     lease_seconds: float = 60.0
     eval_tolerance: float = 0.01
+    quantize: str = "none"
 
     @property
     def inbox(self) -> Path:
@@ -205,6 +207,7 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         bucket=_bucket(env),
         lease_seconds=_number("CORTEX_LEASE_SECONDS", env.get("CORTEX_LEASE_SECONDS") or "60", least=1.0),
         eval_tolerance=_share("CORTEX_EVAL_TOLERANCE", env.get("CORTEX_EVAL_TOLERANCE") or "0.01"),
+        quantize=_one_of("CORTEX_QUANTIZE", env.get("CORTEX_QUANTIZE") or "none", ("none", "int8", "binary")),
     )
 
 
@@ -274,6 +277,12 @@ def _share(variable: str, value: str) -> float:
     if not re.fullmatch(r"(0?\.\d{1,9}|0|1|1\.0{1,9})", value.strip()):
         raise _error(variable, value, "a number from 0 to 1, such as 0.01")
     return float(value)
+
+
+def _one_of(variable: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value.strip().lower() not in allowed:
+        raise _error(variable, value, f"one of {', '.join(allowed)}")
+    return value.strip().lower()
 
 
 def _size(variable: str, value: str) -> int:

@@ -10,7 +10,7 @@
         sums.json         size and checksum of the five
 
 The index of groups pays from ``INDEXED_FROM`` points on: below, it only costs files. A graph (HNSW) is built when segments
-are compacted, never in a publish: it takes minutes at 100,000 points.
+are compacted, never in a publish: it takes minutes at 100,000 points. Vectors are quantized (``quantizing``) in both.
 """
 
 import os
@@ -29,14 +29,17 @@ from resources.vectors.generation import check_sums, sync_tree, write_sums
 from resources.vectors.payloads import PLACE_SCHEMA, Payloads, PayloadWriter
 from resources.vectors.postings import Mask, Postings
 from resources.vectors.protocol import REAL_POINTS_SCHEMA, DamagedIndexError, Payload, SparseQuery
+from resources.vectors.quantizing import NONE, edge_parameters, edge_quantization
 from resources.vectors.ranking import DIGITS, Candidate
-from resources.vectors.segment import Segment, SegmentVanishedError
+from resources.vectors.segment import Form, Segment, SegmentVanishedError
 from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA
 
 if TYPE_CHECKING:
     import qdrant_edge as qe
 
 BATCH = 1_000
+GRAPH_EDGES, GRAPH_CARE = 16, 100
+"""Of a graph: edges of a point (m), and candidates looked at for them when it is built (ef_construct)."""
 INDEXED_FROM = 1_000
 FOLDER = "edge"
 ROW_HASH, GROUP = "row_hash", "group"
@@ -57,13 +60,14 @@ _READ_AHEAD = 128 * 1024
 class EdgeWriter:
     """``segment.SegmentWriter`` of a segment with a qdrant-edge shard."""
 
-    def __init__(self, folder: Path, dimensions: int, expected: int) -> None:
+    def __init__(self, folder: Path, dimensions: int, expected: int, form: Form) -> None:
         """Create the folder and an empty shard in it.
 
         Args:
             folder: must not exist.
             dimensions: length of a vector.
             expected: points that will come; decides whether groups are indexed.
+            form: whether a graph is built and how vectors are quantized.
         """
         import qdrant_edge as qe
 
@@ -71,19 +75,8 @@ class EdgeWriter:
         self.folder = folder
         self._parts = [pl.DataFrame(schema=POINTS_SCHEMA | _TERMS_SCHEMA | PLACE_SCHEMA)]
         self._payloads = PayloadWriter(folder)
-        graph = qe.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=2)
-        dense = qe.EdgeVectorParams(
-            dimensions, qe.Distance.Dot, datatype=qe.VectorStorageDatatype.Float16, memory=qe.Memory.Cold
-        )
-        config = qe.EdgeConfig(
-            vectors={"dense": dense},
-            hnsw_config=graph,
-            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31, indexing_threshold=1),
-            max_search_threads=1,
-            payload_memory=qe.Memory.Cold,
-            wal_enabled=False,
-        )
-        self._shard = qe.EdgeShard.create(str(folder / FOLDER), config)
+        self._is_optimized = form.has_graph or form.quantized != NONE
+        self._shard = qe.EdgeShard.create(str(folder / FOLDER), _config(dimensions, form))
         if expected >= INDEXED_FROM:
             by_number = qe.IntegerIndexParams(lookup=True, range=False)
             self._shard.update(qe.UpdateOperation.create_field_index(GROUP, by_number))
@@ -104,9 +97,9 @@ class EdgeWriter:
             self._shard.update(qe.UpdateOperation.upsert_points(points))
             self._parts.append(pl.concat([batch.select(*POINTS_SCHEMA, *_TERMS_SCHEMA), places], how="horizontal"))
 
-    def finish(self, has_graph: bool) -> int:
+    def finish(self) -> int:
         """See ``SegmentWriter.finish``."""
-        if has_graph:
+        if self._is_optimized:
             self._shard.optimize()
         self._shard.flush()
         self._shard.close()
@@ -122,9 +115,10 @@ class EdgeWriter:
 class EdgeSegment(Segment):
     """``Segment`` over a qdrant-edge shard."""
 
-    def __init__(self, folder: Path) -> None:
-        """Remember the folder; files are opened when they are needed."""
+    def __init__(self, folder: Path, quantized: str = NONE) -> None:
+        """Remember the folder; files are opened when they are needed. ``quantized`` is how its vectors are scanned."""
         super().__init__(folder)
+        self._quantized = quantized
         self._lock = threading.Lock()
         self._shard: qe.EdgeShard | None = None
         self._payloads = Payloads(folder)
@@ -134,7 +128,7 @@ class EdgeSegment(Segment):
         """The qdrant-edge shard, loaded once."""
         with self._lock:
             if self._shard is None:
-                self._shard = load_shard(self.folder)
+                self._shard = load_shard(self.folder, self._quantized)
             return self._shard
 
     def close(self) -> None:
@@ -153,16 +147,23 @@ class EdgeSegment(Segment):
 
         query = qe.Query.Nearest(list(vector), using="dense")
         only = where.groups if where else None
+        least = floor if self._quantized == NONE else None  # else it would be compared with scores of the small copy
+        params = edge_parameters(self._quantized)
         ask = limit
         while True:  # again where points are found that the sidecar does not list: damage, which ``verify`` finds
-            request = qe.QueryRequest(ask, query=query, filter=only, with_payload=False, score_threshold=floor)
+            request = qe.QueryRequest(
+                ask, query=query, filter=only, with_payload=False, score_threshold=least, params=params
+            )
             points: list[Any] = self.open().query(request)
             found = [Candidate(point.id.hex, round(point.score, DIGITS)) for point in points]
+            is_all = len(found) < ask
+            if floor is not None and least is None:
+                found = [candidate for candidate in found if candidate.score >= floor]
             listed = self._payloads.listed([candidate.chunk_id for candidate in found])
             if all(listed):
                 return found
             kept = [candidate for candidate, is_listed in zip(found, listed, strict=True) if is_listed]
-            if len(kept) >= limit or len(found) < ask:
+            if len(kept) >= limit or is_all:
                 return kept[:limit]
             ask *= 2
 
@@ -244,8 +245,42 @@ class EdgeSegment(Segment):
         return set(self._payloads.fields()["path"].drop_nulls())
 
 
-def load_shard(folder: Path) -> "qe.EdgeShard":
-    """Load the qdrant-edge shard of a segment folder.
+def quantize(folder: Path, dimensions: int, kind: str) -> None:
+    """Quantize the vectors of a segment folder that no generation names yet."""
+    import qdrant_edge as qe
+
+    shard = qe.EdgeShard.load(str(folder / FOLDER), _config(dimensions, Form(quantized=kind)))
+    shard.optimize()
+    shard.flush()
+    shard.close()
+
+
+def _config(dimensions: int, form: Form) -> "qe.EdgeConfig":
+    """A shard's configuration; without a graph, what is optimized is scanned (m=0)."""
+    import qdrant_edge as qe
+
+    edges = GRAPH_EDGES if form.has_graph or form.quantized == NONE else 0
+    dense = qe.EdgeVectorParams(
+        dimensions,
+        qe.Distance.Dot,
+        datatype=qe.VectorStorageDatatype.Float16,
+        quantization_config=edge_quantization(form.quantized),
+        memory=qe.Memory.Cold,
+    )
+    return qe.EdgeConfig(
+        vectors={"dense": dense},
+        hnsw_config=qe.HnswIndexConfig(
+            m=edges, ef_construct=GRAPH_CARE, full_scan_threshold=10_000, max_indexing_threads=2
+        ),
+        optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31, indexing_threshold=1),
+        max_search_threads=1,
+        payload_memory=qe.Memory.Cold,
+        wal_enabled=False,
+    )
+
+
+def load_shard(folder: Path, quantized: str = NONE) -> "qe.EdgeShard":
+    """Load the qdrant-edge shard of a segment folder, whose vectors are scanned as ``quantized`` says.
 
     Raises:
         SegmentVanishedError: the folder is gone, perhaps while it was read.
@@ -255,7 +290,7 @@ def load_shard(folder: Path) -> "qe.EdgeShard":
 
     try:
         shard = qe.EdgeShard.load(str(folder / FOLDER))
-        _read_ahead(folder)
+        _read_ahead(folder, quantized)
         return shard
     except Exception as error:  # qdrant-edge raises nothing narrower
         if not (folder / SIDECAR).exists():
@@ -263,14 +298,16 @@ def load_shard(folder: Path) -> "qe.EdgeShard":
         raise DamagedIndexError(f"{folder} cannot be loaded ({error}); rebuild the shard's index") from error
 
 
-def _read_ahead(folder: Path) -> None:
+def _read_ahead(folder: Path, quantized: str) -> None:
     """Ask the system to read what is really in the files; loading them "cached" would read their holes as well.
+
+    Vectors that a smaller copy stands for are left where they are: the few that score candidates come when they are asked for.
 
     Another process that loads the same shard writes and removes small temporary files beside them meanwhile.
     """
     for parent, _, names in os.walk(folder):  # unlike a glob, it passes over a folder that is gone when its turn comes
         for name in names:
-            if name.endswith((".mmap", ".dat")):
+            if name.endswith((".mmap", ".dat", ".data")) and not (quantized != NONE and name == "matrix.dat"):
                 with open(Path(parent, name), "rb") as handle:
                     size = os.fstat(handle.fileno()).st_blocks * 512
                     for start in range(0, size, _READ_AHEAD):  # one call reads no more than that

@@ -37,8 +37,8 @@ class FlatWriter:
         """See ``SegmentWriter.add``."""
         self._parts.append(frame)
 
-    def finish(self, has_graph: bool) -> int:
-        """See ``SegmentWriter.finish``; so few points need no graph."""
+    def finish(self) -> int:
+        """See ``SegmentWriter.finish``."""
         points = pl.concat(self._parts).sort("chunk_id")
         halves = points.with_columns(pl.col("vector").cast(pl.List(pl.Float16)))
         halves.write_ipc(self.folder / SIDECAR, compression="zstd")

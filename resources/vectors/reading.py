@@ -122,7 +122,9 @@ def open_generation(folder: Path, shard: str, stamp: Stamp, known: OpenGeneratio
     reusable = {(part.entry.folder, part.segment.inode): part.segment for part in known.parts} if known else {}
     opened = OpenGeneration(stamp, manifest)
     for entry in manifest.segments:
-        segment = reusable.get((entry.folder, inodes[entry.folder])) or open_segment(folder / entry.folder)
+        segment = reusable.get((entry.folder, inodes[entry.folder])) or open_segment(
+            folder / entry.folder, entry.quantized
+        )
         opened.parts.append(Part(shard, entry, segment, dead.get(entry.folder, frozenset())))
     return opened
 
