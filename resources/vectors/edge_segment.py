@@ -13,9 +13,8 @@ The index of groups pays from ``INDEXED_FROM`` points on: below, it only costs f
 are compacted, never in a publish: it takes minutes at 100,000 points. Vectors are quantized (``quantizing``) in both.
 """
 
-import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -24,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from resources.vectors.edge_shard import FOLDER, load_shard, scroll, shard_config
 from resources.vectors.filters import Condition
 from resources.vectors.generation import check_sums, sync_tree, write_sums
 from resources.vectors.payloads import PLACE_SCHEMA, Payloads, PayloadWriter
 from resources.vectors.postings import Mask, Postings
-from resources.vectors.protocol import REAL_POINTS_SCHEMA, DamagedIndexError, Payload, SparseQuery
-from resources.vectors.quantizing import GRAPH, NONE, edge_parameters, edge_quantization
+from resources.vectors.protocol import REAL_POINTS_SCHEMA, Payload, SparseQuery
+from resources.vectors.quantizing import NONE, edge_parameters
 from resources.vectors.ranking import DIGITS, Candidate
 from resources.vectors.segment import Form, Segment, SegmentVanishedError
 from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 BATCH = 1_000
 INDEXED_FROM = 1_000
-FOLDER = "edge"
 ROW_HASH, GROUP = "row_hash", "group"
 _VECTORS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("chunk_id", "row_hash", "vector")}
 _TERMS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("terms", "weights")}
@@ -50,9 +49,6 @@ class Where(NamedTuple):
 
     groups: "qe.Filter"
     rows: Mask
-
-
-_READ_AHEAD = 128 * 1024
 
 
 class EdgeWriter:
@@ -74,7 +70,7 @@ class EdgeWriter:
         self._parts = [pl.DataFrame(schema=POINTS_SCHEMA | _TERMS_SCHEMA | PLACE_SCHEMA)]
         self._payloads = PayloadWriter(folder)
         self._is_optimized = form.has_graph or form.quantized != NONE
-        self._shard = qe.EdgeShard.create(str(folder / FOLDER), _config(dimensions, form))
+        self._shard = qe.EdgeShard.create(str(folder / FOLDER), shard_config(dimensions, form))
         if expected >= INDEXED_FROM:
             by_number = qe.IntegerIndexParams(lookup=True, range=False)
             self._shard.update(qe.UpdateOperation.create_field_index(GROUP, by_number))
@@ -207,10 +203,10 @@ class EdgeSegment(Segment):
         except FileNotFoundError as error:
             raise SegmentVanishedError(str(self.folder)) from error
         dense = qe.Filter(must=[qe.HasVectorCondition("dense")])
-        with_vector = {record.id.hex for record in _scroll(self.open(), [], dense)}
+        with_vector = {record.id.hex for record in scroll(self.open(), [], dense)}
         rows = [
             (record.id.hex, record.payload.get(ROW_HASH), record.id.hex in with_vector)
-            for record in _scroll(self.open(), [ROW_HASH])
+            for record in scroll(self.open(), [ROW_HASH])
         ]
         return pl.DataFrame(rows, schema=REAL_POINTS_SCHEMA, orient="row")
 
@@ -241,89 +237,6 @@ class EdgeSegment(Segment):
 
     def _distinct_paths(self) -> set[str]:
         return set(self._payloads.fields()["path"].drop_nulls())
-
-
-def quantize(folder: Path, dimensions: int, kind: str) -> None:
-    """Quantize the vectors of a segment folder that no generation names yet."""
-    import qdrant_edge as qe
-
-    shard = qe.EdgeShard.load(str(folder / FOLDER), _config(dimensions, Form(quantized=kind)))
-    shard.optimize()
-    shard.flush()
-    shard.close()
-
-
-def _config(dimensions: int, form: Form) -> "qe.EdgeConfig":
-    """A shard's configuration; without a graph, what is optimized is scanned (m=0)."""
-    import qdrant_edge as qe
-
-    edges = GRAPH.edges if form.has_graph or form.quantized == NONE else 0
-    dense = qe.EdgeVectorParams(
-        dimensions,
-        qe.Distance.Dot,
-        datatype=qe.VectorStorageDatatype.Float16,
-        quantization_config=edge_quantization(form.quantized),
-        memory=qe.Memory.Cold,
-    )
-    return qe.EdgeConfig(
-        vectors={"dense": dense},
-        hnsw_config=qe.HnswIndexConfig(
-            m=edges, ef_construct=GRAPH.care, full_scan_threshold=10_000, max_indexing_threads=2
-        ),
-        optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31, indexing_threshold=1),
-        max_search_threads=1,
-        payload_memory=qe.Memory.Cold,
-        wal_enabled=False,
-    )
-
-
-def load_shard(folder: Path, quantized: str = NONE) -> "qe.EdgeShard":
-    """Load the qdrant-edge shard of a segment folder, whose vectors are scanned as ``quantized`` says.
-
-    Raises:
-        SegmentVanishedError: the folder is gone, perhaps while it was read.
-        DamagedIndexError: it is there and cannot be loaded.
-    """
-    import qdrant_edge as qe
-
-    try:
-        shard = qe.EdgeShard.load(str(folder / FOLDER))
-        _read_ahead(folder, quantized)
-        return shard
-    except Exception as error:  # qdrant-edge raises nothing narrower
-        if not (folder / SIDECAR).exists():
-            raise SegmentVanishedError(str(folder)) from error
-        raise DamagedIndexError(f"{folder} cannot be loaded ({error}); rebuild the shard's index") from error
-
-
-def _read_ahead(folder: Path, quantized: str) -> None:
-    """Ask the system to read what is really in the files; loading them "cached" would read their holes as well.
-
-    Vectors that a smaller copy stands for are left where they are: the few that score candidates come when they are asked for.
-
-    Another process that loads the same shard writes and removes small temporary files beside them meanwhile.
-    """
-    for parent, _, names in os.walk(folder):  # unlike a glob, it passes over a folder that is gone when its turn comes
-        for name in names:
-            if name.endswith((".mmap", ".dat", ".data")) and not (quantized != NONE and name == "matrix.dat"):
-                with open(Path(parent, name), "rb") as handle:
-                    size = os.fstat(handle.fileno()).st_blocks * 512
-                    for start in range(0, size, _READ_AHEAD):  # one call reads no more than that
-                        os.posix_fadvise(handle.fileno(), start, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
-
-
-def _scroll(shard: "qe.EdgeShard", fields: list[str], where: "qe.Filter | None" = None) -> Iterator[Any]:
-    """Every point of a shard with the named payload fields, without vectors."""
-    import qdrant_edge as qe
-
-    selector = qe.PayloadSelector.Include(fields)
-    offset = None
-    while True:
-        request = qe.ScrollRequest(offset=offset, limit=20_000, filter=where, with_payload=selector, with_vector=False)
-        records, offset = shard.scroll(request)
-        yield from records
-        if offset is None:
-            return
 
 
 def _rows(vectors: pl.Series) -> list[memoryview | None]:

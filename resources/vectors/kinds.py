@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from resources.vectors.edge_segment import FOLDER, EdgeSegment, EdgeWriter
+from resources.vectors.edge_segment import EdgeSegment, EdgeWriter
+from resources.vectors.edge_shard import FOLDER
 from resources.vectors.flat_segment import FlatSegment, FlatWriter
 from resources.vectors.quantizing import NONE
 from resources.vectors.segment import Form, Segment, SegmentWriter

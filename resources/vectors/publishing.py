@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from resources.vectors import generation as files
-from resources.vectors.edge_segment import quantize
+from resources.vectors.edge_shard import quantize
 from resources.vectors.generation import Manifest, SegmentEntry
 from resources.vectors.kinds import is_flat, new_segment, open_segment
 from resources.vectors.merging import next_to_compact, segments_to_merge
