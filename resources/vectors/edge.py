@@ -213,7 +213,7 @@ class EdgeStore:
 
         def read(parts: list[Part]) -> Hits:
             parts = sorted(parts, key=lambda part: -part.entry.live)
-            floors = Floors(limit)
+            floors = Floors(limit, sum(part.entry.has_graph for part in parts))
             # One after the other: qdrant-edge keeps Python's lock, so threads only get in each other's way.
             found = [part.search(vector, sparse, where, floors) for part in parts]
             halves = [

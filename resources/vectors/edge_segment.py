@@ -29,7 +29,7 @@ from resources.vectors.generation import check_sums, sync_tree, write_sums
 from resources.vectors.payloads import PLACE_SCHEMA, Payloads, PayloadWriter
 from resources.vectors.postings import Mask, Postings
 from resources.vectors.protocol import REAL_POINTS_SCHEMA, Payload, SparseQuery
-from resources.vectors.quantizing import NONE, edge_parameters
+from resources.vectors.quantizing import GRAPH, NONE, edge_parameters
 from resources.vectors.ranking import DIGITS, Candidate
 from resources.vectors.segment import Form, Segment, SegmentVanishedError
 from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA
@@ -134,7 +134,7 @@ class EdgeSegment(Segment):
             self._shard = None
 
     def search_dense(
-        self, vector: Sequence[float], where: Where | None, limit: int, floor: float | None
+        self, vector: Sequence[float], where: Where | None, limit: int, floor: float | None, width: int = GRAPH.width
     ) -> list[Candidate]:
         """See ``Segment.search_dense``."""
         import qdrant_edge as qe
@@ -142,7 +142,7 @@ class EdgeSegment(Segment):
         query = qe.Query.Nearest(list(vector), using="dense")
         only = where.groups if where else None
         least = floor if self._quantized == NONE else None  # else it would be compared with scores of the small copy
-        params = edge_parameters(self._quantized)
+        params = edge_parameters(self._quantized, width)
         ask = limit
         while True:  # again where points are found that the sidecar does not list: damage, which ``verify`` finds
             request = qe.QueryRequest(

@@ -66,7 +66,7 @@ class FlatSegment(Segment):
         self._content: _Content | None = None
 
     def search_dense(
-        self, vector: Sequence[float], where: Mask | None, limit: int, floor: float | None
+        self, vector: Sequence[float], where: Mask | None, limit: int, floor: float | None, width: int = 0
     ) -> list[Candidate]:
         """See ``Segment.search_dense``."""
         content = self._open()

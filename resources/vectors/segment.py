@@ -22,7 +22,7 @@ from resources.vectors.filters import AnyOf, Condition, Filter, matching_paths
 from resources.vectors.generation import unreadable
 from resources.vectors.postings import Postings
 from resources.vectors.protocol import Payload, SparseQuery
-from resources.vectors.quantizing import NONE
+from resources.vectors.quantizing import GRAPH, NONE
 from resources.vectors.ranking import Candidate
 from resources.vectors.stored import SIDECAR, Counts, Terms
 
@@ -123,8 +123,10 @@ class Segment(ABC):
         return self._translated(conditions) if conditions else (True, None)
 
     @abstractmethod
-    def search_dense(self, vector: Sequence[float], where: Any, limit: int, floor: float | None) -> list[Candidate]:
-        """Nearest points by dot product that reach ``floor``, best first, scores rounded."""
+    def search_dense(
+        self, vector: Sequence[float], where: Any, limit: int, floor: float | None, width: int = GRAPH.width
+    ) -> list[Candidate]:
+        """Nearest points by dot product that reach ``floor``, best first, scores rounded; ``width`` where a graph is searched."""
 
     @abstractmethod
     def search_sparse(self, query: SparseQuery, where: Any, limit: int, floor: float | None) -> list[Candidate]:

@@ -26,8 +26,8 @@ KINDS = ("none", "int8", "binary")
 REAL, RANDOM, QUESTIONS, WARM_UP, DEPTH = 20_000, 100_000, 200, 20, 100
 TIE = 1e-4
 """To which scores are ranked: a point that is as near as the last one counts as found."""
-LEAST = {"none": 0.999, "int8": 0.99, "binary": 0.98}
-"""Recall of the nearest ten of real texts that each setting must reach."""
+LEAST = {"none": 0.98, "int8": 0.98, "binary": 0.97}
+"""Recall of the nearest ten of real texts that each setting must reach, with a graph, too."""
 
 
 def run(scratch: Path, asked: argparse.Namespace) -> Part:
@@ -36,26 +36,28 @@ def run(scratch: Path, asked: argparse.Namespace) -> Part:
     real, drawn = (3_000, 3_000) if asked.quick else (REAL, RANDOM)
     corpus = unpack(scratch / "texts", asked.data, 200 if asked.quick else None)
     module("tests.bench.quantized", ["embed", str(corpus.folder), str(scratch), str(real), str(drawn)], scratch)
-    for name in ("real", "random"):
+    for name, way in (("real", "scanned"), ("real", "graph"), ("random", "scanned")):
         for kind in KINDS:
-            index = scratch / f"{name}-{kind}"
-            module("tests.bench.quantized", ["build", str(scratch / name), str(index), kind], scratch)
+            index = scratch / f"{name}-{way}-{kind}"
+            module("tests.bench.quantized", ["build", str(scratch / name), str(index), kind, way], scratch)
             found = module("tests.bench.quantized", ["search", str(scratch / name), str(index), kind], scratch).json()
-            part.details[f"{name} {kind}"] = found
-            is_real = name == "real"
-            label = f"{found['points']} {'real texts' if is_real else 'random vectors, the worst case'}, {kind}"
-            note = (
-                f"recall@100 {found['recall@100']}; {found['ms']['p50']} ms, p95 {found['ms']['p95']}, "
-                f"CPU {found['ms']['cpu']} ms (load {found['load'][0]}); "
-                f"mapped after {QUESTIONS} questions {found['mapped_mb']} MB; disk {found['disk_mb']} MB"
-            )
-            target = LEAST[kind] if is_real else None
-            part.figures.append(
-                Figure(f"recall@10, {label}", found["recall@10"], "share", target, is_most=False, note=note)
-            )
+            part.details[f"{name} {way} {kind}"] = found
+            part.figures.append(_figure(name, way, kind, found))
     if not asked.quick:
         part.figures += _cosqa(scratch, asked.data, part)
     return part
+
+
+def _figure(name: str, way: str, kind: str, found: dict[str, Any]) -> Figure:
+    is_real = name == "real"
+    label = f"{found['points']} {'real texts' if is_real else 'random vectors, the worst case'}, {way}, {kind}"
+    note = (
+        f"recall@100 {found['recall@100']}; {found['ms']['p50']} ms, p95 {found['ms']['p95']}, "
+        f"CPU {found['ms']['cpu']} ms (load {found['load'][0]}); "
+        f"mapped after {QUESTIONS} questions {found['mapped_mb']} MB; disk {found['disk_mb']} MB"
+    )
+    target = LEAST[kind] if is_real else None
+    return Figure(f"recall@10, {label}", found["recall@10"], "share", target, is_most=False, note=note)
 
 
 def _cosqa(scratch: Path, data: Path, part: Part) -> list[Figure]:
@@ -106,8 +108,8 @@ def _save(folder: Path, vectors: "Floats", asked: "Floats") -> None:
     np.save(folder / "asked.npy", asked)
 
 
-def build(vectors: Path, index: Path, kind: str) -> dict[str, Any]:
-    """Publish the vectors with a setting and maintain the shard."""
+def build(vectors: Path, index: Path, kind: str, way: str) -> dict[str, Any]:
+    """Publish the vectors with a setting and maintain the shard; ``way``: ``scanned``, or with a ``graph``."""
     import numpy as np
     import polars as pl
 
@@ -124,7 +126,8 @@ def build(vectors: Path, index: Path, kind: str) -> dict[str, Any]:
             "weights": pl.Series([[]] * len(rows), dtype=pl.List(pl.Float32)),
         }
     )
-    store = EdgeStore(index, quantized=kind, keep_seconds=0)
+    full = len(rows) if way == "graph" else 10 * len(rows)
+    store = EdgeStore(index, full_points=full, quantized=kind, keep_seconds=0)
     for part in frame.iter_slices(20_000):
         store.publish("bench", rows.shape[1], "bench", part, [], {})
     store.compact("bench", "bench")
@@ -209,4 +212,4 @@ if __name__ == "__main__":
     if step == "embed":
         print(json.dumps(embed(first, second, int(sys.argv[4]), int(sys.argv[5]))))
     else:
-        print(json.dumps({"build": build, "search": search}[step](first, second, sys.argv[4])))
+        print(json.dumps({"build": build, "search": search}[step](first, second, *sys.argv[4:])))
