@@ -143,8 +143,9 @@ class House:
         if self.settings.qdrant_url:
             from resources.vectors.server import ServerStore
 
-            return ServerStore.connect(self.settings.qdrant_url)
-        return EdgeStore(self.settings.index, keep_seconds=min(KEEP_SECONDS, self.settings.sweep_age.total_seconds()))
+            return ServerStore.connect(self.settings.qdrant_url, quantized=self.settings.quantize)
+        keep = min(KEEP_SECONDS, self.settings.sweep_age.total_seconds())
+        return EdgeStore(self.settings.index, keep_seconds=keep, quantized=self.settings.quantize)
 
     # -- the registry ----------------------------------------------------------------------------------------------
 

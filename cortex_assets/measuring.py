@@ -22,6 +22,7 @@ from cortex_assets.house import House
 from cortex_assets.identity import content_id
 from cortex_assets.protocols import FoundPoint
 from cortex_assets.register import Registry
+from cortex_assets.retrieval.gather import LiveSpace
 from cortex_assets.retrieval.hits import Hit
 from cortex_assets.retrieval.search import search_spaces
 from inference.reranking import NONE
@@ -54,7 +55,7 @@ def subject_of(house: House, registry: Registry, golden: GoldenSet) -> Subject:
     recipe = Recipe(
         tuple(sorted(space.space_id for space in spaces)),
         tuple(mine.get_column("producer_version").unique().sort()),
-        retrieval_version(house),
+        _with_vectors(retrieval_version(house), house, spaces),
     )
     return Subject(recipe, content_id("points", *held), json.dumps(generations, sort_keys=True))
 
@@ -66,6 +67,13 @@ def retrieval_version(house: House) -> str:
     version = Producer((search_spaces, *asked, store.document_frequencies), SEARCH_PACKAGES).version()
     reranker = house.settings.rerank
     return version if reranker == NONE else f"{version} {reranker}"
+
+
+def _with_vectors(version: str, house: House, spaces: Sequence[LiveSpace]) -> str:
+    """The same, another one where the index scans quantized vectors."""
+    scanned = [f"{space.space_id} {house.store.describe(space.space_id, space.shards)}" for space in spaces]
+    is_plain = all(one.endswith(" none") for one in scanned)
+    return version if is_plain else content_id("retrieval", version, *sorted(scanned))
 
 
 def searches(house: House, registry: Registry, corpora: Collection[str] = (), k: int = DEPTH) -> dict[str, Search]:

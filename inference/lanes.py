@@ -5,13 +5,15 @@ engine of that very space may stand in (torch for many texts, numpy for a query)
 model afterwards: the vectors could not be compared. Nothing here imports torch until an engine is loaded.
 """
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from inference.errors import ConfigInvalid, EngineUnavailable, InferenceError, ModelMissing, ModelUnsupported
-from inference.models import ModelFiles, ModelPlaces, make_space, packaged_model, pulled_model, space_of_model, verify
+from inference.matryoshka import cut_space
+from inference.models import ModelFiles, ModelPlaces, make_space, packaged_model, pulled_model, verify
 from inference.protocols import Embedder, IdsTokenizer, Space
 
 PACKAGED: Final = "packaged"
@@ -25,10 +27,11 @@ class EngineConfig:
     """One engine of a lane.
 
     Attributes:
-        model: ``packaged``, ``hash``, ``hf:org/name`` or ``openai:<model>@<url>``.
+        model: ``packaged``, ``hash``, ``hf:org/name``, ``hf:org/name@<dimensions>`` or ``openai:<model>@<url>``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>`` (ROCm answers to the same name).
         precision: ``auto``, ``fp32`` or ``bf16``.
-        dimensions: length of a vector; needed for ``openai:``.
+        dimensions: length of a vector: needed for ``openai:``; for ``hf:``, the first so many of a model that is trained to be
+            cut (``matryoshka``). Read from a configuration, it stands in ``model`` as well, which is what a corpus keeps.
         max_tokens: what the model reads at most; for ``openai:`` only, where it defaults to 512.
         api_key: for ``openai:``; never shown.
         timeout: seconds for one request, ``openai:`` only.
@@ -88,7 +91,7 @@ def parse_engine(value: object, where: str) -> EngineConfig:
     fields: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     config = EngineConfig(**fields)
     _check(config, where)
-    return config
+    return _with_dimensions(config, where)
 
 
 def parse_lanes(settings: Mapping[str, object]) -> dict[str, Lane]:
@@ -136,7 +139,7 @@ def space_of(config: EngineConfig, places: ModelPlaces) -> Space:
             max_tokens=config.max_tokens or 512,
             pooling="server",
         )
-    return space_of_model(_files(config, places))
+    return cut_space(_files(config, places), _asked(config))
 
 
 def resolve(lane: Lane, places: ModelPlaces) -> Resolved:
@@ -233,7 +236,7 @@ def _load_local(config: EngineConfig, files: ModelFiles, tokenizer: IdsTokenizer
     """The built-in encoder for BERT, sentence-transformers for everything else."""
     from inference.engines.bert_files import bert_shape, open_weights
 
-    space = space_of_model(files)
+    space = cut_space(files, _asked(config))
     try:
         shape = bert_shape(files)
         weights = open_weights(files)
@@ -257,6 +260,31 @@ def _load_local(config: EngineConfig, files: ModelFiles, tokenizer: IdsTokenizer
     return BertNumpy(space, shape, weights, tokenizer)
 
 
+def _with_dimensions(config: EngineConfig, where: str) -> EngineConfig:
+    """The same with the dimensions of an ``hf:`` model both in its name and beside it."""
+    kind, name = _kind(config.model)
+    if kind != "hf":
+        return config
+    named = _dimensions_in(config.model)
+    if config.dimensions is not None and named not in (None, config.dimensions):
+        raise ConfigInvalid(
+            f"{where}: {config.model} and dimensions: {config.dimensions} contradict each other; say one"
+        )
+    asked = config.dimensions or named
+    return config if asked is None else replace(config, model=f"hf:{name}@{asked}", dimensions=asked)
+
+
+def _asked(config: EngineConfig) -> int | None:
+    """How many dimensions a local model is asked for; None for all that it has."""
+    return config.dimensions or _dimensions_in(config.model)
+
+
+def _dimensions_in(model: str) -> int | None:
+    """The dimensions in ``hf:org/name@256``."""
+    number = model.partition("@")[2] if model.startswith("hf:") else ""
+    return int(number) if number else None
+
+
 def _mapping(value: object, where: str) -> Mapping[str, object]:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return value
@@ -273,17 +301,25 @@ def _check(config: EngineConfig, where: str) -> None:
         raise ConfigInvalid(f"{where}: device {config.device!r} is none of {', '.join(_DEVICES)}, cuda:<n>")
     if config.precision not in _PRECISIONS:
         raise ConfigInvalid(f"{where}: precision {config.precision!r} is none of {', '.join(_PRECISIONS)}")
+    if kind == HASH and config.dimensions is not None:
+        raise ConfigInvalid(f"{where}: hash makes vectors of 384 dimensions; leave `dimensions` out")
     if kind == "openai" and (not all(name.rpartition("@")[::2]) or config.dimensions is None):
         raise ConfigInvalid(f"{where}: an openai engine is openai:<model>@<url> and needs `dimensions`")
 
 
 def _kind(model: str) -> tuple[str, str]:
-    """(``packaged`` | ``hash`` | ``hf`` | ``openai``, the rest of the name)."""
+    """(``packaged`` | ``hash`` | ``hf`` | ``openai``, the rest of the name; of ``hf`` without dimensions)."""
     if model in (PACKAGED, HASH):
         return model, ""
     kind, _, name = model.partition(":")
+    if kind == "hf":
+        name, at, dimensions = name.partition("@")
+        if at and not re.fullmatch(r"[1-9]\d{0,8}", dimensions, re.ASCII):
+            raise ConfigInvalid(f"model {model!r}: behind @ must stand a number of dimensions, as in hf:org/name@256")
     if kind not in ("hf", "openai") or not name or (kind == "hf" and name.count("/") != 1):
-        raise ConfigInvalid(f"model {model!r} is none of packaged, hash, hf:org/name, openai:<model>@<url>")
+        raise ConfigInvalid(
+            f"model {model!r} is none of packaged, hash, hf:org/name, hf:org/name@256, openai:<model>@<url>"
+        )
     return kind, name
 
 

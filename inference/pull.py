@@ -1,6 +1,6 @@
 """Brings a Hugging Face model onto this machine: ``cortex models pull``. The only module here that downloads.
 
-Only weights as safetensors, the tokenizer and the configuration are taken: no code, no pickles. A pull that was cut off
+Only weights as safetensors, the tokenizer, the configuration and the card are taken: no code, no pickles. A pull that was cut off
 is resumed by pulling again; the manifest, which makes a model count as present, is written last.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 from inference.errors import EngineUnavailable, ModelMissing, ModelUnsupported
 from inference.models import MANIFEST, ModelFiles, file_digest, model_folder, pulled_model, write_json
 
-_WANTED: Final = ("*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model")
+_WANTED: Final = ("*.safetensors", "*.json", "vocab.txt", "merges.txt", "*.model", "README.md")
 _UNWANTED: Final = ("onnx/*", "openvino/*", "*_openvino*", "original/*", "*.bin.index.json", ".*")
 
 

@@ -55,6 +55,7 @@ class Settings:
         eval_tolerance: a metric (0..1) of an evaluation that fell by no more has not fallen.
         rerank: what judges the first of a ranking once more: ``none``, ``late``, ``hf:org/name``, ``rerank:<model>@<url>``.
         rerank_key: for a rerank server; never to be shown.
+        quantize: how the index scans vectors: ``none``, ``int8`` or ``binary`` (``vectors.quantizing``).
     """
 
     data_dir: Path
@@ -77,6 +78,7 @@ class Settings:
     eval_tolerance: float = 0.01
     rerank: str = "none"
     rerank_key: str = field(default="", repr=False)
+    quantize: str = "none"
 
     @property
     def inbox(self) -> Path:
@@ -211,6 +213,7 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         eval_tolerance=_share("CORTEX_EVAL_TOLERANCE", env.get("CORTEX_EVAL_TOLERANCE") or "0.01"),
         rerank=_reranker("CORTEX_RERANK", env.get("CORTEX_RERANK") or "none"),
         rerank_key=env.get("CORTEX_RERANK_KEY") or "",
+        quantize=_one_of("CORTEX_QUANTIZE", env.get("CORTEX_QUANTIZE") or "none", ("none", "int8", "binary")),
     )
 
 
@@ -280,6 +283,12 @@ def _share(variable: str, value: str) -> float:
     if not re.fullmatch(r"(0?\.\d{1,9}|0|1|1\.0{1,9})", value.strip()):
         raise _error(variable, value, "a number from 0 to 1, such as 0.01")
     return float(value)
+
+
+def _one_of(variable: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value.strip().lower() not in allowed:
+        raise _error(variable, value, f"one of {', '.join(allowed)}")
+    return value.strip().lower()
 
 
 def _size(variable: str, value: str) -> int:

@@ -116,7 +116,8 @@ class BertNumpy:
         return states
 
     def _pooled(self, states: Floats) -> Floats:
-        pooled: Floats = states[:, 0] if self.space.pooling == "cls" else states.mean(axis=1)
+        whole: Floats = states[:, 0] if self.space.pooling == "cls" else states.mean(axis=1)
+        pooled = whole[: self.space.dimensions]
         vector: Floats = pooled / np.maximum(np.linalg.norm(pooled), np.float32(1e-12))
         return vector
 

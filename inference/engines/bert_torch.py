@@ -23,14 +23,14 @@ _GPU_BUDGET: Final = 131_072
 
 
 class _Encoder:
-    """Token ids of shape (texts, length) to vectors of shape (texts, hidden)."""
+    """Token ids of shape (texts, length) to vectors of shape (texts, dimensions of the space)."""
 
     def __init__(
-        self, shape: BertShape, weights: Weights, pooling: str, device: str, precision: str, rows: int, fuse: bool
+        self, shape: BertShape, weights: Weights, space: Space, device: str, precision: str, rows: int, fuse: bool
     ) -> None:
         import torch
 
-        self._shape, self._pooling, self._device = shape, pooling, device
+        self._shape, self._space, self._device = shape, space, device
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         kind = weights["embeddings.token_type_embeddings.weight"][0]
         self._words = self._tensor(weights["embeddings.word_embeddings.weight"])
@@ -69,7 +69,7 @@ class _Encoder:
             if lengths[-1] < ids.shape[1]:
                 is_real = positions < torch.from_numpy(lengths).to(self._device).unsqueeze(1)
             states = self._states(torch.from_numpy(ids).to(self._device), is_real)
-            vectors = torch.nn.functional.normalize(self._pool(states, is_real), dim=1)
+            vectors = torch.nn.functional.normalize(self._pool(states, is_real)[:, : self._space.dimensions], dim=1)
             result: Floats = vectors.float().cpu().numpy()
             return result
 
@@ -96,7 +96,7 @@ class _Encoder:
         return states.view(texts, length, hidden)
 
     def _pool(self, states: "torch.Tensor", is_real: "torch.Tensor | None") -> "torch.Tensor":
-        if self._pooling == "cls":
+        if self._space.pooling == "cls":
             return states[:, 0].float()
         if is_real is None:
             return states.float().mean(dim=1)
@@ -136,7 +136,7 @@ class BertTorch:
         self.device = device
         self._budget = token_budget or (_CPU_BUDGET if device == "cpu" else _GPU_BUDGET)
         self._frame = np.asarray(tokenizer.special_ids, dtype=np.int32)
-        self._encode = _Encoder(shape, weights, space.pooling, device, precision, self._budget, fuse)
+        self._encode = _Encoder(shape, weights, space, device, precision, self._budget, fuse)
 
     def embed_batch(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
         """Vectors of shape (len(texts), dimensions), float32, of length 1; a longer text is cut at ``max_tokens``.

@@ -63,7 +63,11 @@ class SentenceTransformersEngine:
         for start in range(0, len(texts), _TEXTS_A_CALL):
             group = list(texts[start : start + _TEXTS_A_CALL])
             encoded = self._model.encode(
-                group, normalize_embeddings=True, convert_to_tensor=True, show_progress_bar=False
+                group,
+                normalize_embeddings=True,
+                convert_to_tensor=True,
+                show_progress_bar=False,
+                truncate_dim=self.space.dimensions,
             )
             vectors[start : start + len(group)] = encoded.float().cpu().numpy()
             if progress is not None:

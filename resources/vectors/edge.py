@@ -33,6 +33,7 @@ from resources.vectors.protocol import (
     check_query,
     checked,
 )
+from resources.vectors.quantizing import KINDS, NONE, checked_kind
 from resources.vectors.ranking import ranked
 from resources.vectors.reading import Floors, OpenGeneration, Part, as_hit, current_stamp, open_generation, payloads_of
 from resources.vectors.segment import SegmentVanishedError
@@ -40,6 +41,10 @@ from resources.vectors.segment import SegmentVanishedError
 T = TypeVar("T")
 _ATTEMPTS = 6
 KEEP_SECONDS = 600.0
+
+
+def _unheard(step: str) -> None:
+    """Nobody is told of a publish's steps."""
 
 
 class EdgeStore:
@@ -55,6 +60,7 @@ class EdgeStore:
         max_segments: int = 8,
         keep_seconds: float = KEEP_SECONDS,
         on_step: Callable[[str], None] | None = None,
+        quantized: str = NONE,
     ) -> None:
         """Open nothing yet.
 
@@ -66,10 +72,15 @@ class EdgeStore:
             max_segments: large segments a shard may have beside full ones, and half as many small ones (``merging``).
             keep_seconds: how long generations older than the previous one stay readable.
             on_step: told ``segment``, ``generation``, ``switched``, ``collected`` while publishing.
+            quantized: how vectors of segments that are written from now on are scanned (``quantizing``); ``compact`` brings
+                those there are over.
+
+        Raises:
+            VectorStoreError: ``quantized`` is none of those.
         """
         self._root = root
         self._settings = publishing.PublishSettings(
-            flat_points, full_points, max_segments, keep_seconds, on_step or (lambda step: None)
+            flat_points, full_points, max_segments, keep_seconds, on_step or _unheard, checked_kind(quantized)
         )
         self._lock = threading.Lock()
         self._opened: dict[tuple[str, str], OpenGeneration] = {}
@@ -139,6 +150,12 @@ class EdgeStore:
         """See ``VectorStore.shards``."""
         return files.shard_names(self._root / files.folder_name(space_id))
 
+    def describe(self, space_id: str, shards: Sequence[str]) -> str:
+        """See ``VectorStore.describe``."""
+        manifests = [files.read_manifest(self._folder(space_id, shard)) for shard in shards]
+        kinds = {entry.quantized for manifest in manifests if manifest for entry in manifest.segments if entry.live}
+        return "+".join(sorted(kinds, key=KINDS.index)) or NONE
+
     def segment_folders(self, space_id: str, shard: str) -> list[Path]:
         """Folders of the current generation's segments; the qdrant-edge shard of each lies in its ``edge``."""
         folder = self._folder(space_id, shard)
@@ -197,7 +214,7 @@ class EdgeStore:
 
         def read(parts: list[Part]) -> Hits:
             parts = sorted(parts, key=lambda part: -part.entry.live)
-            floors = Floors(limit)
+            floors = Floors(limit, sum(part.entry.has_graph for part in parts))
             # One after the other: qdrant-edge keeps Python's lock, so threads only get in each other's way.
             found = [part.search(vector, sparse, where, floors) for part in parts]
             halves = [

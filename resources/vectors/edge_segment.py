@@ -10,12 +10,11 @@
         sums.json         size and checksum of the five
 
 The index of groups pays from ``INDEXED_FROM`` points on: below, it only costs files. A graph (HNSW) is built when segments
-are compacted, never in a publish: it takes minutes at 100,000 points.
+are compacted, never in a publish: it takes minutes at 100,000 points. Vectors are quantized (``quantizing``) in both.
 """
 
-import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -24,13 +23,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from resources.vectors.edge_shard import FOLDER, load_shard, scroll, shard_config
 from resources.vectors.filters import Condition
 from resources.vectors.generation import check_sums, sync_tree, write_sums
 from resources.vectors.payloads import PLACE_SCHEMA, Payloads, PayloadWriter
 from resources.vectors.postings import Mask, Postings
-from resources.vectors.protocol import REAL_POINTS_SCHEMA, DamagedIndexError, Payload, SparseQuery
+from resources.vectors.protocol import REAL_POINTS_SCHEMA, Payload, SparseQuery
+from resources.vectors.quantizing import GRAPH, NONE, edge_parameters
 from resources.vectors.ranking import DIGITS, Candidate
-from resources.vectors.segment import Segment, SegmentVanishedError
+from resources.vectors.segment import Form, Segment, SegmentVanishedError
 from resources.vectors.stored import POINTS_SCHEMA, SIDECAR, STORED_SCHEMA
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 BATCH = 1_000
 INDEXED_FROM = 1_000
-FOLDER = "edge"
 ROW_HASH, GROUP = "row_hash", "group"
 _VECTORS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("chunk_id", "row_hash", "vector")}
 _TERMS_SCHEMA = {name: STORED_SCHEMA[name] for name in ("terms", "weights")}
@@ -51,19 +51,17 @@ class Where(NamedTuple):
     rows: Mask
 
 
-_READ_AHEAD = 128 * 1024
-
-
 class EdgeWriter:
     """``segment.SegmentWriter`` of a segment with a qdrant-edge shard."""
 
-    def __init__(self, folder: Path, dimensions: int, expected: int) -> None:
+    def __init__(self, folder: Path, dimensions: int, expected: int, form: Form) -> None:
         """Create the folder and an empty shard in it.
 
         Args:
             folder: must not exist.
             dimensions: length of a vector.
             expected: points that will come; decides whether groups are indexed.
+            form: whether a graph is built and how vectors are quantized.
         """
         import qdrant_edge as qe
 
@@ -71,19 +69,8 @@ class EdgeWriter:
         self.folder = folder
         self._parts = [pl.DataFrame(schema=POINTS_SCHEMA | _TERMS_SCHEMA | PLACE_SCHEMA)]
         self._payloads = PayloadWriter(folder)
-        graph = qe.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000, max_indexing_threads=2)
-        dense = qe.EdgeVectorParams(
-            dimensions, qe.Distance.Dot, datatype=qe.VectorStorageDatatype.Float16, memory=qe.Memory.Cold
-        )
-        config = qe.EdgeConfig(
-            vectors={"dense": dense},
-            hnsw_config=graph,
-            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, max_segment_size=2**31, indexing_threshold=1),
-            max_search_threads=1,
-            payload_memory=qe.Memory.Cold,
-            wal_enabled=False,
-        )
-        self._shard = qe.EdgeShard.create(str(folder / FOLDER), config)
+        self._is_optimized = form.has_graph or form.quantized != NONE
+        self._shard = qe.EdgeShard.create(str(folder / FOLDER), shard_config(dimensions, form))
         if expected >= INDEXED_FROM:
             by_number = qe.IntegerIndexParams(lookup=True, range=False)
             self._shard.update(qe.UpdateOperation.create_field_index(GROUP, by_number))
@@ -104,9 +91,9 @@ class EdgeWriter:
             self._shard.update(qe.UpdateOperation.upsert_points(points))
             self._parts.append(pl.concat([batch.select(*POINTS_SCHEMA, *_TERMS_SCHEMA), places], how="horizontal"))
 
-    def finish(self, has_graph: bool) -> int:
+    def finish(self) -> int:
         """See ``SegmentWriter.finish``."""
-        if has_graph:
+        if self._is_optimized:
             self._shard.optimize()
         self._shard.flush()
         self._shard.close()
@@ -122,9 +109,10 @@ class EdgeWriter:
 class EdgeSegment(Segment):
     """``Segment`` over a qdrant-edge shard."""
 
-    def __init__(self, folder: Path) -> None:
-        """Remember the folder; files are opened when they are needed."""
+    def __init__(self, folder: Path, quantized: str = NONE) -> None:
+        """Remember the folder; files are opened when they are needed. ``quantized`` is how its vectors are scanned."""
         super().__init__(folder)
+        self._quantized = quantized
         self._lock = threading.Lock()
         self._shard: qe.EdgeShard | None = None
         self._payloads = Payloads(folder)
@@ -134,7 +122,7 @@ class EdgeSegment(Segment):
         """The qdrant-edge shard, loaded once."""
         with self._lock:
             if self._shard is None:
-                self._shard = load_shard(self.folder)
+                self._shard = load_shard(self.folder, self._quantized)
             return self._shard
 
     def close(self) -> None:
@@ -146,23 +134,30 @@ class EdgeSegment(Segment):
             self._shard = None
 
     def search_dense(
-        self, vector: Sequence[float], where: Where | None, limit: int, floor: float | None
+        self, vector: Sequence[float], where: Where | None, limit: int, floor: float | None, width: int = GRAPH.width
     ) -> list[Candidate]:
         """See ``Segment.search_dense``."""
         import qdrant_edge as qe
 
         query = qe.Query.Nearest(list(vector), using="dense")
         only = where.groups if where else None
+        least = floor if self._quantized == NONE else None  # else it would be compared with scores of the small copy
+        params = edge_parameters(self._quantized, width)
         ask = limit
         while True:  # again where points are found that the sidecar does not list: damage, which ``verify`` finds
-            request = qe.QueryRequest(ask, query=query, filter=only, with_payload=False, score_threshold=floor)
+            request = qe.QueryRequest(
+                ask, query=query, filter=only, with_payload=False, score_threshold=least, params=params
+            )
             points: list[Any] = self.open().query(request)
             found = [Candidate(point.id.hex, round(point.score, DIGITS)) for point in points]
+            is_all = len(found) < ask
+            if floor is not None and least is None:
+                found = [candidate for candidate in found if candidate.score >= floor]
             listed = self._payloads.listed([candidate.chunk_id for candidate in found])
             if all(listed):
                 return found
             kept = [candidate for candidate, is_listed in zip(found, listed, strict=True) if is_listed]
-            if len(kept) >= limit or len(found) < ask:
+            if len(kept) >= limit or is_all:
                 return kept[:limit]
             ask *= 2
 
@@ -194,7 +189,7 @@ class EdgeSegment(Segment):
     def stored(self, ids: Sequence[str]) -> pl.DataFrame:
         """See ``Segment.stored``."""
         records: list[Any] = self.open().retrieve([UUID(chunk) for chunk in ids], True, True)
-        points = pl.DataFrame([_vectors_row(record) for record in records], schema=_VECTORS_SCHEMA, orient="row")
+        points = _vectors_of(records)
         shown = self._payloads.stored(points["chunk_id"])
         shown = shown.with_columns(*self._postings().lists_of(self._payloads.rows(points["chunk_id"])))
         return points.join(shown, on="chunk_id", maintain_order="left").select(*STORED_SCHEMA)
@@ -208,10 +203,10 @@ class EdgeSegment(Segment):
         except FileNotFoundError as error:
             raise SegmentVanishedError(str(self.folder)) from error
         dense = qe.Filter(must=[qe.HasVectorCondition("dense")])
-        with_vector = {record.id.hex for record in _scroll(self.open(), [], dense)}
+        with_vector = {record.id.hex for record in scroll(self.open(), [], dense)}
         rows = [
             (record.id.hex, record.payload.get(ROW_HASH), record.id.hex in with_vector)
-            for record in _scroll(self.open(), [ROW_HASH])
+            for record in scroll(self.open(), [ROW_HASH])
         ]
         return pl.DataFrame(rows, schema=REAL_POINTS_SCHEMA, orient="row")
 
@@ -244,53 +239,6 @@ class EdgeSegment(Segment):
         return set(self._payloads.fields()["path"].drop_nulls())
 
 
-def load_shard(folder: Path) -> "qe.EdgeShard":
-    """Load the qdrant-edge shard of a segment folder.
-
-    Raises:
-        SegmentVanishedError: the folder is gone, perhaps while it was read.
-        DamagedIndexError: it is there and cannot be loaded.
-    """
-    import qdrant_edge as qe
-
-    try:
-        shard = qe.EdgeShard.load(str(folder / FOLDER))
-        _read_ahead(folder)
-        return shard
-    except Exception as error:  # qdrant-edge raises nothing narrower
-        if not (folder / SIDECAR).exists():
-            raise SegmentVanishedError(str(folder)) from error
-        raise DamagedIndexError(f"{folder} cannot be loaded ({error}); rebuild the shard's index") from error
-
-
-def _read_ahead(folder: Path) -> None:
-    """Ask the system to read what is really in the files; loading them "cached" would read their holes as well.
-
-    Another process that loads the same shard writes and removes small temporary files beside them meanwhile.
-    """
-    for parent, _, names in os.walk(folder):  # unlike a glob, it passes over a folder that is gone when its turn comes
-        for name in names:
-            if name.endswith((".mmap", ".dat")):
-                with open(Path(parent, name), "rb") as handle:
-                    size = os.fstat(handle.fileno()).st_blocks * 512
-                    for start in range(0, size, _READ_AHEAD):  # one call reads no more than that
-                        os.posix_fadvise(handle.fileno(), start, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
-
-
-def _scroll(shard: "qe.EdgeShard", fields: list[str], where: "qe.Filter | None" = None) -> Iterator[Any]:
-    """Every point of a shard with the named payload fields, without vectors."""
-    import qdrant_edge as qe
-
-    selector = qe.PayloadSelector.Include(fields)
-    offset = None
-    while True:
-        request = qe.ScrollRequest(offset=offset, limit=20_000, filter=where, with_payload=selector, with_vector=False)
-        records, offset = shard.scroll(request)
-        yield from records
-        if offset is None:
-            return
-
-
 def _rows(vectors: pl.Series) -> list[memoryview | None]:
     """The vectors of a List(Float32) column as views, which cost a third of lists of Python's floats; null stays None."""
     lengths = vectors.list.len().to_list()
@@ -303,6 +251,18 @@ def _rows(vectors: pl.Series) -> list[memoryview | None]:
     return rows
 
 
-def _vectors_row(record: Any) -> tuple[Any, ...]:
-    """A point as the engine gives it, as a row of ``_VECTORS_SCHEMA``."""
-    return record.id.hex, (record.payload or {}).get(ROW_HASH), (record.vector or {}).get("dense")
+def _vectors_of(records: Sequence[Any]) -> pl.DataFrame:
+    """Points as the engine gives them, in columns of ``_VECTORS_SCHEMA``; row by row, it would cost three times as much."""
+    dense = [(record.vector or {}).get("dense") for record in records]
+    there = [vector for vector in dense if vector is not None]
+    places = pl.Series([n for n, vector in enumerate(dense) if vector is not None], dtype=pl.UInt32)
+    rows = np.array(there, dtype=np.float32).reshape(len(there), -1 if there else 1)
+    vectors = pl.DataFrame({"place": places, "vector": pl.Series(rows, dtype=pl.Array(pl.Float32, rows.shape[1]))})
+    points = pl.DataFrame(
+        {
+            "place": pl.Series(range(len(records)), dtype=pl.UInt32),
+            "chunk_id": pl.Series([record.id.hex for record in records], dtype=pl.String),
+            "row_hash": pl.Series([(record.payload or {}).get(ROW_HASH) for record in records], dtype=pl.Int64),
+        }
+    ).join(vectors, on="place", how="left", maintain_order="left")
+    return points.select(pl.col(name).cast(kind) for name, kind in _VECTORS_SCHEMA.items())

@@ -37,8 +37,8 @@ class FlatWriter:
         """See ``SegmentWriter.add``."""
         self._parts.append(frame)
 
-    def finish(self, has_graph: bool) -> int:
-        """See ``SegmentWriter.finish``; so few points need no graph."""
+    def finish(self) -> int:
+        """See ``SegmentWriter.finish``."""
         points = pl.concat(self._parts).sort("chunk_id")
         halves = points.with_columns(pl.col("vector").cast(pl.List(pl.Float16)))
         halves.write_ipc(self.folder / SIDECAR, compression="zstd")
@@ -66,7 +66,7 @@ class FlatSegment(Segment):
         self._content: _Content | None = None
 
     def search_dense(
-        self, vector: Sequence[float], where: Mask | None, limit: int, floor: float | None
+        self, vector: Sequence[float], where: Mask | None, limit: int, floor: float | None, width: int = 0
     ) -> list[Candidate]:
         """See ``Segment.search_dense``."""
         content = self._open()

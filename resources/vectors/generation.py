@@ -41,12 +41,14 @@ class SegmentEntry:
         points: how many its sidecar lists.
         dead: how many of them do not count any more.
         has_graph: whether a graph was built for dense search.
+        quantized: how its vectors are (``quantizing``); a flat segment's never are.
     """
 
     folder: str
     points: int
     dead: int = 0
     has_graph: bool = False
+    quantized: str = "none"
 
     @property
     def live(self) -> int:

@@ -11,6 +11,7 @@ never merged by a publish. What that costs for imports and edits is bounded in a
 from collections.abc import Sequence
 
 from resources.vectors.generation import SegmentEntry
+from resources.vectors.quantizing import NONE
 
 WORN_SHARE = 0.25
 LITTLE_WORN_SHARE = 0.05
@@ -47,19 +48,35 @@ def segments_to_merge(
     return chosen
 
 
-def next_to_compact(segments: Sequence[SegmentEntry], full_points: int) -> list[SegmentEntry]:
+def next_to_compact(
+    segments: Sequence[SegmentEntry], full_points: int, flat_points: int = SMALL_POINTS, quantized: str = NONE
+) -> list[SegmentEntry]:
     """The segments to write anew into one, for maintenance; none when there is nothing to gain any more.
 
     The smallest go together until they are full; a full one that has its graph and few dead points is left alone.
+
+    Args:
+        segments: what there is.
+        full_points: from so many live points on a segment is full.
+        flat_points: segments of fewer points are never quantized.
+        quantized: how vectors are to be; a segment that is otherwise is written anew.
     """
     alive = sorted((entry for entry in segments if entry.live), key=lambda entry: (entry.live, entry.folder))
-    open_ones = [entry for entry in alive if not (entry.has_graph and entry.dead <= LITTLE_WORN_SHARE * entry.points)]
+
+    def is_other(entry: SegmentEntry) -> bool:
+        return entry.quantized != quantized and entry.points >= max(flat_points, 1)
+
+    open_ones = [
+        entry
+        for entry in alive
+        if not (entry.has_graph and entry.dead <= LITTLE_WORN_SHARE * entry.points) or is_other(entry)
+    ]
     chosen: list[SegmentEntry] = []
     for entry in open_ones:
         if sum(one.live for one in chosen) >= full_points:
             break
         chosen.append(entry)
-    is_worth_it = len(chosen) > 1 or any(entry.dead or entry.live >= full_points for entry in chosen)
+    is_worth_it = len(chosen) > 1 or any(entry.dead or entry.live >= full_points or is_other(entry) for entry in chosen)
     return chosen if is_worth_it else []
 
 

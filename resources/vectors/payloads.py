@@ -32,6 +32,7 @@ PLACE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "start": pl.UInt64,
     "length": pl.UInt32,
 }
+_REMEMBERED_GROUPS = 2_000
 _FIELDS_SCHEMA = dict.fromkeys(FILTER_FIELDS, pl.String)
 
 
@@ -96,19 +97,19 @@ class Payloads:
         self._lock = threading.Lock()
         self._fields: pl.DataFrame | None = None
         self._places: _Places | None = None
-        self._groups: list[dict[str, str | None]] = []
+        self._shown: dict[int, dict[str, str | None]] = {}
 
     def close(self) -> None:
         """Release what is remembered."""
         with self._lock:
             self._places = self._fields = None
+            self._shown = {}
 
     def fields(self) -> pl.DataFrame:
         """``FILTER_FIELDS`` of each group."""
         with self._lock:
             if self._fields is None:
                 self._fields = read_columns(self._folder, FIELDS, FILTER_FIELDS)
-                self._groups = self._fields.to_dicts()
             return self._fields
 
     def groups(self, conditions: Sequence[Condition]) -> list[int]:
@@ -159,13 +160,13 @@ class Payloads:
         rows = places.rows(ids)
         if not rows:
             return {}
-        self.fields()
         columns = [column[rows].tolist() for column in (places.ids, places.row_hash, places.group)]
+        fields = self._fields_of(columns[2])
         lines = b",".join(self._lines(rows))
         try:
             bodies: list[Payload] = json.loads(f"[{lines.decode()}]")  # one call costs less than one a line
             return {
-                chunk.decode(): {"row_hash": row_hash, **self._groups[group], **body}
+                chunk.decode(): {"row_hash": row_hash, **fields[group], **body}
                 for chunk, row_hash, group, body in zip(*columns, bodies, strict=True)
             }
         except ValueError as error:
@@ -178,6 +179,16 @@ class Payloads:
                 numbers = [points[name].cast(pl.Int64).to_numpy() for name in ("row_hash", *PLACE_SCHEMA)]
                 self._places = _Places(np.array(points["chunk_id"].to_list(), dtype=np.bytes_), *numbers)
             return self._places
+
+    def _fields_of(self, groups: Sequence[int]) -> dict[int, dict[str, str | None]]:
+        """Fields by group, of these groups at least; those asked for are remembered, for most of many never are."""
+        missing = sorted(set(groups) - self._shown.keys())
+        if missing:
+            if len(self._shown) > _REMEMBERED_GROUPS:
+                self._shown = {}
+                missing = sorted(set(groups))
+            self._shown = self._shown | dict(zip(missing, self.fields()[missing].to_dicts(), strict=True))
+        return self._shown
 
     def _bodies(self, rows: list[int]) -> list[str]:
         try:

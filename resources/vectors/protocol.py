@@ -202,6 +202,10 @@ class VectorStore(Protocol):
         """Merge a shard's segments into one; None where there is no generation. For maintenance."""
         ...
 
+    def describe(self, space_id: str, shards: Sequence[str]) -> str:
+        """How the vectors of some shards are scanned now: kinds of ``quantizing``, joined by + where segments differ."""
+        ...
+
     def sidecar(self, space_id: str, shard: str) -> pl.DataFrame:
         """What the generation says it holds: ``chunk_id``, ``row_hash``, in no order."""
         ...

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from resources.vectors import generation as files
+from resources.vectors.edge_shard import quantize
 from resources.vectors.generation import Manifest, SegmentEntry
-from resources.vectors.kinds import new_segment, open_segment
+from resources.vectors.kinds import is_flat, new_segment, open_segment
 from resources.vectors.merging import next_to_compact, segments_to_merge
 from resources.vectors.protocol import BadPointsError, DamagedIndexError, Generation, IndexWriteError, Upserts, checked
-from resources.vectors.segment import Segment, SegmentWriter
+from resources.vectors.quantizing import NONE
+from resources.vectors.segment import Form, Segment, SegmentWriter
 from resources.vectors.stored import stored
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class PublishSettings:
     max_segments: int
     keep_seconds: float
     on_step: Callable[[str], None]
+    quantized: str = NONE
+
+    def form(self, points: int, has_graph: bool = False) -> Form:
+        """What a segment of so many points becomes."""
+        return Form(points < self.flat_points and not has_graph, has_graph, self.quantized)
 
 
 def publish(
@@ -82,7 +89,9 @@ def compact(folder: Path, settings: PublishSettings) -> Generation | None:
         if current is None:
             return None
         files.discard_unfinished(folder, current)
-        while victims := next_to_compact(current.segments, settings.full_points):
+        while victims := next_to_compact(
+            current.segments, settings.full_points, settings.flat_points, settings.quantized
+        ):
             dead = files.read_dead(folder, current)
             manifest = changed(current, number=files.next_number(folder))
             current = _write(folder, manifest, dead, victims, None, settings)
@@ -104,19 +113,19 @@ def _write(
         target = folder / files.segment_name(manifest.number)
         expected = incoming + sum(entry.live for entry in victims)
         if upserts is not None and upserts.segment and not victims:
-            _move_in(upserts, target)
-            kept.append(SegmentEntry(target.name, incoming))
-        else:
-            has_graph = upserts is None and expected >= settings.full_points
-            is_flat = expected < settings.flat_points and not has_graph
             with _engine_errors(target):
-                writer = new_segment(target, manifest.dimensions, expected, is_flat)
+                kept.append(_move_in(upserts, target, manifest.dimensions, settings.quantized))
+        else:
+            form = settings.form(expected, upserts is None and expected >= settings.full_points)
+            with _engine_errors(target):
+                writer = new_segment(target, manifest.dimensions, expected, form)
                 for entry in victims:
                     _copy_live(
                         open_segment(folder / entry.folder), dead.filter(pl.col("segment") == entry.folder), writer
                     )
                 _add(upserts, writer)
-                kept.append(SegmentEntry(target.name, writer.finish(has_graph), has_graph=has_graph))
+                quantized = NONE if form.is_flat else form.quantized
+                kept.append(SegmentEntry(target.name, writer.finish(), 0, form.has_graph, quantized))
     settings.on_step("segment")
     dead = dead.filter(pl.col("segment").is_in([entry.folder for entry in kept]))
     manifest = changed(manifest, segments=tuple(kept), tombstones=dead.height)
@@ -130,7 +139,7 @@ def _write(
 
 
 def write_segment(place: Path, dimensions: int, upserts: Upserts) -> Path:
-    """Write points into a segment of their own, to be published later (``Upserts.segment``); takes no lock.
+    """Write points into a segment of their own, to be published later (``Upserts.segment``), which quantizes it; takes no lock.
 
     Args:
         place: folder that the segment is made in; on the index's file system, moving it is a rename.
@@ -142,10 +151,10 @@ def write_segment(place: Path, dimensions: int, upserts: Upserts) -> Path:
     """
     target = Path(tempfile.mkdtemp(prefix="segment-", dir=place)) / "segment"
     with _engine_errors(target):
-        writer = new_segment(target, dimensions, upserts.height, is_flat=False)
+        writer = new_segment(target, dimensions, upserts.height, Form())
         for part in checked(upserts, dimensions).parts:
             writer.add(stored(part))
-        writer.finish(has_graph=False)
+        writer.finish()
     return target
 
 
@@ -174,23 +183,27 @@ def copy_points(
     written = [pl.Series("chunk_id", [], dtype=pl.String)]
     if count:
         with _engine_errors(target):
-            writer = new_segment(target, dimensions, count, is_flat=count < settings.flat_points)
+            writer = new_segment(target, dimensions, count, Form(is_flat=count < settings.flat_points))
             for part, some in zip(parts, found, strict=True):
                 for start in range(0, some.len(), COPIED_AT_ONCE):
                     points = part.segment.stored(some.slice(start, COPIED_AT_ONCE).to_list())
                     writer.add(points)
                     written.append(points["chunk_id"])
-            writer.finish(has_graph=False)
+            writer.finish()
     return pl.concat(written)
 
 
-def _move_in(upserts: Upserts, target: Path) -> None:
+def _move_in(upserts: Upserts, target: Path, dimensions: int, quantized: str) -> SegmentEntry:
     """Make a segment that was written apart one of the index's, where it holds what it should."""
     source = cast(Path, upserts.segment)
     if not open_segment(source).points("chunk_id")["chunk_id"].equals(upserts.ids.sort()):
         raise BadPointsError(f"publish: {source} does not hold the points announced; not published")
     shutil.move(source, target)
+    quantized = NONE if is_flat(target) else quantized
+    if quantized != NONE:
+        quantize(target, dimensions, quantized)
     files.sync_tree(target)
+    return SegmentEntry(target.name, upserts.height, quantized=quantized)
 
 
 def _add(upserts: Upserts | None, writer: SegmentWriter) -> None:

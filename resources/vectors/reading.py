@@ -14,6 +14,7 @@ from resources.vectors.filters import Filter
 from resources.vectors.generation import Manifest, SegmentEntry
 from resources.vectors.kinds import open_segment
 from resources.vectors.protocol import Hit, Payload, SparseQuery
+from resources.vectors.quantizing import GRAPH
 from resources.vectors.ranking import Candidate, Fetch, Floor, exact_top
 from resources.vectors.segment import Segment, SegmentVanishedError
 from resources.vectors.stored import Counts, Terms, look_up
@@ -24,9 +25,10 @@ Stamp = tuple[int, int, int]
 class Floors:
     """What one query's searches of all parts share."""
 
-    def __init__(self, limit: int) -> None:
-        """``limit`` places in each half."""
+    def __init__(self, limit: int, graphs: int = 1) -> None:
+        """``limit`` places in each half; so many of the parts have a graph."""
         self.limit = limit
+        self.width = GRAPH.width_among(graphs)
         self.dense = Floor(limit)
         self.sparse = Floor(limit)
 
@@ -70,7 +72,8 @@ class Part:
         dense: list[Candidate] = []
         lexical: list[Candidate] = []
         if vector is not None:
-            dense = self._top(partial(self.segment.search_dense, vector, condition), floors.dense, floors.limit)
+            ask = partial(self.segment.search_dense, vector, condition, width=floors.width)
+            dense = self._top(ask, floors.dense, floors.limit)
         if sparse is not None and len(sparse.indices):
             lexical = self._top(partial(self.segment.search_sparse, sparse, condition), floors.sparse, floors.limit)
         return dense, lexical
@@ -122,7 +125,9 @@ def open_generation(folder: Path, shard: str, stamp: Stamp, known: OpenGeneratio
     reusable = {(part.entry.folder, part.segment.inode): part.segment for part in known.parts} if known else {}
     opened = OpenGeneration(stamp, manifest)
     for entry in manifest.segments:
-        segment = reusable.get((entry.folder, inodes[entry.folder])) or open_segment(folder / entry.folder)
+        segment = reusable.get((entry.folder, inodes[entry.folder])) or open_segment(
+            folder / entry.folder, entry.quantized
+        )
         opened.parts.append(Part(shard, entry, segment, dead.get(entry.folder, frozenset())))
     return opened
 

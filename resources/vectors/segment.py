@@ -10,6 +10,7 @@ Which segments count is ``generation``'s matter, which kind a new one gets is ``
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from resources.vectors.filters import AnyOf, Condition, Filter, matching_paths
 from resources.vectors.generation import unreadable
 from resources.vectors.postings import Postings
 from resources.vectors.protocol import Payload, SparseQuery
+from resources.vectors.quantizing import GRAPH, NONE
 from resources.vectors.ranking import Candidate
 from resources.vectors.stored import SIDECAR, Counts, Terms
 
@@ -50,6 +52,21 @@ def read_columns(folder: Path, name: str, columns: Sequence[str]) -> pl.DataFram
         raise unreadable(folder / name, error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a new segment is to be.
+
+    Attributes:
+        is_flat: one file, searched by scanning; the others hold for other segments only.
+        has_graph: a graph is built for dense search.
+        quantized: how vectors are scanned (``quantizing``).
+    """
+
+    is_flat: bool = False
+    has_graph: bool = False
+    quantized: str = NONE
+
+
 class SegmentWriter(Protocol):
     """Collects points into a new segment folder; nothing reads it before ``finish`` returned."""
 
@@ -57,8 +74,8 @@ class SegmentWriter(Protocol):
         """Add the points of a stored frame (``stored``)."""
         ...
 
-    def finish(self, has_graph: bool) -> int:
-        """Write what is left, make all of it durable; returns the points. ``has_graph`` asks for one."""
+    def finish(self) -> int:
+        """Write what is left, make all of it durable; returns the points."""
         ...
 
 
@@ -106,8 +123,10 @@ class Segment(ABC):
         return self._translated(conditions) if conditions else (True, None)
 
     @abstractmethod
-    def search_dense(self, vector: Sequence[float], where: Any, limit: int, floor: float | None) -> list[Candidate]:
-        """Nearest points by dot product that reach ``floor``, best first, scores rounded."""
+    def search_dense(
+        self, vector: Sequence[float], where: Any, limit: int, floor: float | None, width: int = GRAPH.width
+    ) -> list[Candidate]:
+        """Nearest points by dot product that reach ``floor``, best first, scores rounded; ``width`` where a graph is searched."""
 
     @abstractmethod
     def search_sparse(self, query: SparseQuery, where: Any, limit: int, floor: float | None) -> list[Candidate]:

@@ -28,6 +28,7 @@ from resources.vectors.protocol import (
     check_query,
     checked,
 )
+from resources.vectors.quantizing import NONE, checked_kind, kind_of, server_parameters, server_quantization
 from resources.vectors.ranking import DIGITS, Candidate, Floor, exact_top, ranked
 from resources.vectors.stored import plain_payload
 
@@ -48,17 +49,27 @@ class ServerStore:
 
     takes_segments = False
 
-    def __init__(self, client: "QdrantClient") -> None:
-        """Use a connected client; ``connect`` makes one from a URL."""
+    def __init__(self, client: "QdrantClient", quantized: str = NONE) -> None:
+        """Use a connected client; ``connect`` makes one from a URL.
+
+        Args:
+            client: of the server.
+            quantized: how collections scan their vectors (``quantizing``); one that does otherwise is changed by the next publish
+                or ``compact``, and the server brings its segments over by itself.
+
+        Raises:
+            VectorStoreError: ``quantized`` is none of those.
+        """
         self._client = client
         self._lengths: dict[str, int] = {}
+        self._quantized = checked_kind(quantized)
 
     @classmethod
-    def connect(cls, url: str, api_key: str | None = None, timeout: int = 60) -> "ServerStore":
+    def connect(cls, url: str, api_key: str | None = None, timeout: int = 60, quantized: str = NONE) -> "ServerStore":
         """Connect to ``url``; ``timeout`` in seconds holds for every call."""
         from qdrant_client import QdrantClient
 
-        return cls(QdrantClient(url=url, api_key=api_key, timeout=timeout))
+        return cls(QdrantClient(url=url, api_key=api_key, timeout=timeout), quantized)
 
     def publish(
         self,
@@ -140,7 +151,13 @@ class ServerStore:
 
     def compact(self, space_id: str, shard: str) -> Generation | None:
         """See ``VectorStore.compact``; a server merges by itself."""
+        if self._client.collection_exists(space_id):
+            self._quantize(space_id)
         return self.generation(space_id, shard)
+
+    def describe(self, space_id: str, shards: Sequence[str]) -> str:
+        """See ``VectorStore.describe``; a collection is one kind."""
+        return self._held(space_id) if self._client.collection_exists(space_id) else NONE
 
     def sidecar(self, space_id: str, shard: str) -> pl.DataFrame:
         """See ``VectorStore.sidecar``; the points themselves are the only list there is."""
@@ -282,6 +299,7 @@ class ServerStore:
                 space_id,
                 vectors_config={"dense": qm.VectorParams(size=dimensions, distance=qm.Distance.DOT)},
                 sparse_vectors_config={"terms": qm.SparseVectorParams()},
+                quantization_config=server_quantization(self._quantized),
             )
             fields = {
                 _SHARD: qm.KeywordIndexParams(type=qm.KeywordIndexType.KEYWORD, is_tenant=True),
@@ -300,6 +318,19 @@ class ServerStore:
                 f"publish: collection {space_id} holds vectors of {size} dimensions, not {dimensions}; "
                 "a new model needs a new space"
             )
+
+        self._quantize(space_id)
+
+    def _quantize(self, space_id: str) -> None:
+        """Have a collection scan its vectors as asked, where it does otherwise."""
+        from qdrant_client import models as qm
+
+        if self._held(space_id) != self._quantized:
+            wanted = server_quantization(self._quantized) or qm.Disabled.DISABLED
+            self._client.update_collection(space_id, quantization_config=wanted)
+
+    def _held(self, space_id: str) -> str:
+        return kind_of(self._client.get_collection(space_id).config.quantization_config)
 
     def _length(self, space_id: str) -> int:
         """Of the vectors of a space's collection."""
@@ -348,14 +379,16 @@ class ServerStore:
     ) -> list[Candidate]:
         from qdrant_client import models as qm
 
+        kind = self._quantized if using == "dense" else NONE
         found = self._client.query_points(
             space_id,
             query=query,
             using=using,
             query_filter=qm.Filter(must=must),
+            search_params=server_parameters(kind),
             limit=ask,
             with_payload=False,
-            score_threshold=floor,
+            score_threshold=floor if kind == NONE else None,
         )
         return [Candidate(_hex(point.id), round(point.score, DIGITS)) for point in found.points]
 

@@ -69,7 +69,7 @@ def main(folder: Path, index: Path, chunks: int) -> None:
     from inference.protocols import begin as begin_to_embed
     from resources.vectors.edge import EdgeStore
 
-    texts = _texts(folder, chunks)
+    texts = texts_of(folder, chunks)
     embedder = load_embedder(EngineConfig(), ModelPlaces(index / "models", index / "cache"), bulk=False)
     space = embedder.space.space_id
     store = EdgeStore(index / "points")
@@ -136,7 +136,7 @@ def _publish(store, space: str, texts: list[str]) -> None:
         store.publish(space, 384, SHARD, frame, [], {})
 
 
-def _texts(folder: Path, most: int) -> list[str]:
+def texts_of(folder: Path, most: int) -> list[str]:
     """Windows of about 450 characters of the corpus, cut at white space, repeated with a number when they run out."""
     found: list[str] = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -148,12 +148,22 @@ def rank_among(hits: Sequence[Hit], wanted: str) -> int:
     return next((rank for rank, ids in enumerate(shown, start=1) if wanted in ids), 0)
 
 
-def measure(tested: TestSet, embedder: Embedder, folder: Path) -> dict[str, object]:
-    """Metrics of dense, sparse and hybrid search over a set, all and by halves, and milliseconds of a hybrid search."""
+def measure(
+    tested: TestSet, embedder: Embedder, folder: Path, known: Floats | None = None, quantized: str = "none"
+) -> dict[str, object]:
+    """Metrics of dense, sparse and hybrid search over a set, all and by halves, and milliseconds of a hybrid search.
+
+    Args:
+        tested: texts and questions.
+        embedder: of both.
+        folder: for the index.
+        known: vectors of the texts, where they are made already.
+        quantized: how the index scans them (``resources.vectors.quantizing``).
+    """
     space = embedder.space.space_id
-    store = EdgeStore(folder)
+    store = EdgeStore(folder, quantized=quantized)
     try:
-        publish(store, space, tested, embedder.embed_batch(tested.texts))
+        publish(store, space, tested, embedder.embed_batch(tested.texts) if known is None else known)
         ids = chunk_ids(len(tested.texts))
         vectors = embedder.embed_batch([question.text for question in tested.questions]).tolist()
         ranks: dict[str, list[int]] = {"dense": [], "sparse": [], "hybrid": []}

@@ -5,6 +5,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from cortex_assets.evaluation.golden import GoldenError
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
 from cortex_assets.measuring import searches
 from cortex_assets.retrieval.routes import Form
+from resources.vectors.edge import EdgeStore
 from tests.dagster.lake import PROJECT, Lake, notes, outside_ops, sentence
 
 QUESTIONS = 12
@@ -213,6 +215,24 @@ def test_another_embedding_space_is_seen_by_the_gate(filled: Lake) -> None:
     assert "space" in found.moved
     assert found.state == "regression", "nothing is published in that space"
     assert {change.after for change in found.changes} == {(0,)}
+
+
+def test_quantized_vectors_are_seen_by_the_gate_once_the_index_has_them(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting alone changes no answer; ``maintain`` brings the index over, and then it is another search."""
+    monkeypatch.setattr("cortex_assets.house.EdgeStore", partial(EdgeStore, flat_points=1))
+    evaluated(filled)
+    filled.set("CORTEX_QUANTIZE", "binary")
+    assert not evaluated(filled).is_new
+    with filled.house() as house:
+        (corpus,) = house.register.corpora()
+        for shard in corpus.shards:
+            house.store.compact(corpus.space_id, shard)
+    found = evaluated(filled)
+    assert found.is_new
+    assert found.moved == ("retrieval",)
+    assert found.state in ("held", "regression")
 
 
 def test_the_tolerance_can_be_set(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
