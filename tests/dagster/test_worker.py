@@ -16,6 +16,7 @@ import pytest
 
 from apps import actions, reader
 from apps.reports import SearchFilters
+from apps.search_reports import Wishes
 from apps.worker import client, running
 from apps.worker.changes import Changes
 from cortex_assets.engine.dirty import dirty_file, read_dirty
@@ -103,7 +104,9 @@ def test_what_is_saved_edited_renamed_and_deleted_is_found_as_it_is(settings: Se
         write(settings, "notes/kept.md", "kept\n")  # an emptied folder would be withheld
         until(lambda: not found(settings, "bittern"), settings)
         assert reader.search("dunlin").hits[0].path == "loose.md"  # the command line asks the worker
-        answer = client.search(settings.up, "where does the dunlin lie?", 5, SearchFilters(), True).answer
+        answer = client.search(
+            settings.up, "where does the dunlin lie?", 5, SearchFilters(), Wishes(answer=True)
+        ).answer
         assert answer is not None
         assert [(quote.snippet, quote.citation) for quote in answer.quotes] == [
             ("The dunlin lies in the inbox itself.", "exact")
