@@ -26,7 +26,7 @@ EXAMPLE = """\
 #     raw: reference              # reference (default): read in place; copy: keep the bytes in data/raw
 #     keep_last_good: false       # true: an edit that no longer parses keeps the old text, marked stale
 #     max_bytes: 200MB            # larger files are listed, not read
-#     embed: hf:org/name@256      # its embedding model, here cut to 256 dimensions; CORTEX_EMBED's when left out
+#     embed: packaged             # its embedding model, such as hf:org/name@256 (cut to 256); CORTEX_EMBED's when left out
 #     code: hf:org/name           # lane or model of another embedder for code; by default the same one
 #     secrets: mask               # mask (default): passwords and keys are hidden in all that is made of a file; keep
 #     personal_data: keep         # keep (default); mask: e-mail addresses, phone, card and account numbers are hidden too
