@@ -7,7 +7,8 @@ from pathlib import Path
 from apps import actions, reader
 from apps.errors import CommandError
 from apps.progress import ProgressSink
-from apps.reports import Registered, RunReport, SearchFilters, SearchResponse, StatusReport, TableLine
+from apps.reports import Registered, RunReport, StatusReport, TableLine
+from apps.search_reports import SearchFilters, SearchResponse
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE, REPOSITORY = "sample", "cortex"

@@ -20,9 +20,9 @@ from apps.evaluation_reports import (
     SetEvaluated,
 )
 from apps.progress import ProgressSink
-from apps.reports import SearchFilters
 from apps.residence import looked_in
 from apps.running import opened
+from apps.search_reports import SearchFilters
 from apps.searching import search_in
 from cortex_assets import evaluating
 from cortex_assets.evaluating import Evaluated

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from apps.reports import SearchResponse
+from apps.search_reports import SearchResponse
 
 REGRESSION = "regression"
 MODES = ("hybrid", "words", "meaning")

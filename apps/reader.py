@@ -15,8 +15,8 @@ from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.evaluation_reports import AskedNow, CandidatesReport, EvaluationReport, QualityReport
 from apps.migration_reports import MigrationsReport
-from apps.reports import FileExplained, ModelLine, PlanReport, SearchFilters, SearchResponse, StatusReport, TableLine
-from apps.search_reports import Wishes
+from apps.reports import FileExplained, ModelLine, PlanReport, StatusReport, TableLine
+from apps.search_reports import SearchFilters, SearchResponse, Wishes
 from apps.sql_reports import SqlResult, SqlTableLine
 from apps.views import (
     CheckLine,

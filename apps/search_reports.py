@@ -1,9 +1,11 @@
-"""What a search may be asked for besides hits, and what it then gives: reasons of a rank, and the text around a hit.
+"""What a search may be asked for, and what it gives: hits, reasons of a rank, the text around a hit, answers in sentences.
 
 Frozen values, like all of ``apps.reports``; nothing here reads or computes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +106,124 @@ class Around:
     end_line: int
     start_char: int
     end_char: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilters:
+    """What a search is limited to; empty = no limit."""
+
+    corpora: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    after: date | None = None
+    before: date | None = None
+
+
+_LINE_BY_LINE = ("code", "data", "table", "sheet", "database")
+_BREAKS = ("|", "```", "~~~", "    ", "\t", "- ", "* ")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One cited result.
+
+    Attributes:
+        start_char: where the chunk starts in the document's text (characters); ``end_char`` where it ends.
+        highlights: spans to stress, in characters of ``snippet``.
+        citation: ``exact``, ``fuzzy`` or ``unverified``: how the chunk compares with the stored document.
+        also_in: other places with this text, as ``corpus/path:line``; ``~`` before one that says almost the same.
+        inner: the member of an archive or a mail that it is in, with a leading slash; else empty.
+        place: what people call its place beyond lines and pages: ``slide 3``, ``Budget!A2:D9``, ``§ Install``.
+        reasons: of its rank, where they were asked for.
+        around: the section that it stands in, where that was asked for.
+    """
+
+    rank: int
+    score: float
+    corpus: str
+    path: str
+    title: str
+    snippet: str
+    highlights: tuple[tuple[int, int], ...]
+    citation: str
+    start_line: int
+    end_line: int
+    start_page: int | None
+    end_page: int | None
+    start_char: int
+    end_char: int
+    kind: str
+    language: str | None
+    symbol: str | None
+    document_id: str
+    chunk_id: str
+    also_in: tuple[str, ...] = ()
+    inner: str = ""
+    place: str | None = None
+    reasons: Reasons | None = None
+    around: Around | None = None
+
+    @property
+    def is_flowing(self) -> bool:
+        """Its line breaks are only where a line was full: no code, no table, no list."""
+        if self.kind in _LINE_BY_LINE:
+            return False
+        return not any(line.startswith(_BREAKS) for line in self.snippet.split("\n"))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReport:
+    """What the sources say to a question, in their own sentences.
+
+    Attributes:
+        support: ``supported``, ``weak`` (about it, and perhaps no answer) or ``none`` (then there are no quotes).
+        confidence: the chance that the quotes hold the answer, 0..1.
+        basis: what that rests on: ``words and meaning``, or ``words`` where the embedder is none that was measured.
+        quotes: one or more neighbouring sentences each, document by document, the best document first; ``rank`` is the mark
+            in the text, ``score`` the chance that this one holds the answer; all are exact or fuzzy, none is unverified.
+        left_out: sentences that the stored text does not bear out, and that are therefore not shown.
+    """
+
+    support: str
+    confidence: float
+    basis: str
+    quotes: tuple[Hit, ...] = ()
+    left_out: int = 0
+
+    @property
+    def documents(self) -> list[tuple[Hit, ...]]:
+        """The quotes of each document."""
+        groups: dict[str, list[Hit]] = {}
+        for quote in self.quotes:
+            groups.setdefault(quote.document_id, []).append(quote)
+        return [tuple(group) for group in groups.values()]
+
+    @property
+    def verdict(self) -> str:
+        """The support as people say it."""
+        return {"supported": "supported", "weak": "weak support"}.get(self.support, "no support")
+
+    @property
+    def percent(self) -> str:
+        """The confidence as people say it, such as ``83 %``; nothing is ever quite sure, nor out of the question."""
+        return f"{min(99, max(1, round(100 * self.confidence)))} %"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    """Hits of a question, best first.
+
+    Attributes:
+        question: what was asked.
+        hits: best first.
+        milliseconds: what took how long.
+        notes: what was not as it should be.
+        answer: in sentences, where one was asked for.
+    """
+
+    question: str
+    hits: tuple[Hit, ...]
+    milliseconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    answer: AnswerReport | None = None

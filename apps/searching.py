@@ -9,9 +9,8 @@ from datetime import UTC, datetime, time
 from time import perf_counter
 
 from apps.errors import USAGE, CommandError
-from apps.reports import AnswerReport, Hit, SearchFilters, SearchResponse
 from apps.residence import looked_in
-from apps.search_reports import Wishes
+from apps.search_reports import AnswerReport, Hit, SearchFilters, SearchResponse, Wishes
 from apps.surrounding import reasons_of, with_surroundings
 from cortex_assets import asking
 from cortex_assets.documents.schema import DOCUMENTS

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from apps.reports import Hit
-from apps.search_reports import Around, Reasons, WordReason
+from apps.search_reports import Around, Hit, Reasons, WordReason
 from cortex_assets.documents.model import Structure
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.retrieval.highlight import displayable

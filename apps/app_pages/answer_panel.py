@@ -6,7 +6,7 @@ import streamlit as st
 
 from apps.app_pages.marking import answer_head, evidence
 from apps.app_pages.wording import plural
-from apps.reports import AnswerReport, Hit
+from apps.search_reports import AnswerReport, Hit
 
 SIDE_BY_SIDE = 2
 """Documents in a row."""

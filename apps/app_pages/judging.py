@@ -11,7 +11,7 @@ import streamlit as st
 from apps import actions
 from apps.errors import explain, is_expected
 from apps.evaluation_reports import Click
-from apps.reports import Hit
+from apps.search_reports import Hit
 
 log = logging.getLogger(__name__)
 OPENED = "opened"

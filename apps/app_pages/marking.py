@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from apps.app_pages.wording import BUSY, count, tone
-from apps.reports import AnswerReport, Hit
+from apps.search_reports import AnswerReport, Hit
 from apps.views import Lineage, LineageNode, SourceLine
 
 STYLE = """

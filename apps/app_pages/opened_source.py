@@ -10,7 +10,7 @@ from apps import reader
 from apps.app_pages.frame import told
 from apps.app_pages.marking import badge, place_of, source_lines
 from apps.app_pages.wording import plain
-from apps.reports import Hit
+from apps.search_reports import Hit
 from apps.views import SourceShown
 
 AROUND = {"Near": 8, "More": 60, "All of it": 1_000_000}

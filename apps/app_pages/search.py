@@ -12,8 +12,7 @@ from apps.app_pages.marking import hit_card
 from apps.app_pages.opened_source import opened_source
 from apps.app_pages.wording import plain, plural
 from apps.errors import CommandError
-from apps.reports import Hit, SearchFilters, SearchResponse
-from apps.search_reports import Wishes
+from apps.search_reports import Hit, SearchFilters, SearchResponse, Wishes
 from apps.views import Choices
 
 FOCUS = """<script>

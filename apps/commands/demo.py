@@ -8,7 +8,8 @@ from apps import actions
 from apps import demo as house_tour
 from apps.commands.living import APP_PORT, PARTS
 from apps.commands.options import Json
-from apps.reports import SearchResponse, plain
+from apps.reports import plain
+from apps.search_reports import SearchResponse
 from apps.terminal import console, hits, tables, up
 from apps.terminal.meters import meter
 from apps.terminal.units import duration

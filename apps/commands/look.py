@@ -8,8 +8,7 @@ import typer
 from apps import reader
 from apps.commands.options import Corpora, Json
 from apps.errors import FOUND
-from apps.reports import SearchFilters
-from apps.search_reports import Wishes
+from apps.search_reports import SearchFilters, Wishes
 from apps.terminal import answers, console, explained, hits, tables
 
 _DATE = ["%Y-%m-%d"]

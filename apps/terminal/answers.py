@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from apps.reports import AnswerReport, Hit, SearchResponse
+from apps.search_reports import AnswerReport, Hit, SearchResponse
 from apps.terminal import hits
 from apps.terminal.console import harmless, safe
 

@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from apps.reports import Hit, SearchResponse
+from apps.search_reports import Hit, SearchResponse
 from apps.terminal.console import harmless, safe
 
 CITATIONS = {"exact": ("✓ exact", "green"), "fuzzy": ("≈ fuzzy", "yellow"), "unverified": ("? unverified", "red")}

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.errors import FOUND, CommandError
-from apps.reports import AnswerReport, Hit, SearchFilters, SearchResponse
-from apps.search_reports import Around, Reasons, Wishes, WordReason
+from apps.search_reports import AnswerReport, Around, Hit, Reasons, SearchFilters, SearchResponse, Wishes, WordReason
 
 HOST = "127.0.0.1"
 PROTOCOL = 3

@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Any
 
 from apps.errors import USAGE, CommandError
-from apps.reports import SearchFilters, plain
-from apps.search_reports import Wishes
+from apps.reports import plain
+from apps.search_reports import SearchFilters, Wishes
 from apps.searching import search_in
 from apps.worker.changes import Changes
 from apps.worker.client import Address, alive, remove_card, write_card

@@ -6,7 +6,7 @@ import pytest
 
 from apps import actions, reader
 from apps.errors import CommandError
-from apps.reports import SearchFilters
+from apps.search_reports import SearchFilters
 
 QUESTIONS = (
     "what was the highest still water level of 2025?",

@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from apps.reports import SearchFilters
+from apps.search_reports import SearchFilters
 from apps.supervisor.state import UP, read_state
 from apps.worker import client
 from resources.settings import child_environment

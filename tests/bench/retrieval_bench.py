@@ -177,11 +177,13 @@ def measure(
                 result = ask(limit=DEPTH)
                 ranks[name].append(rank_among(result.hits, answer))
             timings.append(ask(limit=10).timings)
+        scanned = store.describe(space, [SHARD])
     finally:
         store.close()
     halves = np.array([half_of(question.question_id) for question in tested.questions])
     scores: dict[str, object] = {name: by_half(tested, np.array(found), halves) for name, found in ranks.items()}
     scores["questions"] = {"all": len(halves), "a": int((halves == "a").sum()), "b": int((halves == "b").sum())}
+    scores["scanned"] = scanned
     scores["first_ten_p50_ms"] = {
         stage: round(1e3 * float(np.median([one[stage] for one in timings])), 2) for stage in timings[0]
     }

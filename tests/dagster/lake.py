@@ -20,7 +20,8 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
-from apps.reports import AddOptions, PlanLine, PlanReport, RunReport, SearchFilters, SearchResponse
+from apps.reports import AddOptions, PlanLine, PlanReport, RunReport
+from apps.search_reports import SearchFilters, SearchResponse
 from cortex_assets.engine.care import TABLES
 from cortex_assets.engine.report import ShardReport
 from cortex_assets.house import House

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps import actions, reader, searching
-from apps.reports import SearchFilters
+from apps.search_reports import SearchFilters
 from cortex_assets.engine.lease import LeaseBusy
 from resources.vectors.edge import EdgeStore
 from tests.dagster.contents import contents

@@ -17,7 +17,8 @@ from apps.doctor.report import WARNING
 from apps.errors import CommandError
 from apps.migration_reports import KEPT, UNDER_WAY, MigrationLine
 from apps.past import moments
-from apps.reports import AddOptions, SearchFilters
+from apps.reports import AddOptions
+from apps.search_reports import SearchFilters
 from cortex_assets.asking import embedder, live_spaces
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered

@@ -33,7 +33,7 @@ LOOK = """
 import json
 from apps import actions, reader
 from apps.errors import CommandError
-from apps.reports import SearchFilters
+from apps.search_reports import SearchFilters
 again = actions.run(None)
 found = reader.search("geese", 10, SearchFilters())
 checked = actions.verify(None, False)

@@ -7,8 +7,7 @@ import pytest
 from apps import reader
 from apps.cli import main
 from apps.errors import CommandError
-from apps.reports import SearchFilters
-from apps.search_reports import Wishes
+from apps.search_reports import SearchFilters, Wishes
 from cortex_assets.house import House
 from resources.settings import load_settings
 from tests.dagster.lake import Lake

@@ -15,8 +15,7 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
-from apps.reports import SearchFilters
-from apps.search_reports import Wishes
+from apps.search_reports import SearchFilters, Wishes
 from apps.worker import client, running
 from apps.worker.changes import Changes
 from cortex_assets.engine.dirty import dirty_file, read_dirty

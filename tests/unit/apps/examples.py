@@ -1,6 +1,6 @@
 """Values that several tests of the command line draw."""
 
-from apps.reports import Hit
+from apps.search_reports import Hit
 
 HIT = Hit(
     rank=1, score=0.8125, corpus="notes", path="gauges/north.md", title="North gauge", snippet="the north gauge reads low",

@@ -7,7 +7,7 @@ import pytest
 
 from apps.app_pages import marking, wording
 from apps.app_pages.marking import Column
-from apps.reports import AnswerReport
+from apps.search_reports import AnswerReport
 from apps.views import Lineage, LineageNode, SourceLine
 from tests.unit.apps.examples import HIT
 

@@ -15,7 +15,6 @@ from apps.errors import CommandError
 from apps.reports import (
     AddOptions,
     AddPreview,
-    AnswerReport,
     Finding,
     Ignored,
     PlanLine,
@@ -23,13 +22,11 @@ from apps.reports import (
     Registered,
     Removed,
     RunReport,
-    SearchFilters,
-    SearchResponse,
     StageLine,
     VerifyReport,
     Withheld,
 )
-from apps.search_reports import Wishes
+from apps.search_reports import AnswerReport, SearchFilters, SearchResponse, Wishes
 from resources.settings import child_environment
 from tests.unit.apps.examples import HIT
 

@@ -9,7 +9,8 @@ import yaml
 
 from apps import cli, demo, looking, registering, running, searching
 from apps.errors import CommandError
-from apps.reports import AddPreview, Registered, RunReport, SearchResponse, StageLine, StatusReport, TableLine
+from apps.reports import AddPreview, Registered, RunReport, StageLine, StatusReport, TableLine
+from apps.search_reports import SearchResponse
 from tests.unit.apps.examples import HIT
 
 SAMPLE = demo.ROOT / "data" / "sample"

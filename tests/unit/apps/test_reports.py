@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from apps.reports import CorpusStatus, SearchFilters, StatusReport, to_json
+from apps.reports import CorpusStatus, StatusReport, to_json
+from apps.search_reports import SearchFilters
 
 
 def test_times_become_iso():

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from apps.reports import AnswerReport, CorpusStatus, FailureGroup, ModelLine, SearchResponse, StatusReport, TableLine
+from apps.reports import CorpusStatus, FailureGroup, ModelLine, StatusReport, TableLine
+from apps.search_reports import AnswerReport, SearchResponse
 from apps.terminal import answers, hits, tables
 from apps.terminal.console import harmless, safe
 from apps.terminal.meters import LineMeter

@@ -198,7 +198,8 @@ def test_a_card_is_taken_away_by_its_worker_only(up: Path) -> None:
 
 
 def test_a_search_comes_back_as_it_was(up: Path) -> None:
-    from apps.reports import AnswerReport, Hit, SearchResponse, plain
+    from apps.reports import plain
+    from apps.search_reports import AnswerReport, Hit, SearchResponse
 
     hit = Hit(
         1,
