@@ -26,12 +26,13 @@ def maintain_report(report: MaintainReport) -> RenderableType:
     if report.busy:
         lines.append(Text("left out, because runs are at work; say --wait, or try again later:", style="yellow"))
         lines += [safe(f"  {one}") for one in report.busy]
-    freed = size(sum(one.bytes_freed for one in report.tables))
+    freed = sum(one.bytes_freed for one in report.tables)
     if report.is_dry_run:
-        lines.append(Text(f"nothing was done: {freed} would go, and later the files that compacting replaces"))
+        lines.append(Text(f"nothing was done: {size(freed)} would go, and later the files that compacting replaces"))
     else:
+        said = f"{size(freed)} freed" if freed >= 0 else f"{size(-freed)} more on disk until what was replaced may go"
         held = duration(report.longest_hold)
-        lines.append(Text(f"{freed} freed in {duration(report.seconds)}; runs had to wait for {held} at most"))
+        lines.append(Text(f"{said} in {duration(report.seconds)}; runs had to wait for {held} at most"))
     return Group(*lines)
 
 

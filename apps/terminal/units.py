@@ -16,10 +16,10 @@ def counted(number: int, word: str) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes with a decimal unit: ``1.5 MB``."""
+    """Bytes with a decimal unit: ``1.5 MB``, ``-3.2 kB``."""
     value = float(count)
     for unit in _BYTES[:-1]:
-        if value < 1000:
+        if abs(value) < 1000:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} {_BYTES[-1]}"

@@ -149,6 +149,7 @@ def test_line_meter_says_nothing_of_nothing():
 
 
 def test_units():
+    assert size(-2_500_000) == "-2.5 MB"
     assert [size(n) for n in (0, 999, 1500, 2_500_000, 7 * 10**15)] == ["0 B", "999 B", "1.5 kB", "2.5 MB", "7000.0 TB"]
     assert [duration(s) for s in (0.04, 42, 600, 9000)] == ["0.0 s", "42 s", "10 min", "2.5 h"]
     assert moment(None) == "never"
