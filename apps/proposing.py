@@ -19,6 +19,7 @@ from cortex_assets.evaluation.collect import Proposed
 from cortex_assets.evaluation.derive import golden_files
 from cortex_assets.evaluation.schema import DECIDED_CANDIDATES, FEEDBACK
 
+_LEAST_OF_ID = 4
 _PLACE = re.compile(r"(.*?)(?::(\d+)(?:-\d+)?)?", re.S)
 """A place as a search prints it: ``notes/plan.md:3-9``."""
 
@@ -33,6 +34,9 @@ def note_clicks(clicks: Sequence[Click]) -> Noted:
 def give_feedback(question: str, good: Sequence[str], bad: Sequence[str]) -> Noted:
     """See ``apps.actions.give_feedback``."""
     now = datetime.now(UTC)
+    question = question.encode("utf-8", "replace").decode("utf-8")
+    if both := set(good) & set(bad):
+        raise CommandError("a place cannot be good and bad", min(both), "name it once", USAGE)
     if not question.strip() or not (good or bad):
         raise CommandError(
             "nothing is said",
@@ -95,6 +99,10 @@ def _wanted(found: Proposed, chosen: Sequence[str] | None) -> list[Candidate]:
         return list(found.candidates)
     wanted = []
     for begin in chosen:
+        if len(begin) < _LEAST_OF_ID:
+            raise CommandError(
+                "this is too little of an id", begin, f"give at least {_LEAST_OF_ID} letters of it", USAGE
+            )
         named = [one for one in found.candidates if one.candidate_id.startswith(begin)]
         if len(named) != 1:
             what = "this is no candidate any more" if not named else f"{len(named)} candidates have such an id"

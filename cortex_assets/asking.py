@@ -161,5 +161,7 @@ def find_by_meaning(house: House, spaces: Sequence[LiveSpace], question: str, k:
 
 def _best(points: Iterator[FoundPoint], k: int) -> list[FoundPoint]:
     """By score, ties by id; a chunk that two spaces hold counts once."""
-    ranked = sorted(points, key=lambda point: (-point.score, point.chunk_id))
-    return list({point.chunk_id: point for point in reversed(ranked)}.values())[::-1][:k]
+    best: dict[str, FoundPoint] = {}
+    for point in sorted(points, key=lambda point: (-point.score, point.chunk_id)):
+        best.setdefault(point.chunk_id, point)
+    return list(best.values())[:k]

@@ -180,11 +180,11 @@ def against(house: House, found: Evaluated, begin: str) -> Evaluated:
     Raises:
         GoldenError: none of the set, or more than one, has such an id.
     """
-    named = [past for past in found.history if past.evaluation_id.startswith(begin)]
+    named = [past for past in found.history if begin and past.evaluation_id.startswith(begin)]
     if len(named) != 1:
         told = "no evaluation has" if not named else f"{len(named)} evaluations have"
         raise GoldenError(
-            f"{found.name}: {told} an id that begins with {begin}; `cortex eval --history` shows the ids."
+            f"{found.name}: {told} an id that begins with {begin!r}; `cortex eval --history` shows the ids."
         )
     other = compared(named[0], found.history[-1], partial(recorded_asks, house.lake), house.settings.eval_tolerance)
     return replace(found, verdict=other)

@@ -25,6 +25,7 @@ from cortex_assets.register import Registry
 from cortex_assets.retrieval.gather import LiveSpace
 from cortex_assets.retrieval.hits import Hit
 from cortex_assets.retrieval.search import search_spaces
+from inference.errors import EngineUnavailable
 from inference.reranking import NONE
 
 SEARCH_PACKAGES = ("numpy", "qdrant-client", "qdrant-edge-py")
@@ -85,6 +86,8 @@ def searches(house: House, registry: Registry, corpora: Collection[str] = (), k:
 
     def hybrid(question: str) -> Answer:
         result = asking.find(house, registry, question, k, corpora)
+        if result.unjudged:  # what it would be worth is not to be known from searches without it
+            raise EngineUnavailable(f"nothing was evaluated: {result.unjudged}", is_transient=True)
         return Answer(tuple(map(_found, result.hits)), result.timings["total"])
 
     made: dict[str, Search] = {HYBRID: hybrid}

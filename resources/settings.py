@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from resources.bucket import Bucket, LeasePlace
 from resources.machine import machine_name
@@ -350,8 +351,18 @@ def _bucket(env: Mapping[str, str]) -> Bucket | None:
     return Bucket(url.rstrip("/"), tuple(sorted(found.items())))
 
 
+def _has_host(value: str) -> bool:
+    """Whether the address at the end, if there is one, has a host and a port that can be."""
+    _, _, url = value.rpartition("@")
+    try:
+        parts = urlsplit(url)
+        return "://" not in url or (parts.hostname is not None and parts.port != 0)
+    except ValueError:
+        return False
+
+
 def _reranker(variable: str, value: str) -> str:
-    if not re.fullmatch(r"none|late|hf:[\w.-]+/[\w.-]+|rerank:[^@\s]+@https?://[^\s@]+", value):
+    if not re.fullmatch(r"none|late|hf:[\w.-]+/[\w.-]+|rerank:[^@\s]+@https?://[^\s@]+", value) or not _has_host(value):
         raise _error(variable, value, "none, late, hf:org/name or rerank:<model>@http://host:port/v1")
     return value
 

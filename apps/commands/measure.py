@@ -1,12 +1,13 @@
 """``cortex eval`` and ``cortex feedback``: how well search finds what it should. What they do is in ``apps.actions``, ``apps.reader``."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from apps import actions, reader
 from apps.commands.options import Json
-from apps.errors import FOUND
+from apps.errors import FOUND, USAGE, CommandError
 from apps.terminal import console, evaluations
 from apps.terminal.meters import meter
 
@@ -53,6 +54,11 @@ def evaluate(
     accepted last. Nothing is asked where nothing moved. Ends with 1 when a change of space, chunker or retrieval lost quality, or a
     set cannot be used.
     """
+    _check_asked_alone(
+        {"--refuse": refuse, "--accept-candidates": accept_candidates, "--candidates": candidates, "--against": against}
+        | {"--history": history, "--accept": accept},
+        name,
+    )
     if refuse:
         console.show(actions.refuse_candidates(refuse), as_json, evaluations.decided)
         return
@@ -75,6 +81,19 @@ def evaluate(
     console.show(report, as_json, lambda one: evaluations.report(one, halves, changes))
     if not report.is_well:
         raise typer.Exit(FOUND)
+
+
+def _check_asked_alone(asked: Mapping[str, object], name: str | None) -> None:
+    """Refuse options that would be passed over without a word.
+
+    Raises:
+        CommandError: two options that each do something else, or a set where candidates of all are meant.
+    """
+    chosen = [option for option, value in asked.items() if value not in (None, False)]
+    if len(chosen) > 1:
+        raise CommandError("these do not go together", " ".join(chosen), "say one of them", USAGE)
+    if name is not None and chosen and chosen[0] in ("--refuse", "--accept-candidates", "--candidates"):
+        raise CommandError("candidates belong to no set yet", name, f"say cortex eval {chosen[0]} without it", USAGE)
 
 
 def feedback(

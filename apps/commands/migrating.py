@@ -24,7 +24,9 @@ def migrate(
             "--code-model", metavar="MODEL", help="Embed its code by this model; `none`: by the one for all else."
         ),
     ] = None,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Search it as before the last migration again.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Search it as before the last migration again; said twice, as after it.")
+    ] = False,
     abandon: Annotated[bool, typer.Option("--abandon", help="End a migration before its switch.")] = False,
     finish: Annotated[
         bool, typer.Option("--finish", help="Keep what served before no longer, which CORTEX_RETENTION does else.")

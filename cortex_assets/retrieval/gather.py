@@ -84,7 +84,8 @@ class Words:
     Attributes:
         ids: of those that are looked for, ascending.
         weights: their idf times count.
-        idf: of every term but stems of other languages, those too that nothing indexed has or that only ask.
+        idf: of every term but stems of other languages, those too that nothing indexed has or that only ask; of a corrected word
+            as it was looked for.
         corrections: what was put right.
     """
 
@@ -130,6 +131,11 @@ class Gathering(Generic[FilterT]):
         if corrections or unasked:
             ids, counts = query_terms(" ".join([question, *(one.used for one in corrections)]), unasked)
             total, points = self._frequencies(ids.tolist())
+        for one in corrections:
+            used = set(asked_ids(one.used))
+            found = zip(ids.tolist(), idf(total, points).tolist(), strict=True)
+            every = {term: weight for term, weight in every.items() if term not in asked_ids(one.asked)}
+            every |= {term: weight for term, weight in found if term in used}
         return Words(*query_vector(ids, counts, total, points), every, corrections)
 
     def _frequencies(self, terms: Sequence[int]) -> tuple[list[int], int]:

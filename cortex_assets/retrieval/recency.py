@@ -1,7 +1,8 @@
 """When a question asks for a time: "last week", "since 2026-03-01", "the latest". What changed then is lifted, nothing is left out.
 
-Only when it was changed is known of a passage, so a year alone ("in 2010") is a word like others. The present moment is an
-argument. Filters that leave out are ``filters``'.
+Only when it was changed is known of a passage, so a year alone ("in 2010") is a word like others, and so is a number that may
+count or name something else ("listens on 8080", "after 2000 requests"). The present moment is an argument. Filters that leave
+out are ``filters``'.
 """
 
 import re
@@ -23,6 +24,10 @@ _DATED = re.compile(
     r"\b(?P<side>since|after|before|until|on|changed in|modified in|written in|from) (?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)\b",
     re.IGNORECASE,
 )
+_COUNTED = re.compile(
+    r"[:.,]\d|\s*(?:%|[kmg]?b\b|[mnu]?s\b)|\s+(?!(?:is|was|has|does|this|as|us)\b)[a-z]+s\b", re.IGNORECASE
+)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2100
 _DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 _OPEN = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
@@ -46,14 +51,23 @@ class AskedTime:
 
 def asked_time(question: str, now: datetime | None) -> AskedTime | None:
     """The time that a question asks for; None for none, or where a relative one has no ``now`` to go by."""
-    dated = _DATED.search(question)
-    if dated is not None:
-        return _of_date(dated)
+    for dated in _DATED.finditer(question):
+        if _is_date(dated, question, now) and (found := _of_date(dated)) is not None:
+            return found
     relative = _RELATIVE.search(question)
     if relative is not None and now is not None:
         return _relative_to(now, relative)
     latest = _LATEST.search(question)
     return AskedTime(latest[0], *_OPEN, is_latest=True) if latest is not None else None
+
+
+def _is_date(dated: re.Match[str], question: str, now: datetime | None) -> bool:
+    """Whether four digits are a year: one that files can be of, behind no ``on``, and before nothing that it counts."""
+    if "-" in dated["date"]:
+        return True
+    last = now.year + 1 if now is not None else _LAST_YEAR
+    counts = _COUNTED.match(question, dated.end()) is not None
+    return dated["side"].lower() != "on" and _FIRST_YEAR <= int(dated["date"]) <= last and not counts
 
 
 def fits(asked: AskedTime, changed: Mapping[str, object]) -> dict[str, float]:

@@ -46,6 +46,7 @@ class SearchResult:
         notes: what the reader must know of the way.
         term_weights: idf of every term of the question, those too that nothing indexed has.
         question: its form.
+        unjudged: why the reranker that was asked did not judge; empty where it did, or none was asked.
     """
 
     hits: tuple[Hit, ...]
@@ -53,6 +54,7 @@ class SearchResult:
     notes: tuple[str, ...]
     term_weights: Mapping[int, float] = field(default_factory=dict)
     question: Question | None = None
+    unjudged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +95,30 @@ class _Ranking:
             return f"{payload.get('context') or ''}{payload['text']}"
 
         self.ranked, self.judged, self.note = reranked(question, self.ranked, text_of, reranker)
+        if self.judged:
+            self._lift_exact()
 
     def lift(self, found: Candidates) -> None:
-        """Those with every exact string of the question before all others; those of the time that was asked for higher."""
+        """Those of the time that was asked for higher; those with every exact string of the question before all others."""
         payloads = {one.chunk_id: found.points[one.chunk_id].payload for one in self.ranked}
-        if self.question.exact:
-            self.exact = {key: _meets(self.question, payload) for key, payload in payloads.items()}
-            self.ranked = [_lifted(one, 0.5, float(self.exact[one.chunk_id])) for one in self.ranked]
         if self.asked is not None:
             self.time = fits(self.asked, {key: payload.get("modified_at") for key, payload in payloads.items()})
             self.ranked = [_lifted(one, LIFT, self.time.get(one.chunk_id, 0.0)) for one in self.ranked]
+        if self.question.exact:
+            self.exact = {key: _meets(self.question, payload) for key, payload in payloads.items()}
+        self._lift_exact()
+
+    def _lift_exact(self) -> None:
+        """Best first; those that have every exact string, where one was asked for, before those that have not."""
+        if self.exact:
+            self.ranked = [_lifted(one, 0.5, float(self.exact[one.chunk_id])) for one in self.ranked]
         self.ranked.sort(key=lambda one: (-one.score, one.chunk_id))
+
+    def diversify(self, found: Candidates, limit: int) -> None:
+        """Passages that repeat others further down, but none before one that has the exact strings and it has not."""
+        met = [one for one in self.ranked if self.exact.get(one.chunk_id)]
+        rest = [one for one in self.ranked if not self.exact.get(one.chunk_id)]
+        self.ranked = [one for part in (met, rest) for one in diversified(part, found.vectors, limit, found.spaces)]
 
     def signals(self, one: Fused, found: Candidates, ranks: Mapping[str, Mapping[str, int]]) -> Signals:
         """What the score of a candidate is made of."""
@@ -231,7 +246,7 @@ def search_spaces(
     hits = _hits(ranking, found, words, limit, asked, options)
     watch.lap("rank")
     notes += _notes(spaces, found, words, ranking)
-    return SearchResult(hits, watch.stop(), tuple(notes), words.idf, form)
+    return SearchResult(hits, watch.stop(), tuple(notes), words.idf, form, ranking.note)
 
 
 def _checked(question: str, limit: int, spaces: Sequence[LiveSpace]) -> tuple[str, list[str]]:
@@ -296,13 +311,12 @@ def _hits(
     ranking: _Ranking, found: Candidates, words: Words, limit: int, asked: str, options: Options
 ) -> tuple[Hit, ...]:
     """The first ``limit`` different texts; what says the same collapses under the best."""
-    ranked = ranking.ranked
     if options.is_diverse:
-        ranked = diversified(ranked, found.vectors, limit + _SPARE, found.spaces)
+        ranking.diversify(found, limit + _SPARE)
     by_term = words.by_term
     ranks = {"dense": _places(found.dense), "sparse": _places(found.sparse)}
     hits = []
-    for group in grouped(ranked, lambda key: str(found.points[key].payload["text"]), limit):
+    for group in grouped(ranking.ranked, lambda key: str(found.points[key].payload["text"]), limit):
         signals = ranking.signals(group[0], found, ranks)
         if options.explains:
             said = " ".join([asked, *(one.used for one in words.corrections)])

@@ -6,25 +6,31 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
+
 from inference.engines.bert_numpy import BertNumpy
-from inference.engines.json_server import JsonServer
+from inference.engines.json_server import EngineRefused, JsonServer
 from inference.errors import EngineReplyInvalid, EngineUnavailable
 from inference.models import ModelFiles
 
 TRAINED_SHARE: Final = 0.7
+_TEXTS: Final = "texts"
+"""What text-embeddings-inference calls the documents; it answers 422 where it misses them."""
+_UNPROCESSABLE: Final = 422
 LATE_SHARE: Final = 0.2
 """A model that is not trained for it judges little better than its vectors do: measured, .2 is the most that harms neither XQuAD
 nor CoSQA (half A +.007 and -.005 with the packaged model)."""
 
 
 class ServerReranker:
-    """``POST <url>/rerank`` as vLLM, llama-server, text-embeddings-inference and Jina speak it."""
+    """``POST <url>/rerank`` as vLLM, llama-server and Jina speak it, or as text-embeddings-inference does."""
 
     share = TRAINED_SHARE
 
     def __init__(self, *, url: str, model: str, api_key: str = "", timeout: float = 3.0) -> None:
         """Nothing is asked yet; see ``JsonServer`` for the arguments."""
         self.name = model
+        self._field = "documents"
         self._server = JsonServer(
             "rerank server", url=url, path="rerank", model=model, api_key=api_key, timeout=timeout
         )
@@ -33,19 +39,35 @@ class ServerReranker:
         """See ``inference.protocols.Reranker``."""
         if not texts:
             return []
-        reply = self._server.post({"model": self.name, "query": question, "documents": list(texts)})
         try:
-            rows = json.loads(reply)["results"]
-            found = {int(row["index"]): float(row["relevance_score"]) for row in rows}
-        except (ValueError, KeyError, TypeError) as error:
-            raise EngineReplyInvalid(
-                f"{self._server.where} did not answer with scores; remedy: is it a reranking model?"
-            ) from error
-        if sorted(found) != list(range(len(texts))) or not all(map(math.isfinite, found.values())):
+            reply = self._server.post({"model": self.name, "query": question, self._field: list(texts)})
+        except EngineRefused as refusal:
+            if refusal.status != _UNPROCESSABLE or self._field == _TEXTS:
+                raise
+            self._field = _TEXTS
+            reply = self._server.post({"model": self.name, "query": question, self._field: list(texts)})
+        found = self._scores(reply)
+        if sorted(found) != list(range(len(texts))):
             raise EngineReplyInvalid(
                 f"{self._server.where} answered {len(found)} scores for {len(texts)} texts; use another model"
             )
+        if not all(map(math.isfinite, found.values())):
+            raise EngineReplyInvalid(
+                f"{self._server.where} answered scores that are not finite numbers; use another model"
+            )
         return [found[number] for number in range(len(texts))]
+
+    def _scores(self, reply: bytes) -> dict[int, float]:
+        """Number of a text to its score, from ``{"results": [{"index", "relevance_score"}]}`` or ``[{"index", "score"}]``."""
+        try:
+            content = json.loads(reply)
+            if isinstance(content, list):
+                return {int(row["index"]): float(row["score"]) for row in content}
+            return {int(row["index"]): float(row["relevance_score"]) for row in content["results"]}
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise EngineReplyInvalid(
+                f"{self._server.where} did not answer with scores; remedy: is it a reranking model?"
+            ) from error
 
 
 class CrossEncoderReranker:
@@ -62,7 +84,17 @@ class CrossEncoderReranker:
         """See ``inference.protocols.Reranker``."""
         if not texts:
             return []
-        scores = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
+        try:
+            scores = np.asarray(self._model.predict([(question, text) for text in texts], show_progress_bar=False))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise EngineReplyInvalid(
+                f"reranker {self.name} failed ({type(error).__name__}: {error}); use another model"
+            ) from error
+        if scores.shape != (len(texts),) or not np.isfinite(scores).all():
+            raise EngineReplyInvalid(
+                f"reranker {self.name} gave no finite number a text (shape {scores.shape} for {len(texts)} texts); "
+                "remedy: a cross-encoder with one output"
+            )
         return [float(score) for score in scores]
 
     @cached_property
@@ -71,7 +103,7 @@ class CrossEncoderReranker:
             from sentence_transformers import CrossEncoder
 
             return CrossEncoder(str(self._files.folder), device=self._device, local_files_only=True)
-        except (ImportError, OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
             raise EngineUnavailable(
                 f"reranker {self.name} cannot be loaded ({type(error).__name__}); remedy: pull a cross-encoder"
             ) from error

@@ -23,6 +23,7 @@ from cortex_assets.evaluation.golden import GoldenError
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
 from cortex_assets.measuring import searches
 from cortex_assets.retrieval.routes import Form
+from inference.errors import EngineUnavailable
 from resources.vectors.edge import EdgeStore
 from tests.dagster.lake import PROJECT, Lake, notes, outside_ops, sentence
 
@@ -147,9 +148,9 @@ def test_content_that_moves_is_told_as_drift_with_the_ranks_that_changed(filled:
     assert (other.changes, other.moved) == ((), ()), "compared with itself"
     (other,) = reader.evaluations("notes", against=history[0].evaluation_id).sets
     assert other.changes == found.changes
-    with pytest.raises(GoldenError, match="no evaluation has an id that begins with zz"):
+    with pytest.raises(GoldenError, match=r"no evaluation has an id that begins with 'zz'"):
         reader.evaluations("notes", against="zz")
-    with pytest.raises(GoldenError, match="2 evaluations have"):
+    with pytest.raises(GoldenError, match="no evaluation has an id that begins with ''"):
         reader.evaluations("notes", against="")
     assert len({past.evaluation_id for past in history}) == 2
     filled.delete("notes/copycat.md")
@@ -233,6 +234,13 @@ def test_quantized_vectors_are_seen_by_the_gate_once_the_index_has_them(
     assert found.is_new
     assert found.moved == ("retrieval",)
     assert found.state in ("held", "regression")
+
+
+def test_nothing_is_recorded_of_searches_that_their_reranker_failed(filled: Lake) -> None:
+    filled.set("CORTEX_RERANK", "rerank:model@http://127.0.0.1:9/v1")
+    with pytest.raises(EngineUnavailable, match="nothing was evaluated: the reranker model is not available"):
+        actions.evaluate()
+    assert filled.table(EVALUATIONS).is_empty()
 
 
 def test_the_tolerance_can_be_set(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +435,8 @@ def test_the_command_shows_numbers_changes_and_history(
     assert history.count("baseline") == 1
     assert main(["eval", "--accept"]) == 0
     assert main(["eval", "nothing"]) == 2
+    assert main(["eval", "--accept", "--history"]) == 2
+    assert main(["eval", "notes", "--candidates"]) == 2
 
 
 # -- Dagster ------------------------------------------------------------------------------------------------------------

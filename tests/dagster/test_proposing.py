@@ -124,6 +124,9 @@ def test_places_are_judged_from_the_command_line(filled: Lake) -> None:
         actions.give_feedback("mussels", ["notes/gauges.md:7000"])
     with pytest.raises(CommandError, match="no such place"):
         actions.give_feedback("mussels", ["elsewhere/gauges.md"])
+    with pytest.raises(CommandError, match="cannot be good and bad"):
+        actions.give_feedback("mussels", ["notes/gauges.md:1"], ["notes/gauges.md:1"])
+    assert filled.table(FEEDBACK).height == 3
     with pytest.raises(CommandError, match="nothing is said"):
         actions.give_feedback("mussels")
 
@@ -182,6 +185,8 @@ def test_refused_candidates_never_come_again(filled: Lake) -> None:
     asked = sentence(12 * 4)
     actions.note_clicks([click(filled, asked, "thumb_up")])
     (candidate,) = proposed()
+    with pytest.raises(CommandError, match="too little of an id"):
+        actions.refuse_candidates([""])
     assert actions.refuse_candidates([candidate.candidate_id]).questions == (asked,)
     actions.note_clicks([click(filled, asked.upper(), "thumb_up", asked=asked), click(filled, asked, "opened", 2)])
     assert proposed() == []

@@ -2,17 +2,25 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from inference.engines.rerankers import ServerReranker
-from inference.errors import ConfigInvalid, EngineReplyInvalid, EngineUnavailable, ModelMissing, ModelUnsupported
+from inference.engines.rerankers import CrossEncoderReranker, ServerReranker
+from inference.errors import (
+    ConfigInvalid,
+    EngineReplyInvalid,
+    EngineTimeout,
+    EngineUnavailable,
+    ModelMissing,
+    ModelUnsupported,
+)
 from inference.lanes import EngineConfig
-from inference.models import ModelPlaces
+from inference.models import ModelFiles, ModelPlaces
 from inference.reranking import PAUSE_SECONDS, GuardedReranker, reranker_of
 
 
@@ -21,20 +29,26 @@ class Handler(BaseHTTPRequestHandler):
 
     reply: bytes | None = None
     status = 200
+    wants_texts = False
+    drips = False
     seen: ClassVar[list[tuple[str, str | None, dict[str, object]]]] = []
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         Handler.seen.append((self.path, self.headers.get("Authorization"), body))
         asked = set(body["query"].split())
-        scores = [
-            {"index": n, "relevance_score": len(asked & set(text.split()))} for n, text in enumerate(body["documents"])
-        ]
-        content = Handler.reply if Handler.reply is not None else json.dumps({"results": scores[::-1]}).encode()
-        self.send_response(Handler.status)
+        texts = body.get("texts" if Handler.wants_texts else "documents")
+        name = "score" if Handler.wants_texts else "relevance_score"
+        scores = [{"index": n, name: len(asked & set(text.split()))} for n, text in enumerate(texts or ())][::-1]
+        content = json.dumps(scores if Handler.wants_texts else {"results": scores}).encode()
+        content = content if Handler.reply is None else Handler.reply
+        self.send_response(Handler.status if texts is not None else 422)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        for at in range(0, len(content), 1 if Handler.drips else len(content)):
+            self.wfile.write(content[at : at + 1] if Handler.drips else content)
+            if Handler.drips:
+                time.sleep(0.05)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -43,6 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     Handler.reply, Handler.status, Handler.seen = None, 200, []
+    Handler.wants_texts = Handler.drips = False
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -60,9 +75,48 @@ def test_a_server_is_asked_once_for_all_and_answers_in_any_order(url: str) -> No
     assert (path, key, body["model"]) == ("/v1/rerank", "Bearer secret", "m")
 
 
+def test_a_server_that_wants_texts_is_asked_so_from_then_on(url: str) -> None:
+    """text-embeddings-inference answers 422 to ``documents``, and a bare list to ``texts``."""
+    Handler.wants_texts = True
+    reranker = ServerReranker(url=url, model="m")
+    for _ in range(2):
+        assert reranker.score_batch("a b c", ["x", "a b", "a"]) == [0.0, 2.0, 1.0]
+    assert ["documents" in body for _, _, body in Handler.seen] == [True, False, False]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for(url: str) -> None:
+    Handler.drips = True
+    begun = time.monotonic()
+    with pytest.raises(EngineTimeout, match=r"within 0\.3 s"):
+        ServerReranker(url=url, model="m", timeout=0.3).score_batch("a", ["a", "b", "c"])
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "http://127.0.0.1:99999/v1", "ftp://host/v1"])
+def test_what_is_no_address_is_told(address: str) -> None:
+    with pytest.raises(ConfigInvalid, match="is not an address"):
+        ServerReranker(url=address, model="m")
+
+
+@pytest.mark.parametrize("scores", [[[0.1, 0.2, 0.7]], [float("nan")], [], "no numbers"])
+def test_a_model_that_is_no_reranker_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scores: Any) -> None:
+    class Model:
+        def predict(self, *_: object, **__: object) -> Any:
+            if isinstance(scores, str):
+                raise RuntimeError(scores)
+            return scores
+
+    monkeypatch.setattr(CrossEncoderReranker, "_model", Model())
+    reranker = CrossEncoderReranker(ModelFiles("org/nli", tmp_path, ()))
+    with pytest.raises(EngineReplyInvalid, match="org/nli"):
+        reranker.score_batch("q", ["a"])
+
+
 @pytest.mark.parametrize(
     "reply",
     [
+        b"[" * 100_000,
+        b'{"results": [{"index": 0, "relevance_score": 1' + b"0" * 400 + b"}]}",
         b"{}",
         b"no json",
         b'{"results": [{"index": 0, "relevance_score": 1}]}',

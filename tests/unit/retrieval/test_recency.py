@@ -75,3 +75,29 @@ def test_fits() -> None:
     week = asked_time("last week", NOW)
     assert week is not None
     assert fits(week, changed) == {"old": 0.0, "mid": 0.0, "new": 1.0}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "why does it listen on 8080",
+        "what happens after 5000 requests",
+        "retry after 1000 ms",
+        "open until 2000 connections",
+        "wait until 2000ms",
+        "from 1999.5 upwards",
+        "what changed on 2024",
+    ],
+)
+def test_numbers_are_no_years(question: str) -> None:
+    assert asked_time(question, NOW) is None
+
+
+def test_years_are_asked_for_as_before() -> None:
+    for question in (
+        "what changed since 2024?",
+        "notes from 2019",
+        "since 2024 is there a new rule",
+        "written in 2020, please",
+    ):
+        assert asked_time(question, NOW) is not None, question

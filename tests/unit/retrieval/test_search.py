@@ -13,6 +13,8 @@ from cortex_assets.retrieval.filters import SearchFilter
 from cortex_assets.retrieval.gather import LiveSpace
 from cortex_assets.retrieval.search import Options, QueryError, SearchResult, search, search_spaces
 from cortex_assets.retrieval.sparse import QUERY_CHARACTERS
+from cortex_assets.retrieval.words import asked_ids
+from inference.errors import EngineUnavailable
 from tests.unit.retrieval.exact_store import ExactStore, payload
 
 MEANINGS = {"cat": 0, "kitten": 0, "feline": 0, "dog": 1, "puppy": 1, "rain": 2, "weather": 2}
@@ -259,6 +261,48 @@ def test_what_has_no_vector_yet_stands_where_its_words_put_it_and_is_told() -> N
     found = ask("zebra or kitten", made)
     assert "no vector yet" in " ".join(found.notes)
     assert found.hits[0].chunk_id == "late"
+
+
+def test_a_corrected_word_weighs_for_sentences_as_it_was_found() -> None:
+    made = store({**TEXTS, "r1": "receive the parcel", "r2": "we receive mail"})
+    weights = ask("recieve", made, embed_query=None).term_weights
+    assert asked_ids("receive")[0] in weights
+    assert asked_ids("recieve")[0] not in weights
+
+
+def test_nothing_overtakes_what_has_the_quoted_phrase() -> None:
+    """Neither the time that is asked for, nor a reranker, nor the wish for passages that differ."""
+    made = ExactStore()
+    for key, text, changed in (
+        ("a", "a pump failure in the hall", "2025-03-01"),
+        ("b", "a pump failure in the old hall", "2025-03-02"),
+        ("c", "failure of a pump, pump, failure, failure", "2026-03-01"),
+    ):
+        made.add(key, payload(text, document_id=key, path=f"{key}.md", modified_at=changed), embed(text), "s0")
+
+    class Reverse:
+        name, share = "reverse", 0.7
+
+        def score_batch(self, _: str, texts: Sequence[str]) -> list[float]:
+            return [float("of a pump" in text) for text in texts]
+
+    question = '"pump failure" since 2026-01-01'
+    for options in (Options(), Options(reranker=Reverse()), Options(is_diverse=True)):
+        hits = ask(question, made, options=options).hits
+        assert [hit.chunk_id for hit in hits][2:] == ["c"]
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True) or options.is_diverse
+
+
+def test_a_reranker_that_fails_is_told_to_whoever_measures() -> None:
+    class Dead:
+        name, share = "dead", 0.7
+
+        def score_batch(self, _: str, __: Sequence[str]) -> list[float]:
+            raise EngineUnavailable("nobody there")
+
+    made = store(TEXTS)
+    assert "nobody there" in ask("cat", made, options=Options(reranker=Dead())).unjudged
+    assert not ask("cat", made).unjudged
 
 
 def test_a_question_for_the_newest_lifts_what_changed_last() -> None:
