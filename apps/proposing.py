@@ -61,7 +61,7 @@ def give_feedback(question: str, good: Sequence[str], bad: Sequence[str]) -> Not
 def candidates() -> CandidatesReport:
     """See ``apps.reader.candidates``."""
     with looked_in() as house:
-        golden = tuple((file.name, file.stat().st_mtime_ns) for file in golden_files(house.settings.golden))
+        golden = tuple((file.name, file.lstat().st_mtime_ns) for file in golden_files(house.settings.golden))
         made_of = (CORPORA, DOCUMENTS, FEEDBACK, DECIDED_CANDIDATES)
         read = partial(proposing.candidates, house, house.register.now())
         found = remembered(house, ("candidates", golden), made_of, read)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.gate import GateVerdict, no_golden_set
 from cortex_assets.house import House
+from inference.errors import InferenceError
 
 if TYPE_CHECKING:
     from cortex_assets.evaluation.golden import GoldenSet
@@ -29,6 +30,7 @@ def guarded(house: House) -> House:
 def golden_gate(house: House, corpus: Registered, old_space: str, new_space: str) -> GateVerdict:
     """Refuse where a gated metric of a golden set that asks a corpus falls between its layout and its next one."""
     from cortex_assets.evaluation.derive import golden_sets
+    from cortex_assets.evaluation.golden import GoldenError
 
     found = golden_sets(house.settings.golden)
     sets = [golden for golden in found.found if not golden.corpora or corpus.name in golden.corpora]
@@ -36,14 +38,17 @@ def golden_gate(house: House, corpus: Registered, old_space: str, new_space: str
         return GateVerdict(False, f"a golden set cannot be read: {found.problems[0]}")
     if not sets or corpus.spaces.next is None:
         return no_golden_set(corpus, old_space, new_space)
-    verdicts = [_judged(house, corpus.served_by(corpus.spaces.next), golden) for golden in sets]
+    try:
+        verdicts = [_judged(house, corpus.served_by(corpus.spaces.next), golden) for golden in sets]
+    except (GoldenError, InferenceError) as error:
+        return GateVerdict(False, str(error))
     losses = [verdict.note for verdict in verdicts if not verdict.allows]
     return GateVerdict(not losses, "; ".join(losses or [verdict.note for verdict in verdicts]))
 
 
 def _judged(house: House, moved: Registered, golden: "GoldenSet") -> GateVerdict:
     """One set: what it says of a corpus as it is, and of the corpus in its next spaces."""
-    from cortex_assets.evaluation.compare import HYBRID, Past, State, asks_of, compared
+    from cortex_assets.evaluation.compare import HYBRID, Past, asks_of, compared
     from cortex_assets.evaluation.derive import resolve_gold
     from cortex_assets.evaluation.evaluate import measure, question_rows
     from cortex_assets.measuring import searches, subject_of
@@ -58,7 +63,7 @@ def _judged(house: House, moved: Registered, golden: "GoldenSet") -> GateVerdict
         pasts.append(Past(name, golden.set_hash, now, subject.recipe, subject.content_hash))
     found = compared(pasts[0], pasts[1], lambda name: asks[name], house.settings.eval_tolerance)
     told = [f"{one.metric} {one.before:.3f} -> {one.after:.3f}" for one in found.metrics]
-    if found.state != State.REGRESSION:
+    if not any(one.has_fallen for one in found.metrics):
         return GateVerdict(True, f"golden set {golden.name}: {', '.join(told) or 'no question has gold'}")
     fallen = [f"{one.metric} {one.before:.3f} -> {one.after:.3f}" for one in found.metrics if one.has_fallen]
     worse = [one.question_id for one in found.changes if one.is_worse]

@@ -4,6 +4,7 @@ Beginning, taking back and ending one is ``cortex_assets.moving``'s, what is com
 """
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -24,6 +25,9 @@ from resources.bucket import LeasePlace
 from resources.lakehouse import Lakehouse
 from resources.state import State
 from resources.vectors.protocol import VectorStore
+
+ASKED_AGAIN_SECONDS = 300.0
+"""A golden set that was put right, or a reranker that is back, is seen by a worker after so long."""
 
 
 class MigrationError(ValueError):
@@ -46,7 +50,7 @@ class Switching:
         """Bind; nothing is read yet. ``gate`` gives the gate that is asked before a switch."""
         self._workshop, self._register, self._lake, self._state = workshop, register, lake, state
         self._parity = Parity(workshop, lake)
-        self._refused: dict[str, tuple[tuple[int | None, ...], GateVerdict]] = {}
+        self._refused: dict[str, tuple[tuple[int | None, ...], GateVerdict, float]] = {}
         self._store, self._leases, self._gate = store, leases, gate
 
     def target(self, corpus: Registered) -> tuple[Layout | None, bool]:
@@ -139,18 +143,18 @@ class Switching:
                 index.run(shard, Budget(0, 0, 0.0), datetime.now(UTC))
 
     def _asked(self, corpus: Registered, old: str, new: str) -> GateVerdict:
-        """What the gate says; what it refused is not asked again by this process while the indexes stay."""
+        """What the gate says; what it refused is not asked again for ``ASKED_AGAIN_SECONDS`` while the indexes stay."""
         places = [(space_id, shard) for space_id in corpus.every_space for shard in corpus.shards]
         generations = [self._store().generation(*place) for place in places]
         state = tuple(None if one is None else one.number for one in generations)
-        known = self._refused.pop(corpus.corpus_id, None)
-        if known is not None and known[0] == state:
-            verdict = known[1]
-        else:
-            verdict = self._gate()(corpus, old, new)
-            self._state.set_meta(_verdict_key(corpus), json.dumps(asdict(verdict) | {"of": [old, new]}))
+        known, now = self._refused.get(corpus.corpus_id), time.monotonic()
+        if known is not None and known[0] == state and now - known[2] < ASKED_AGAIN_SECONDS:
+            return known[1]
+        verdict = self._gate()(corpus, old, new)
+        self._state.set_meta(_verdict_key(corpus), json.dumps(asdict(verdict) | {"of": [old, new]}))
+        self._refused.pop(corpus.corpus_id, None)
         if not verdict.allows:
-            self._refused[corpus.corpus_id] = state, verdict
+            self._refused[corpus.corpus_id] = state, verdict, now
         return verdict
 
     def standing(self, corpus: Registered, registry: Registry) -> Standing | None:

@@ -63,7 +63,18 @@ def from_clicks(lake: Lakehouse, names: Mapping[str, str], known: Collection[str
         names: corpus id to name; passages of other corpora are lost.
         known: ids of candidates that are not wanted.
     """
-    asked = [one for one in asked_by_clicks(clicks(lake)) if candidate_id(one.question) not in known][:MOST_ASKED]
+    asked = [one for one in asked_by_clicks(clicks(lake)) if candidate_id(one.question) not in known]
+    found, lost = list[Candidate](), 0
+    for first in range(0, len(asked), MOST_ASKED):
+        made = _from_asked(lake, names, asked[first : first + MOST_ASKED])
+        found, lost = [*found, *made.candidates], lost + made.lost
+        if len(found) >= MOST_ASKED:
+            break
+    return Proposed(tuple(found[:MOST_ASKED]), lost)
+
+
+def _from_asked(lake: Lakehouse, names: Mapping[str, str], asked: Sequence[Asked]) -> Proposed:
+    """Candidates from some questions; those whose passages are gone give none."""
     judged = [passage for one in asked for passage in one.passages]
     named = pl.col("path").is_in(sorted({one.path for one in judged}))
     moved = pl.col("text_hash").is_in(sorted({one.text_hash for one in judged}))

@@ -60,12 +60,19 @@ class Asked:
         question: its text.
         ranks: of its golds, 0 = not found.
         metrics: metric to value.
+        gone: its golds that were not there any more.
     """
 
     question_id: str
     question: str
     ranks: tuple[int, ...]
     metrics: Mapping[str, float]
+    gone: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> tuple[int, tuple[str, ...]]:
+        """Tells apart which of its golds were left: only questions of the same golds are compared."""
+        return len(self.ranks), self.gone
 
     @property
     def first(self) -> int:
@@ -162,7 +169,7 @@ def compared(before: Past, after: Past, asks: Callable[[str], Asks], tolerance: 
     """Compare two evaluations of a set; only another recipe can be a regression."""
     old, new = asks(before.evaluation_id), asks(after.evaluation_id)
     both = [name for name in new if name in old]
-    pairs = [(old[name], new[name]) for name in both if len(old[name].ranks) == len(new[name].ranks)]
+    pairs = [(old[name], new[name]) for name in both if old[name].left == new[name].left]
     metrics = tuple(change for name in GATED if (change := _metric_change(name, pairs, tolerance)) is not None)
     changes = [
         RankChange(b.question_id, b.question, a.ranks, b.ranks, a.first, b.first)
@@ -225,6 +232,7 @@ def asks_of(questions: pl.DataFrame, mode: str = HYBRID) -> Asks:
             row["question"],
             tuple(row["gold_ranks"]),
             {one["name"]: one["value"] for one in row["metrics"]},
+            tuple(sorted(row["gone"])),
         )
         for row in rows.iter_rows(named=True)
     }

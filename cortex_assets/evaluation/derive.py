@@ -48,8 +48,9 @@ class Looked:
 
 
 def golden_files(folder: Path) -> list[Path]:
-    """The files of a folder that are read as golden sets, by name."""
-    return sorted(file for file in folder.glob("*") if file.suffix in SUFFIXES) if folder.is_dir() else []
+    """What is read as golden sets, by name: files, and links to nothing, which are a problem to be told; none that are hidden."""
+    named = [file for file in folder.glob("*") if file.suffix in SUFFIXES and not file.name.startswith(".")]
+    return sorted(file for file in named if file.is_file() or not file.exists())
 
 
 def golden_sets(folder: Path) -> Sets:
@@ -80,6 +81,8 @@ def read_golden(file: Path) -> GoldenSet:
         return parse_golden(file.read_text(encoding="utf-8-sig"), file)
     except UnicodeDecodeError:
         raise GoldenError(f"{file}: not UTF-8; save it as UTF-8.") from None
+    except OSError as error:
+        raise GoldenError(f"{file}: cannot be read ({error.strerror}); put it right or remove it.") from None
 
 
 # -- gold --------------------------------------------------------------------------------------------------------------

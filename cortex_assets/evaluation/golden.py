@@ -110,6 +110,10 @@ class GoldenSet:
         return content_id("golden", self.name, *sorted(self.corpora), "", *questions)
 
 
+_LAST = 2**63 - 1
+"""Greatest ``version``: what a column of the tables holds."""
+
+
 def parse_golden(text: str, file: Path) -> GoldenSet:
     """Read the text of a golden set.
 
@@ -128,7 +132,7 @@ def parse_golden(text: str, file: Path) -> GoldenSet:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise GoldenError(f"{file}: `set` must be letters, digits, dots, dashes and underscores, 64 at most.")
     version = head.get("version", 1)
-    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version <= _LAST:
         raise GoldenError(f"{file}: `version` must be a whole number such as 1.")
     corpora = head.get("corpora") or []
     if not isinstance(corpora, list) or not all(isinstance(one, str) and one for one in corpora):
@@ -166,7 +170,7 @@ def _lines(text: str, file: Path) -> tuple[Mapping[str, Any], list[Any]]:
             continue
         try:
             rows.append(json.loads(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise GoldenError(f"{file} line {number}: not JSON ({error}); each line is one object.") from None
     if rows and isinstance(rows[0], dict) and "question" not in rows[0]:
         return rows[0], rows[1:]

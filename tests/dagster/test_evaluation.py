@@ -555,3 +555,37 @@ def test_a_golden_set_that_cannot_be_read_refuses_a_migration(filled: Lake) -> N
     actions.migrate("notes", "packaged")
     report = actions.run()
     assert any("stays in space" in note and "broken.jsonl" in note for note in report.notes)
+
+
+def test_a_golden_set_of_a_corpus_that_is_gone_refuses_a_migration_and_ends_no_run(filled: Lake) -> None:
+    entries = (filled.settings.golden / "notes.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = [line for line in entries if '"question"' in line]
+    gone = "\n".join([json.dumps({"set": "gone", "corpora": ["notes", "left"]}), *questions])
+    (filled.settings.golden / "gone.jsonl").write_text(gone, encoding="utf-8")
+    actions.migrate("notes", "packaged")
+    report = actions.run()
+    assert any("stays in space" in note and "names left, which is not registered" in note for note in report.notes)
+
+
+def test_a_loss_is_refused_where_the_set_of_spaces_stays_the_same(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where other corpora are in both spaces already, the move shows in no recipe: what counts is what was lost."""
+    from cortex_assets import asking, measuring
+
+    real, subject_of = asking.find, measuring.subject_of
+    actions.migrate("notes", "packaged")
+
+    def find(house: Any, registry: Any, asked: str, k: int, *rest: Any) -> Any:
+        result = real(house, registry, asked, k + 5, *rest)
+        is_new = registry.by_name("notes").spaces.next is None or registry.by_name("notes").space_id.startswith("all-")
+        return replace(result, hits=result.hits[5:]) if is_new else result
+
+    def same(*given: Any) -> Any:
+        found = subject_of(*given)
+        return replace(found, recipe=replace(found.recipe, space_ids=("a", "b")))
+
+    monkeypatch.setattr(asking, "find", find)
+    monkeypatch.setattr(measuring, "subject_of", same)
+    report = actions.run()
+    assert any("stays in space" in note and "recall@10" in note for note in report.notes)

@@ -262,3 +262,14 @@ def test_an_evaluation_that_was_asked_for_tells_how_far_it_is_and_ends(filled: L
     assert (line.stage, line.state, line.unit) == ("evaluate accepted", "ended", "searches")
     assert line.done == line.total > 0
     assert set(filled.table(EVALUATIONS).select(pl.col("set_name").unique()).to_series()) == {"accepted"}
+
+
+def test_questions_whose_passages_are_gone_keep_no_other_from_being_proposed(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cortex_assets.evaluation.collect.MOST_ASKED", 1)
+    actions.give_feedback("a first question", ["notes/gauges.md:7"])
+    actions.give_feedback("a second question", ["notes/plain.md"])
+    filled.delete("notes/gauges.md")
+    filled.run()
+    assert texts(proposed()) == {"a second question"}

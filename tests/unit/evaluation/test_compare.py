@@ -179,3 +179,13 @@ def test_changes_for_the_better_are_told_after_those_for_the_worse() -> None:
     history.add(NEW, (2, 1, 4, 3))
     found = history.verdict()
     assert [(one.question_id, one.is_worse) for one in found.changes] == [("q00", True), ("q03", True), ("q01", False)]
+
+
+def test_a_question_that_has_another_of_its_golds_left_is_not_compared() -> None:
+    history = History()
+    for recipe, gone in ((OLD, "a.md: no such document"), (NEW, "b.md: no such document")):
+        identity = history.add(recipe, FIRST)
+        name = next(iter(history.asked[identity]))
+        history.asked[identity][name] = replace(history.asked[identity][name], gone=(gone,))
+    found = history.verdict()
+    assert (found.pairs, found.apart) == (len(FIRST) - 1, 1)

@@ -1,10 +1,12 @@
 """Golden sets as text: what is read, what is refused and how it is said."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from cortex_assets.evaluation.derive import golden_sets
 from cortex_assets.evaluation.golden import UNTYPED, Gold, GoldenError, parse_golden
 
 FILE = Path("/golden/tides.yaml")
@@ -121,3 +123,27 @@ def test_characters_that_no_text_has_are_refused(odd: str) -> None:
 def test_a_broken_line_is_named_by_its_number() -> None:
     with pytest.raises(GoldenError, match=r"lines\.jsonl line 2: not JSON .*each line is one object"):
         parse_golden('{"id": "a", "question": "b", "gold": [{"path": "c"}]}\n{"id"\n', Path("/golden/lines.jsonl"))
+
+
+def test_a_line_that_is_nested_too_deep_is_named() -> None:
+    with pytest.raises(GoldenError, match=r"lines\.jsonl line 1: not JSON"):
+        parse_golden("[" * 100_000 + "]" * 100_000, Path("/golden/lines.jsonl"))
+
+
+def test_a_version_that_no_column_holds_is_refused() -> None:
+    with pytest.raises(GoldenError, match="`version` must be a whole number"):
+        parse_golden(WHOLE.replace("version: 3", f"version: {2**63}"), FILE)
+
+
+def test_what_is_no_file_keeps_no_set_from_being_read(tmp_path: Path) -> None:
+    """A folder, a pipe, an editor's lock; a link to nothing is told."""
+    (tmp_path / "tides.yaml").write_text(WHOLE, encoding="utf-8")
+    (tmp_path / "old.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / ".#tides.yaml").symlink_to("somebody@somewhere.1")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "lost.yaml").symlink_to("nothing")
+    found = golden_sets(tmp_path)
+    assert [golden.name for golden in found.found] == ["tides"]
+    (problem,) = found.problems
+    assert "lost.yaml: cannot be read (No such file or directory)" in problem
