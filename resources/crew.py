@@ -279,7 +279,10 @@ class Job:
         given, result = (self._folder / f"{self._name}-{number}.{what}" for what in ("in", "out"))
         try:
             self._frames[number].write_ipc(given, compression="uncompressed")
-            call = self._crew.call(self._function, str(given), str(result), self._args)
+            with self._changed:  # an abandoned job must not start children again: their work would be waited for
+                if self._is_stopped:
+                    return None, "its job was abandoned"
+                call = self._crew.call(self._function, str(given), str(result), self._args)
             values: list[Any] = list(call)
         except (OSError, RuntimeError, pl.exceptions.PolarsError) as error:
             return None, f"{type(error).__name__}: {error}"

@@ -3,9 +3,11 @@
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -144,6 +146,26 @@ def test_two_jobs_share_the_children_and_who_waits_works_along(crew: Crew, tasks
     again.join()
     assert [frame["n"][0] for frame in found if frame is not None] == [0, 2, 4, 6, 8, 10]
     assert time.monotonic() - begin < 30
+
+
+def test_an_abandoned_job_starts_no_children_again(crew: Crew, tasks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that has taken a frame and not yet called for it, when its job is given up, must not wait for a new child."""
+    has_taken, may_go, real = threading.Event(), threading.Event(), pl.DataFrame.write_ipc
+
+    def write_ipc(*given: Any, **named: Any) -> Any:
+        has_taken.set()
+        assert may_go.wait(20)
+        return real(*given, **named)
+
+    monkeypatch.setattr(pl.DataFrame, "write_ipc", write_ipc)
+    job = crew.begin(f"{tasks}.slow", double, frames(4))
+    assert has_taken.wait(20)
+    giving_up = threading.Thread(target=job.abandon)
+    giving_up.start()
+    time.sleep(0.3)
+    may_go.set()
+    giving_up.join(20)
+    assert not giving_up.is_alive()
 
 
 def test_what_the_children_of_a_dismissed_crew_were_at_is_done_here(crew: Crew, tasks: str) -> None:
