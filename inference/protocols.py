@@ -3,13 +3,15 @@
 Engines live in ``inference.engines``; which engine serves a lane is resolved in ``inference.lanes``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+from inference.requests import GenerateRequest, Limits, Reply
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -138,4 +140,42 @@ class Reranker(Protocol):
         Raises:
             InferenceError: it cannot judge now.
         """
+        ...
+
+
+Schema = Mapping[str, Any]
+"""A JSON schema, draft 2020-12."""
+
+
+class Generator(Protocol):
+    """Writes. One attempt each: retries, fallback, cache and ledger are the lane's (``inference.generation``)."""
+
+    name: str
+    """For people and the ledger, such as ``local``: as it is configured."""
+    model: str
+    """The model's name."""
+    digest: str
+    """Identity of the model: answers are cached under it."""
+    context: int
+    """Tokens that a request and its answer may have together."""
+
+    def generate(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Reply:
+        """One answer.
+
+        Args:
+            request: what is asked; its own ``schema`` is not looked at.
+            limits: until when.
+            schema: the engine should write nothing else, where it can be made to; the lane validates in any case.
+
+        Raises:
+            InferenceError: see ``inference.errors``; ``Cancelled`` and ``EngineTimeout`` when ``limits`` are over.
+        """
+        ...
+
+    def stream(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Iterator[str | Reply]:
+        """The same in pieces of text as they are written; at last the whole ``Reply``. Closing the iterator ends the call."""
+        ...
+
+    def close(self) -> None:
+        """End what it holds: connections, child processes. It may be asked again afterwards and then begins anew."""
         ...

@@ -13,23 +13,14 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any, Final
 
-from inference.errors import ConfigInvalid, EngineReplyInvalid, EngineTimeout, EngineUnavailable
+from inference.errors import ConfigInvalid, EngineRefused, EngineReplyInvalid, EngineTimeout, EngineUnavailable
 
-_TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _QUOTED: Final = 200
 
 
 _MOST_BYTES: Final = 256 * 1024 * 1024
 """Of a reply: vectors of a large batch have a tenth of it."""
 _BLOCK: Final = 64 * 1024
-
-
-class EngineRefused(EngineUnavailable):
-    """A server answered with a status that is no success: ``status``."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message, is_transient=status in _TRANSIENT_STATUS)
-        self.status = status
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

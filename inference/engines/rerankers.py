@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from inference.engines.bert_numpy import BertNumpy
-from inference.engines.json_server import EngineRefused, JsonServer
-from inference.errors import EngineReplyInvalid, EngineUnavailable
+from inference.engines.json_server import JsonServer
+from inference.errors import EngineRefused, EngineReplyInvalid, EngineUnavailable
 from inference.models import ModelFiles
 
 TRAINED_SHARE: Final = 0.7
