@@ -9,6 +9,7 @@
     ├── SpaceMismatch        an engine makes vectors of another space than the one that is asked
     ├── DigestMismatch       a file is not the one that was pulled or packaged
     ├── EngineUnavailable    an engine cannot be used here (no package, no server); ``is_transient`` says which
+    │   └── EngineUnreachable  nothing was sent, for nobody listens (transient)
     ├── NotCompiled          a compiled part of Cortex is missing or was built from other source
     ├── EngineTimeout        an engine did not answer in time (transient)
     ├── EngineReplyInvalid   an engine answered with something that is not a result
@@ -75,6 +76,13 @@ class EngineUnavailable(InferenceError):
         self.is_transient = is_transient
 
 
+class EngineUnreachable(EngineUnavailable):
+    """A server that nobody listens at: nothing was sent, so nothing was counted or paid there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_transient=True)
+
+
 class NotCompiled(InferenceError):
     """A compiled part of Cortex is missing or was built from other source."""
 
@@ -114,19 +122,17 @@ class EngineRefused(EngineUnavailable):
 
     Attributes:
         status: the HTTP status.
+        retry_after: seconds that the server asks to wait; None where it says nothing.
     """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message, is_transient=status in TRANSIENT_STATUS)
         self.status = status
+        self.retry_after: float | None = None
 
 
 class RateLimited(EngineRefused):
-    """Too many calls for now.
-
-    Attributes:
-        retry_after: seconds that the server asks to wait; None where it says nothing.
-    """
+    """Too many calls for now."""
 
     def __init__(self, message: str, status: int = 429, retry_after: float | None = None) -> None:
         super().__init__(message, status)

@@ -1,0 +1,224 @@
+"""Answers from any server that speaks OpenAI's ``POST <url>/chat/completions``: vLLM, llama-server, Ollama, LM Studio, hosted ones.
+
+One attempt a call: retries and fallback are the lane's. Where a server knows no guided JSON, the first attempt that it
+refuses for that teaches this, and the next one asks without.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from inference.engines.json_server import JsonServer
+from inference.engines.thinking import AnswerOnly
+from inference.errors import EngineRefused, EngineReplyInvalid, EngineUnavailable
+from inference.protocols import Schema
+from inference.requests import Finish, GenerateRequest, Limits, Reply, Usage
+
+GUIDED: Final = ("auto", "json_schema", "json_object", "none")
+_ABOUT_GUIDING: Final = ("response_format", "json_schema", "guided", "structured", "grammar")
+_REFUSALS: Final = frozenset({400, 404, 415, 422, 500, 501})
+_QUOTED: Final = 200
+
+
+class ChatServer:
+    """``inference.protocols.Generator`` over HTTP. Thread-safe.
+
+    Args:
+        name: of the engine, as configured.
+        url: base address, such as ``http://127.0.0.1:8000/v1``.
+        model: the name that the server knows the model by.
+        context: tokens that a request and its answer may have together.
+        api_key: sent as a bearer token when not empty.
+        guided: how JSON is asked for: ``json_schema``, ``json_object``, ``none``, or ``auto``: the first of these that
+            the server does not refuse.
+        limit_field: how the server calls the longest answer; ``max_completion_tokens`` for some hosted models.
+
+    Raises:
+        ConfigInvalid: the address is not http or https.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        url: str,
+        model: str,
+        context: int,
+        api_key: str = "",
+        guided: str = "auto",
+        limit_field: str = "max_tokens",
+    ) -> None:
+        self.name, self.model, self.context = name, model, context
+        self.digest = hashlib.sha256(f"openai:{model}@{url}".encode("utf-8", "surrogatepass")).hexdigest()
+        self._server = JsonServer(
+            "model server", url=url, path="chat/completions", model=model, api_key=api_key, timeout=60.0
+        )
+        self._limit_field = limit_field
+        self._is_fixed = guided != "auto"
+        self._guided = "json_schema" if guided == "auto" else guided
+
+    def generate(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Reply:
+        """See ``inference.protocols.Generator``."""
+        raw = self._post(self._body(request, schema), limits)
+        try:
+            reply = json.loads(raw)
+            choice = reply["choices"][0]
+            message = choice["message"]
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+            raise self._no_completion(raw) from None
+        if not isinstance(message, dict):
+            raise self._no_completion(raw)
+        answer = AnswerOnly()
+        text = answer.feed(_text(message.get("content")))
+        text += answer.rest()
+        thought = answer.has_reasoning or _has_thought(message)
+        return Reply(text, self._finish(choice.get("finish_reason")), _usage(reply.get("usage")), None, thought)
+
+    def stream(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Iterator[str | Reply]:
+        """See ``inference.protocols.Generator``."""
+        body = self._body(request, schema) | {"stream": True, "stream_options": {"include_usage": True}}
+        begin = time.monotonic()
+        heard = _Heard()
+        try:
+            for line in self._server.lines(body, limits):
+                piece = heard.line(line, self)
+                if piece:
+                    heard.first = heard.first or time.monotonic() - begin
+                    yield piece
+        except EngineRefused as error:
+            raise self._taught(error, body) from None
+        if heard.finish is None and not heard.is_done:
+            raise EngineUnavailable(
+                f"{self._server.where} broke off in the middle of its answer; remedy: look at the server's log",
+                is_transient=True,
+            )
+        rest = heard.answer.rest()
+        if rest:
+            heard.pieces.append(rest)
+            yield rest
+        yield Reply(
+            "".join(heard.pieces),
+            self._finish(heard.finish),
+            heard.usage,
+            heard.first,
+            heard.answer.has_reasoning or heard.has_thought,
+        )
+
+    def close(self) -> None:
+        """See ``inference.protocols.Generator``."""
+        self._server.close()
+
+    def _post(self, body: dict[str, Any], limits: Limits) -> bytes:
+        try:
+            return self._server.post(body, limits)
+        except EngineRefused as error:
+            raise self._taught(error, body) from None
+
+    def _body(self, request: GenerateRequest, schema: Schema | None) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": one.role, "content": one.content} for one in request.conversation()],
+            self._limit_field: request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+        }
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if schema is not None and self._guided != "none":
+            body["response_format"] = {"type": self._guided}
+            if self._guided == "json_schema":
+                body["response_format"]["json_schema"] = {"name": "answer", "schema": dict(schema), "strict": True}
+        return body
+
+    def _taught(self, error: EngineRefused, body: dict[str, Any]) -> EngineRefused:
+        """The same error, to be tried again where the server refused the way JSON was asked for and there is a plainer one."""
+        about = str(error).lower()
+        is_guiding = error.status in _REFUSALS and any(word in about for word in _ABOUT_GUIDING)
+        if self._is_fixed or not is_guiding or "response_format" not in body:
+            return error
+        asked = body["response_format"]["type"]
+        if self._guided == asked:  # else another thread was taught the same
+            self._guided = "json_object" if asked == "json_schema" else "none"
+        error.is_transient, error.retry_after = True, 0.0
+        return error
+
+    def _finish(self, reason: object) -> Finish:
+        if reason == "content_filter":
+            raise EngineReplyInvalid(f"{self._server.where} kept its answer back (content filter); ask another engine")
+        return "length" if reason == "length" else "stop"
+
+    def _no_completion(self, raw: bytes) -> EngineReplyInvalid:
+        quoted = raw[:_QUOTED].decode("utf-8", "replace")
+        return EngineReplyInvalid(
+            f"{self._server.where} did not answer with a completion: {quoted!r}; remedy: is it a chat model's server?"
+        )
+
+
+class _Heard:
+    """What of a stream came so far."""
+
+    def __init__(self) -> None:
+        self.answer = AnswerOnly()
+        self.pieces: list[str] = []
+        self.first: float | None = None
+        self.finish: object = None
+        self.usage: Usage | None = None
+        self.has_thought = self.is_done = False
+
+    def line(self, line: bytes, server: ChatServer) -> str:
+        """The text that a line of the stream adds (server-sent events, WHATWG HTML 9.2); empty for all other lines."""
+        if not line.startswith(b"data:"):
+            return ""
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            self.is_done = True
+            return ""
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError):
+            raise server._no_completion(data) from None
+        if not isinstance(event, dict) or event.get("error"):
+            raise server._no_completion(data)
+        self.usage = _usage(event.get("usage")) or self.usage
+        choices = event.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return ""
+        self.finish = choice.get("finish_reason") or self.finish
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return ""
+        self.has_thought = self.has_thought or _has_thought(delta)
+        piece = self.answer.feed(_text(delta.get("content")))
+        if piece:
+            self.pieces.append(piece)
+        return piece
+
+
+def _text(content: object) -> str:
+    """A message's content, which may come in parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return ""
+
+
+def _has_thought(message: dict[str, Any]) -> bool:
+    return bool(message.get("reasoning_content") or message.get("reasoning"))
+
+
+def _usage(reported: object) -> Usage | None:
+    """The tokens that a server reports, where it does so in whole numbers."""
+    if not isinstance(reported, dict):
+        return None
+    counts = [reported.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    details = reported.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    if any(not isinstance(one, int) or isinstance(one, bool) or not 0 <= one < 2**53 for one in counts):
+        return None
+    return Usage(int(counts[0] or 0), int(counts[1] or 0), False, cached if isinstance(cached, int) else 0)
