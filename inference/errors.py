@@ -22,6 +22,7 @@
     │   └── QuotaExceeded    no money, no key, or not for this key: asking again is of no use
     ├── OutputInvalid        no engine wrote what the schema asks for; ``attempts`` are the evidence
     ├── LaneDown             no engine of a lane answers now; ``attempts`` say why
+    ├── LedgerUnavailable    a call cannot be written down, so it is not made (transient)
     ├── BudgetExhausted      a run or a day has spent what it may
     └── Cancelled            somebody does not want the answer any more
 
@@ -177,6 +178,12 @@ class LaneDown(_WithAttempts):
     def __init__(self, message: str, attempts: Sequence["Attempt"] = (), retry_after: float = 30.0) -> None:
         super().__init__(message, attempts)
         self.retry_after = retry_after
+
+
+class LedgerUnavailable(InferenceError):
+    """A call cannot be written down, so it is not made: the disk is full, or another process holds the file for long."""
+
+    is_transient = True
 
 
 class BudgetExhausted(InferenceError):

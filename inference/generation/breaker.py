@@ -83,7 +83,7 @@ class Breaker:
         if effect == "fatal" or self.state == "half_open" or failures >= THRESHOLD:
             if self.state == "open":  # others that were under way failed, too: that is no longer an outage
                 return replace(self, failures=failures, why=why)
-            first = FATAL_COOL_DOWN if effect == "fatal" else COOL_DOWN
+            first = (pause or FATAL_COOL_DOWN) if effect == "fatal" else COOL_DOWN
             seconds = min(max(2 * self.cool_down if self.state == "half_open" else first, pause or 0.0), LONGEST)
             return Breaker("open", failures, now + seconds, seconds, why, now)
         return replace(self, failures=failures, why=why)

@@ -1,5 +1,7 @@
-"""How often may be asked: a token bucket as pure functions over one number, in the form of the generic cell rate algorithm
-(ITU-T I.371, annex A). The number is kept in the ``ledger``, so that all processes of a machine share it.
+"""How often may be asked: a token bucket as a pure function over one number.
+
+It is the generic cell rate algorithm (ITU-T I.371, annex A). The number is kept in the ``ledger``, so that all processes of a
+machine share it.
 """
 
 from dataclasses import dataclass

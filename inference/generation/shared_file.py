@@ -1,0 +1,151 @@
+"""A SQLite file that all processes of a machine share: opening, transactions, what is done with a damaged one.
+
+What is in it is ``ledger``'s and ``cache``'s. A write-ahead log without waiting for the disk: a power failure may take the last calls.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from inference.errors import LedgerUnavailable
+
+_BUSY_SECONDS: Final = 15.0
+_log = logging.getLogger("cortex.inference")
+
+
+class SharedFile:
+    """One file, opened when first used, and again after a fork. Thread-safe.
+
+    Args:
+        path: of the file; its folder is made.
+        schema: SQL that makes the tables where they are not there.
+        version: of the schema; a file of another one is put aside.
+    """
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        self.path = path
+        self._schema, self._version = schema, version
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Do some reads and writes, all or none; nobody else writes meanwhile.
+
+        Raises:
+            LedgerUnavailable: the disk is full, or another process holds the file for 15 s.
+        """
+        with self._lock:
+            connection = self._open()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    with contextlib.suppress(sqlite3.DatabaseError):
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            except sqlite3.DatabaseError as error:
+                raise self._failed(error) from None
+
+    def read(self, query: str, values: tuple[object, ...] = ()) -> list[sqlite3.Row]:
+        """Rows, of what is committed.
+
+        Raises:
+            LedgerUnavailable: as for ``transaction``.
+        """
+        with self._lock:
+            try:
+                return self._open().execute(query, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise self._failed(error) from None
+
+    def close(self) -> None:
+        """Close the file; it is opened again when used."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and self._pid == os.getpid():
+            return self._connection
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._connection = _connected(self.path, self._schema, self._version)
+            except sqlite3.DatabaseError as error:
+                if _is_passing(error):
+                    raise
+                self._put_aside(error)
+                self._connection = _connected(self.path, self._schema, self._version)
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise self._failed(error) from None
+        self._pid = os.getpid()
+        return self._connection
+
+    def _put_aside(self, error: Exception) -> None:
+        aside = self.path.with_name(f"{self.path.stem}.damaged-{int(time.time())}{self.path.suffix}")
+        _log.error("%s cannot be read (%s): put aside as %s, a new one is begun", self.path, error, aside.name)
+        with contextlib.suppress(FileNotFoundError):
+            self.path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+
+    def _failed(self, error: Exception) -> LedgerUnavailable:
+        if isinstance(error, sqlite3.DatabaseError) and not _is_passing(error):
+            self.close()  # opened again, it is found out whether the file is damaged
+        return LedgerUnavailable(
+            f"{self.path}: a call cannot be written down ({error}); remedy: free some space, or end what holds the file"
+        )
+
+
+def _connected(path: Path, schema: str, version: int) -> sqlite3.Connection:
+    """Open and prepare; waits where another process is preparing the file."""
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+        connection.execute("PRAGMA synchronous = NORMAL")
+        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if found not in (0, version):
+            raise sqlite3.DatabaseError(f"version {found} instead of {version}")
+        if not found:
+            _patiently(
+                lambda: connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {version}; COMMIT;")
+            )
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _patiently(work: Callable[[], object]) -> None:
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            work()
+        except sqlite3.DatabaseError as error:
+            if not _is_passing(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _is_passing(error: sqlite3.DatabaseError) -> bool:
+    """Whether it says nothing of the file itself: it is busy, the disk is full."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(
+        ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
+    )

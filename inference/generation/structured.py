@@ -1,0 +1,114 @@
+"""Answers that must be JSON: what a request asks for, whether a reply is that, and how to ask once more where it is not.
+
+Empty, cut off and only thought is not an answer, and never "nothing was found".
+"""
+
+import json
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from inference.errors import RequestInvalid
+from inference.protocols import Schema
+from inference.requests import GenerateRequest, Message, Reply
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+_FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.S)
+_MOST_SHOWN: Final = 4000
+_MOST_PROBLEM: Final = 300
+
+
+class Unfit(Exception):
+    """A reply is not what was asked for; says what is wrong with it."""
+
+
+def schema_of(request: GenerateRequest) -> Schema | None:
+    """The JSON schema of a request; None where any text will do.
+
+    Raises:
+        RequestInvalid: it is no schema.
+    """
+    asked = request.schema
+    if asked is None:
+        return None
+    schema: Schema = asked.model_json_schema() if isinstance(asked, type) else asked
+    _validator(json.dumps(schema, sort_keys=True))
+    return schema
+
+
+def value_of(reply: Reply, request: GenerateRequest, schema: Schema | None) -> Any:
+    """What a reply says: a pydantic instance or plain JSON values under a schema, else None.
+
+    Raises:
+        Unfit: it is no answer to the request.
+    """
+    if not reply.text.strip():
+        raise Unfit("it is empty, and only reasoning came" if reply.has_reasoning else "it is empty")
+    if schema is None:
+        return None
+    if reply.finish == "length":
+        raise Unfit(f"it is cut off after {request.max_tokens} tokens")
+    fenced = _FENCED.match(reply.text)
+    try:
+        value = json.loads(fenced[1] if fenced else reply.text, parse_constant=_refused_constant)
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"it is not JSON: {error}"[:_MOST_PROBLEM]) from None
+    asked = request.schema
+    if isinstance(asked, type):
+        from pydantic import ValidationError
+
+        try:
+            return asked.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise Unfit(f"{where}: {first['msg']}"[:_MOST_PROBLEM]) from None
+    problem = _problem(value, schema)
+    if problem:
+        raise Unfit(problem[:_MOST_PROBLEM])
+    return value
+
+
+def asked_again(request: GenerateRequest, reply: Reply, problem: str) -> GenerateRequest:
+    """The request that asks to mend a reply. Turns alternate, as chat templates demand."""
+    shorter = " Answer more briefly." if reply.finish == "length" else ""
+    what = "with the JSON that was asked for, and nothing else" if request.schema is not None else "again"
+    remark = f"Your last answer cannot be used: {problem}.{shorter} Answer {what}."
+    shown = reply.text.strip()[:_MOST_SHOWN]
+    if shown:
+        return replace(request, messages=(*request.messages, Message("assistant", shown), Message("user", remark)))
+    last = request.messages[-1]
+    return replace(request, messages=(*request.messages[:-1], Message("user", f"{last.content}\n\n{remark}")))
+
+
+def _refused_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _problem(value: Any, schema: Schema) -> str:
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    if error is None:
+        return ""
+    return f"{error.json_path.removeprefix('$').lstrip('.') or 'the whole'}: {error.message}"
+
+
+@lru_cache(maxsize=256)
+def _validator(text: str) -> "Draft202012Validator":
+    """Of a schema as sorted JSON; references to other documents are not followed."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+
+    schema = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise RequestInvalid(f"what the answer must be is no JSON schema: {error.message[:_MOST_PROBLEM]}") from None
+    if "$ref" in text and (outside := re.search(r'"\$ref": "([^#"][^"]*)"', text)):
+        raise RequestInvalid(f"the schema refers to {outside[1][:100]}; put it in, nothing is fetched")
+    return Draft202012Validator(schema, registry=Registry())
