@@ -8,13 +8,15 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator as Pieces
 from typing import Final
 
-from inference.errors import ContextExceeded, EngineTimeout, InferenceError, LaneDown, OutputInvalid
-from inference.generation.asking import Bookkeeper, Member, Question
+from inference.errors import Cancelled, ContextExceeded, EngineTimeout, InferenceError, LaneDown, OutputInvalid
+from inference.generation.asking import Asked, Bookkeeper, Member, Question
 from inference.generation.cache import CompletionCache, cache_key
 from inference.generation.ledger import Ledger
 from inference.generation.spec import LaneSpec
+from inference.generation.streaming import Stream
 from inference.generation.structured import Unfit, asked_again, schema_of, value_of
 from inference.generation.tokens import estimated_prompt
 from inference.protocols import Generator
@@ -77,9 +79,22 @@ class GenerateLane:
         question = self._question(request, cancellation)
         return self._kept(question) or self._answer(question)
 
-    def stream(self, request: GenerateRequest, cancellation: Cancellation | None = None) -> "Stream":
-        """One answer in pieces; see ``Stream``. Falls back to other engines until the first piece came, not later."""
-        return Stream(self, self._question(request, cancellation))
+    def stream(
+        self,
+        request: GenerateRequest,
+        cancellation: Cancellation | None = None,
+        on_restart: Callable[[], None] | None = None,
+    ) -> Stream:
+        """One answer in pieces; see ``Stream``.
+
+        Args:
+            request: what is asked.
+            cancellation: ends it.
+            on_restart: called when an answer broke off after its first piece and begins anew: what was shown is to be
+                forgotten. Without it, such an answer is an error.
+        """
+        question = self._question(request, cancellation)
+        return Stream(lambda stream: self._streamed(stream, question, on_restart))
 
     def members(self) -> tuple[Member, ...]:
         """Its engines, in order."""
@@ -103,9 +118,7 @@ class GenerateLane:
     def _ask(self, member: Member, question: Question) -> Completion | None:
         """Ask one engine, again where that may help, once more to mend what is no answer; None = ask the next one."""
         request, is_mended, tried = question.request, False, 0
-        if estimated_prompt(request) * _SURELY > member.engine.context:
-            what = f"about {estimated_prompt(request)} tokens, and it reads {member.engine.context}"
-            question.attempts.append(Attempt(member.name, "too_long", what))
+        if self._is_too_long(member, question):
             return None
         has_others = self._has_others(member)
         while True:
@@ -133,6 +146,67 @@ class GenerateLane:
             asked.fit()
             self._keep(member, question, reply, asked.usage)
             return question.completed(self.name, member, reply, value, asked.usage)
+
+    def _streamed(self, stream: Stream, question: Question, on_restart: Callable[[], None] | None) -> Iterator[str]:
+        """The pieces of a stream; it is told the whole at the end."""
+        kept = self._kept(question)
+        if kept is not None:
+            yield kept.text
+            stream.completion = kept
+            return
+        for member in self._members:
+            stream.completion = yield from self._streamed_by(member, question, on_restart)
+            if stream.completion is not None:
+                return
+        if self._default is None:
+            raise self._given_up(question)
+        question.limits = question.limits.within(self._default.spec.deadline)
+        yield from self._default._streamed(stream, question, on_restart)
+
+    def _streamed_by(
+        self, member: Member, question: Question, on_restart: Callable[[], None] | None
+    ) -> Pieces[str, None, Completion | None]:
+        """The pieces of one engine, asked again where that may help; the whole at the end, None = ask the next one."""
+        request, has_others = question.request, self._has_others(member)
+        if self._is_too_long(member, question):
+            return None
+        for tried in range(1, self.spec.attempts + 1):
+            asked = self._books.admitted(member, question, request, has_others=has_others, is_streamed=True)
+            if asked is None:
+                return None
+            try:
+                yield from asked.pieces(member.engine.stream)
+            except InferenceError as error:
+                if on_restart is None or isinstance(error, Cancelled):
+                    raise
+                on_restart()
+            if asked.streamed is not None:
+                return self._whole(member, question, asked, asked.streamed)
+            if asked.is_final or tried == self.spec.attempts or not self._paused(question, tried, asked.pause):
+                return None
+        return None
+
+    def _whole(self, member: Member, question: Question, asked: Asked, reply: Reply) -> Completion | None:
+        """What a stream came to; None where nothing of it was shown, for it was empty."""
+        try:
+            value = value_of(reply, question.request, question.schema)
+        except Unfit as problem:
+            asked.unfit(str(problem))
+            if not reply.text:
+                return None
+            raise OutputInvalid(f"lane {self.name}: {member.name} wrote no answer", question.attempts) from None
+        asked.fit()
+        self._keep(member, question, reply, asked.usage)
+        return question.completed(self.name, member, reply, value, asked.usage)
+
+    def _is_too_long(self, member: Member, question: Question) -> bool:
+        """Whether an engine surely cannot read a request, which is noted as an attempt."""
+        tokens = estimated_prompt(question.request)
+        if tokens * _SURELY <= member.engine.context:
+            return False
+        what = f"about {tokens} tokens, and it reads {member.engine.context}"
+        question.attempts.append(Attempt(member.name, "too_long", what))
+        return True
 
     def _has_others(self, member: Member) -> bool:
         return self._default is not None or member is not self._members[-1]
@@ -188,53 +262,3 @@ class GenerateLane:
         down = LaneDown(f"lane {self.name}: no engine answers", attempts, self._books.retry_after(self._members))
         down.is_transient = question.has_transient
         return down
-
-
-class Stream:
-    """An answer in pieces of text, iterated once; afterwards ``completion`` is the whole.
-
-    Under a schema the whole is checked at the end; what was shown cannot be mended, so an answer that is none is an error.
-    """
-
-    def __init__(self, lane: GenerateLane, question: Question) -> None:
-        self.completion: Completion | None = None
-        self._lane, self._question = lane, question
-        self._pieces = self._run()
-
-    def __iter__(self) -> Iterator[str]:
-        return self._pieces
-
-    def close(self) -> None:
-        """End the call; what was written until then is counted."""
-        self._pieces.close()  # type: ignore[attr-defined]
-
-    def _run(self) -> Iterator[str]:
-        lane, question = self._lane, self._question
-        kept = lane._kept(question)
-        if kept is not None:
-            yield kept.text
-            self.completion = kept
-            return
-        for member in lane._members:
-            asked = lane._books.admitted(
-                member, question, question.request, has_others=lane._has_others(member), is_streamed=True
-            )
-            if asked is None:
-                continue
-            yield from asked.pieces(member.engine.stream)
-            if asked.streamed is None:
-                continue
-            try:
-                value = value_of(asked.streamed, question.request, question.schema)
-            except Unfit as problem:
-                asked.unfit(str(problem))
-                raise OutputInvalid(f"lane {lane.name}: {member.name} wrote no answer", question.attempts) from None
-            asked.fit()
-            lane._keep(member, question, asked.streamed, asked.usage)
-            self.completion = question.completed(lane.name, member, asked.streamed, value, asked.usage)
-            return
-        if lane._default is None:
-            raise lane._given_up(question)
-        rest = Stream(lane._default, question)
-        yield from rest
-        self.completion = rest.completion
