@@ -3,10 +3,12 @@
 They are read from ``inference.yaml`` by ``configuration``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from inference.generation.budget import Caps, Prices
+from inference.lanes import EngineConfig
 
 FREE: Final = Prices()
 UNCAPPED: Final = Caps()
@@ -89,3 +91,29 @@ class LaneSpec:
     run: Caps = UNCAPPED
     day: Caps = UNCAPPED
     is_cached: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What is configured.
+
+    Attributes:
+        lanes: the five that generate, by name; one without engines is served by the default lane, if that has some.
+        embed: engines of the ``embed`` lane; empty = not said here.
+        code_embed: of the ``code_embed`` lane.
+        rerank: what judges the first of a ranking once more; None = not said here.
+    """
+
+    lanes: Mapping[str, LaneSpec] = field(default_factory=lambda: {name: LaneSpec(name, ()) for name in GENERATING})
+    embed: tuple[EngineConfig, ...] = ()
+    code_embed: tuple[EngineConfig, ...] = ()
+    rerank: str | None = None
+
+    @property
+    def engines(self) -> dict[str, EngineSpec]:
+        """All engines that generate, by name."""
+        return {one.name: one for lane in self.lanes.values() for one in lane.engines}
+
+    def serving(self, lane: str) -> LaneSpec:
+        """The lane that serves a purpose: itself where it has engines, else the default one."""
+        return self.lanes[lane] if self.lanes[lane].engines else self.lanes[DEFAULT]

@@ -1,0 +1,35 @@
+"""What a configured model may be called, and what an engine is called that nobody named."""
+
+import re
+
+from inference.engines.json_server import is_address, shown
+from inference.generation.places import Place
+
+
+def model_named(place: Place) -> str:
+    """A model's name, checked by its form.
+
+    Raises:
+        ConfigInvalid: it is none.
+    """
+    model = place.text()
+    kind, _, rest = model.partition(":")
+    if model in ("packaged", "echo") or (kind == "gguf" and rest):
+        return model
+    name, _, url = rest.rpartition("@")
+    if kind != "openai" or not name or not url:
+        raise place.wrong(
+            f"is {shown(model)[:80]!r}, and must be openai:<model>@http://host:port/v1, packaged, gguf:<path> or echo"
+        )
+    if not is_address(url):
+        raise place.wrong(f"names {shown(url)!r}, which is no address; remedy: http(s)://host:port/v1 without a key")
+    return model
+
+
+def short_name(model: str) -> str:
+    """What an engine without a name is called: the model, and the host of its server."""
+    kind, _, rest = model.partition(":")
+    name, _, url = rest.rpartition("@")
+    if kind == "openai":
+        return f"{name}@{re.sub(r'^https?://', '', url).split('/')[0]}"
+    return rest.rpartition("/")[2] or model
