@@ -23,7 +23,10 @@ class Evaluations(dy.Schema):
     set_hash = dy.String(metadata={"doc": "of the questions and their gold"})
     sequence = dy.Int64(min=0, metadata={"doc": "which evaluation of the set, from 0"})
     evaluated_at = dy.Datetime(time_zone="UTC")
-    space_ids = dy.List(dy.String(), metadata={"doc": "embedding spaces that were searched"})
+    space_ids = dy.List(
+        dy.String(),
+        metadata={"doc": "corpus id and the spaces that it was searched in; of earlier versions spaces alone"},
+    )
     chunkers = dy.List(dy.String(), metadata={"doc": "producer versions that made the chunks"})
     retrieval = dy.String(metadata={"doc": "version of the search functions"})
     content_hash = dy.String(metadata={"doc": "of the points that were searched"})

@@ -218,6 +218,46 @@ def test_another_embedding_space_is_seen_by_the_gate(filled: Lake) -> None:
     assert {change.after for change in found.changes} == {(0,)}
 
 
+def test_a_corpus_that_moves_between_spaces_that_both_serve_is_seen_and_one_that_is_added_is_content(
+    filled: Lake,
+) -> None:
+    filled.drop_all({"other/one.md": "A note of its own.", "third/two.md": "Another note of its own."})
+    filled.run()
+    _move(filled, "third")
+    evaluated(filled)
+    filled.drop("fourth/three.md", "A note that came later.")
+    filled.run()
+    _move(filled, "third")  # the run brought it back to the space of its model
+    came = evaluated(filled)
+    assert (came.state, came.moved, came.is_new) == ("drift", ("content",), True)
+    _move(filled, "notes")
+    found = evaluated(filled)
+    assert found.moved[0] == "space"
+    assert (found.state, found.baseline_at) == ("regression", came.evaluated_at), "nothing is published there"
+    spaces = filled.table(EVALUATIONS).filter(pl.col("evaluation_id") == found.evaluation_id)["space_ids"][0].to_list()
+    with filled.house() as house:
+        assert spaces == sorted(f"{one.corpus_id} {one.space_id}" for one in house.register.corpora())
+    assert not evaluated(filled).is_new
+
+
+def test_an_evaluation_of_an_earlier_version_knows_spaces_alone_and_is_not_made_again(filled: Lake) -> None:
+    evaluated(filled)
+    rows = filled.table(EVALUATIONS)
+    bare = rows.with_columns(pl.col("space_ids").list.eval(pl.element().str.split(" ").list.last()))
+    with filled.house() as house:
+        house.lake.overwrite(EVALUATIONS, bare, "true")
+    assert not evaluated(filled).is_new
+    _move(filled, "notes")
+    assert "space" in evaluated(filled).moved
+
+
+def _move(lake: Lake, name: str) -> None:
+    """Let a corpus be searched in a space that holds nothing."""
+    with lake.house() as house:
+        corpus = house.register.now().by_name(name)
+        house.register.change(corpus.corpus_id, lambda now: replace(now, space_id="another"))
+
+
 def test_quantized_vectors_are_seen_by_the_gate_once_the_index_has_them(
     filled: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
