@@ -109,7 +109,7 @@ def asked_now(name: str, question_id: str) -> AskedNow:
 
 def gold_line(gold: Gold) -> GoldLine:
     """A gold as it is reported."""
-    return GoldLine(gold.label, gold.begins, gold.ends, gold.grade)
+    return GoldLine(gold.place, gold.begins, gold.ends, gold.grade)
 
 
 def accept(name: str) -> None:

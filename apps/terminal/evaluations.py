@@ -51,7 +51,7 @@ def _set(found: SetEvaluated, halves: bool, changes: bool) -> Iterator[Renderabl
         yield from _compared(found, changes)
     if found.gone:
         skipped = sum(one.is_skipped for one in found.gone)
-        yield safe(f"gold is gone of {counted(len(found.gone), 'question')}, {skipped} skipped for it:", "yellow")
+        yield safe(f"gold of {counted(len(found.gone), 'question')} is not there, {skipped} skipped for it:", "yellow")
     for gone in found.gone:
         mark = "skipped" if gone.is_skipped else "asked for the rest"
         yield safe(f"  {gone.question_id} ({mark}): {'; '.join(gone.reasons)}", "yellow")

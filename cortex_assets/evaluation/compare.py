@@ -61,7 +61,7 @@ class Asked:
         question: its text.
         ranks: of its golds, 0 = not found.
         metrics: metric to value.
-        gone: its golds that were not there any more.
+        gone: its golds that were not there.
     """
 
     question_id: str

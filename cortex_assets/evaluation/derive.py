@@ -38,7 +38,7 @@ class Looked:
 
     Attributes:
         verdicts: golden set to the verdict on its latest evaluation.
-        gone: (golden set, question) of questions that lost gold.
+        gone: (golden set, question) of questions some of whose gold is not there.
         problems: what is wrong with files of golden sets.
     """
 

@@ -52,7 +52,7 @@ class EvaluatedQuestions(dy.Schema):
     question_type = dy.String()
     mode = _MODE
     is_skipped = dy.Bool(metadata={"doc": "no gold is left, so nothing was asked"})
-    gone = dy.List(dy.String(), metadata={"doc": "golds that are not there any more, and why"})
+    gone = dy.List(dy.String(), metadata={"doc": "golds that are not there, and why"})
     gold_ranks = dy.List(dy.Int64(), metadata={"doc": "rank of each gold that is there, from 1; 0 = not found"})
     first_rank = dy.Int64(min=0, metadata={"doc": "of the best placed gold; 0 = none was found"})
     metrics = dy.List(dy.Struct({"name": dy.String(), "value": dy.Float64(min=0, max=1)}))

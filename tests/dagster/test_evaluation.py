@@ -543,7 +543,10 @@ def test_gold_that_is_gone_fails_its_check_as_a_warning(filled: Lake, instance: 
     assert not checks[GOLD].passed
     assert checks[GOLD].severity == dg.AssetCheckSeverity.WARN
     assert checks[GOLD].metadata["skipped questions"].value == 1
-    assert "| notes | q02 | yes | note-002.md: no such document" in checks[GOLD].metadata["gone"].value
+    assert (
+        "| notes | q02 | yes | note-002.md “Entry 200001 says th … at noon.”: no such document |"
+        in checks[GOLD].metadata["gone"].value
+    )
     assert "broken.yaml" in checks[GOLD].metadata["problems"].value[0]
 
 
