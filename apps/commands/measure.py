@@ -18,7 +18,13 @@ def evaluate(
     ] = None,
     k: Annotated[
         int,
-        typer.Option("--limit", "-k", min=1, max=100, help="Look at so many hits; other than 10 it is not recorded."),
+        typer.Option(
+            "--limit",
+            "-k",
+            min=1,
+            max=100,
+            help="Look at so many hits, to that depth in all metrics; only 10 is recorded.",
+        ),
     ] = 10,
     halves: Annotated[
         bool, typer.Option("--halves", help="Show words alone and meaning alone beside the search that uses both.")

@@ -61,7 +61,7 @@ def _metrics(lines: Sequence[MetricLine], modes: Sequence[str]) -> RenderableTyp
     """One row a type and mode: each value above its interval; percentiles of latency in milliseconds."""
     known = {(line.question_type, line.mode, line.metric): line for line in lines}
     depth = max(int(line.metric.removeprefix("recall@")) for line in lines if line.metric.startswith("recall@"))
-    shown = ("hit@1", f"recall@{depth}", f"mrr@{depth}", f"ndcg@{depth}", "span_recall@5")
+    shown = ("hit@1", f"recall@{depth}", f"mrr@{depth}", f"ndcg@{depth}", f"span_recall@{min(5, depth)}")
     rows = []
     for kind in dict.fromkeys(line.question_type for line in lines):
         for mode in modes:

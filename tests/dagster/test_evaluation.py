@@ -2,19 +2,23 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
+from rich.console import Console
 
 from apps import actions, reader
 from apps.errors import CommandError
 from apps.evaluation_reports import MODES, EvaluationReport, SetEvaluated
+from apps.terminal import evaluations
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.definitions import build_defs
 from cortex_assets.engine import fingerprint
@@ -318,6 +322,23 @@ def test_more_hits_are_shown_and_not_recorded(filled: Lake) -> None:
     assert not found.is_recorded
     assert value(found, "recall@20", mode="words") == 1.0
     assert filled.table(EVALUATIONS).is_empty()
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_fewer_hits_show_the_metrics_at_that_depth(filled: Lake, k: int) -> None:
+    found = evaluated(filled, k=k)
+    names = {line.metric for line in found.metrics}
+    assert {f"{name}@{k}" for name in ("hit", "recall", "mrr", "map", "ndcg", "span_recall", "span_precision")} <= names
+    assert max(int(name.partition("@")[2]) for name in names if "@" in name) == k
+    assert not found.is_recorded
+    usual = evaluated(filled)
+    ranks = filled.table(EVALUATED_QUESTIONS).filter(pl.col("mode") == "meaning").get_column("first_rank")
+    assert value(found, f"recall@{k}", mode="meaning") == pytest.approx(ranks.is_between(1, k).mean(), abs=1e-3)
+    for shown, depth in ((found, k), (usual, 10)):
+        drawn = StringIO()
+        Console(file=drawn, width=200).print(evaluations.report(EvaluationReport((shown,), (), 0.0)))
+        head = next(line for line in drawn.getvalue().splitlines() if "asked" in line)
+        assert [int(number) for number in re.findall(r"@(\d+)", head)] == [1, depth, depth, depth, min(5, depth)]
 
 
 def test_an_index_that_moves_meanwhile_is_evaluated_again_and_one_that_never_rests_is_told(
