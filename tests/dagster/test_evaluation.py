@@ -441,6 +441,12 @@ def test_no_set_an_unknown_one_and_a_broken_one(filled: Lake) -> None:
     with pytest.raises(CommandError) as unknown:
         actions.evaluate("missing")
     assert "notes" in unknown.value.remedy
+    for fault in ("broken.yaml line 1: not YAML", "latin.yaml: not UTF-8"):
+        assert fault in unknown.value.what and fault not in unknown.value.remedy
+    for name in ("broken", "latin"):
+        (filled.settings.golden / f"{name}.yaml").unlink()
+    with pytest.raises(CommandError, match=r"^no golden set has that name$"):
+        actions.evaluate("missing")
     for file in filled.settings.golden.iterdir():
         file.unlink()
     with pytest.raises(CommandError) as none:
