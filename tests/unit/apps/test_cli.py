@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from apps import actions, caring, cli, looking, registering, running, searching
+from apps import actions, caring, cli, looking, reader, registering, running, searching
 from apps.errors import CommandError
 from apps.reports import (
     AddOptions,
@@ -145,6 +145,28 @@ def test_ctrl_c_ends_with_130(engine, capsys):
 def test_wrong_use_ends_with_2(words, capsys):
     assert cli.main(words) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--to", ""], ["--to", " "], ["--code-model", ""], ["--to", "", "--rollback"]])
+@pytest.mark.parametrize("corpus", [[], ["notes"]])
+def test_a_migration_to_no_model_is_wrong_use_and_shows_no_status(words, corpus, monkeypatch, capsys):
+    for name in ("migrate", "roll_back"):
+        monkeypatch.setattr(actions, name, lambda *given: pytest.fail("nothing is done"))
+    monkeypatch.setattr(reader, "migrations", lambda corpus: pytest.fail("nothing is shown"))
+    assert cli.main(["migrate", *corpus, *words]) == 2
+    said = capsys.readouterr().err
+    assert "this names no model" in said and words[0] in said
+
+
+@pytest.mark.parametrize("variable", ["CORTEX_QUANTIZE", "CORTEX_EVAL_TOLERANCE", "CORTEX_RERANK"])
+@pytest.mark.parametrize("words", ["run", "run notes", "status", "search north", "eval", "eval --history", "migrate"])
+def test_a_setting_of_a_wrong_value_ends_every_command_with_1(variable, words, tmp_path, monkeypatch, capsys):
+    """Wrong use is of the command; the environment is not in what was said."""
+    monkeypatch.setenv("CORTEX_DATA", str(tmp_path))
+    monkeypatch.setenv(variable, "odd")
+    assert cli.main(words.split()) == 1
+    assert f"{variable}='odd' is not allowed: use " in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
