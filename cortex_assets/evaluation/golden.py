@@ -17,6 +17,8 @@ ALL = "all"
 """What all questions together are called where types are told apart; no question has that type."""
 UNTYPED = "other"
 GRADES = (1, 2, 3)
+MOST_BYTES = 16 * 2**20
+"""Of a file: some 60,000 questions. As YAML, a MiB of them takes 55 MiB of memory and two seconds to read."""
 SHOWN_BEGIN, SHOWN_END = 40, 30
 """So many characters of a passage say in a label which one it is."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -122,6 +124,16 @@ class GoldenSet:
 
 _LAST = 2**63 - 1
 """Greatest ``version``: what a column of the tables holds."""
+
+
+def check_size(size: int, file: Path) -> None:
+    """Refuse a file that is too large to be read whole.
+
+    Raises:
+        GoldenError: it has more than ``MOST_BYTES``.
+    """
+    if size > MOST_BYTES:
+        raise GoldenError(f"{file}: larger than {MOST_BYTES / 2**20:g} MiB; split it into several golden sets.")
 
 
 def parse_golden(text: str, file: Path) -> GoldenSet:
