@@ -109,7 +109,7 @@ def asked_now(name: str, question_id: str) -> AskedNow:
 
 def gold_line(gold: Gold) -> GoldLine:
     """A gold as it is reported."""
-    return GoldLine(gold.label, gold.begins, gold.ends, gold.grade)
+    return GoldLine(gold.place, gold.begins, gold.ends, gold.grade)
 
 
 def accept(name: str) -> None:
@@ -133,9 +133,13 @@ def _chosen(house: House, name: str | None) -> Sets:
     mine = tuple(golden for golden in sets.found if golden.name == name)
     if not mine:
         names = [golden.name for golden in sets.found]
-        broken = " ".join(sets.problems)
-        remedy = f"there are: {_listed(names)}" + (f"; and cannot be used: {broken}" if broken else "")
-        raise CommandError("no golden set has that name", name, remedy, USAGE)
+        what, remedy = "no golden set has that name", f"there are: {_listed(names)}"
+        if sets.problems:  # it may be the one that is meant
+            what, remedy = (
+                f"no golden set of that name can be used: {' '.join(sets.problems)}",
+                f"or ask those {remedy}",
+            )
+        raise CommandError(what, name, remedy, USAGE)
     return Sets(mine, ())
 
 

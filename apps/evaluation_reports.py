@@ -50,7 +50,7 @@ class RankChangeLine:
 
 @dataclass(frozen=True, slots=True)
 class GoneLine:
-    """A question some or (``is_skipped``) all of whose gold is not there any more, and why."""
+    """A question some or (``is_skipped``) all of whose gold is not there, and why."""
 
     question_id: str
     question: str
@@ -88,7 +88,7 @@ class SetEvaluated:
         gated: the metrics that decide.
         changes: questions that changed rank, worse ones first.
         pairs: questions that both asked.
-        gone: questions that lost gold.
+        gone: questions some of whose gold is not there.
         history: the oldest first.
     """
 

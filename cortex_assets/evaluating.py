@@ -156,15 +156,15 @@ def look(
     now: datetime,
     progress: Progress = lambda done, total: None,
 ) -> Evaluated:
-    """Evaluate a set with ``k`` hits a question, cut at k besides the usual ranks; nothing is recorded or compared.
+    """Evaluate a set with ``k`` hits a question, cut at k and the usual ranks before it; nothing is recorded or compared.
 
     Raises:
         GoldenError: the set names a corpus that there is none of.
     """
     subject = subject_of(house, registry, golden)
-    ks = tuple(sorted({*KS, k}))
+    ks = (*(rank for rank in KS if rank < k), k)
     resolved = resolve_gold(house.lake, golden, _names(registry))
-    outcomes = measure(resolved, searches(house, registry, golden.corpora, max(ks)), ks, progress)
+    outcomes = measure(resolved, searches(house, registry, golden.corpora, k), ks, progress)
     evaluation = evaluation_rows(golden, subject, outcomes, "", 0, now)
     return Evaluated(golden.name, evaluation, question_rows(golden, subject, outcomes, ""), None, is_new=True)
 
@@ -253,7 +253,8 @@ def accept_latest(house: House, set_name: str, now: datetime) -> Evaluated:
 
 
 def _is_of(past: Past, golden: GoldenSet, subject: Subject) -> bool:
-    return (past.set_hash, past.recipe, past.content_hash) == (golden.set_hash, subject.recipe, subject.content_hash)
+    is_same = (past.set_hash, past.content_hash) == (golden.set_hash, subject.content_hash)
+    return is_same and not past.recipe.differs(subject.recipe)
 
 
 def _names(registry: Registry) -> dict[str, str]:

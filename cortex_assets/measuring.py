@@ -13,10 +13,11 @@ from cortex_assets import asking
 from cortex_assets.engine.fingerprint import Producer
 from cortex_assets.engine.ledger import AssetLedger
 from cortex_assets.evaluation.compare import HYBRID
-from cortex_assets.evaluation.evaluate import Answer, Recipe, Search, Subject
+from cortex_assets.evaluation.evaluate import Answer, Search, Subject
 from cortex_assets.evaluation.golden import GoldenError, GoldenSet
 from cortex_assets.evaluation.judge import Found, Spot
 from cortex_assets.evaluation.metrics import DEPTH
+from cortex_assets.evaluation.recipe import Recipe, space_entry
 from cortex_assets.evaluation.schema import MODES
 from cortex_assets.house import House
 from cortex_assets.identity import content_id
@@ -54,11 +55,18 @@ def subject_of(house: House, registry: Registry, golden: GoldenSet) -> Subject:
         generation = house.store.generation(space_id, shard)
         generations[shard] = -1 if generation is None else generation.number
     recipe = Recipe(
-        tuple(sorted(space.space_id for space in spaces)),
+        _spaces_of(registry, golden),
         tuple(mine.get_column("producer_version").unique().sort()),
         _with_vectors(retrieval_version(house), house, spaces),
     )
     return Subject(recipe, content_id("points", *held), json.dumps(generations, sort_keys=True))
+
+
+def _spaces_of(registry: Registry, golden: GoldenSet) -> tuple[str, ...]:
+    """An entry for every corpus that a set asks."""
+    asked = [corpus for corpus in registry.corpora if not golden.corpora or corpus.name in golden.corpora]
+    lives = {corpus.corpus_id: asking.serving(corpus).lives for corpus in asked}
+    return tuple(sorted(space_entry(name, (live.space_id for live in some)) for name, some in lives.items()))
 
 
 def retrieval_version(house: House) -> str:

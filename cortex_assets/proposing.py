@@ -18,8 +18,8 @@ from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.engine.lease import shard_lease
 from cortex_assets.evaluation.candidates import Candidate, candidate_id
 from cortex_assets.evaluation.collect import Proposed, decided, from_clicks, from_headings
-from cortex_assets.evaluation.derive import golden_sets
-from cortex_assets.evaluation.golden import GoldenError, parse_golden
+from cortex_assets.evaluation.derive import golden_sets, golden_text
+from cortex_assets.evaluation.golden import GoldenError, check_size, parse_golden
 from cortex_assets.evaluation.schema import DECIDED_CANDIDATES, FEEDBACK
 from cortex_assets.evaluation.written import FILE, with_questions
 from cortex_assets.house import House
@@ -156,12 +156,10 @@ def accept(house: House, chosen: Sequence[Candidate], wording: Mapping[str, str]
         left = [one for one in chosen if one.candidate_id not in done]
         if not left:
             return file
-        try:
-            text = file.read_bytes().decode("utf-8") if file.exists() else ""
-        except UnicodeDecodeError:
-            raise GoldenError(f"{file}: not UTF-8; save it as UTF-8.") from None
+        text = golden_text(file) if file.exists() else ""
         questions = [replace(one.question, text=wording.get(one.candidate_id, one.question.text)) for one in left]
         whole = with_questions(text, questions, file)
+        check_size(len(whole.encode()), file)
         name = parse_golden(whole, file).name
         twin = next((one for one in golden_sets(file.parent).found if one.name == name and one.file != file), None)
         if twin is not None:

@@ -108,7 +108,7 @@ def _set(found: SetEvaluated) -> None:
     _history(found)
     _compared(found)
     if found.gone:
-        st.subheader("Gold that is gone", anchor=False)
+        st.subheader("Gold that is not there", anchor=False)
         skipped = sum(one.is_skipped for one in found.gone)
         st.caption(f"Of {plural(len(found.gone), 'question')}, {skipped} skipped. Name other passages, or remove them.")
         st.html(measures.gone(found))

@@ -8,44 +8,54 @@ import typer
 from apps import actions, reader
 from apps.commands.options import Json
 from apps.errors import FOUND, USAGE, CommandError
+from apps.evaluation_reports import EvaluationReport
 from apps.terminal import console, evaluations
 from apps.terminal.meters import meter
 
+Set = Annotated[str | None, typer.Argument(metavar="[SET]", help="Name of a golden set; without one, all of them.")]
+Limit = Annotated[
+    int,
+    typer.Option(
+        "--limit",
+        "-k",
+        min=1,
+        max=100,
+        help="Look at so many hits, to that depth in all metrics; only 10 is recorded.",
+    ),
+]
+Halves = Annotated[
+    bool, typer.Option("--halves", help="Show words alone and meaning alone beside the search that uses both.")
+]
+Changes = Annotated[bool, typer.Option("--changes", help="List every question that changed rank.")]
+History = Annotated[bool, typer.Option("--history", help="Only show the evaluations there are; nothing is asked.")]
+Against = Annotated[
+    str | None,
+    typer.Option("--against", metavar="ID", help="Compare the latest with this one of the history; nothing is asked."),
+]
+Accept = Annotated[
+    bool, typer.Option("--accept", help="Take the present quality as the one to compare with from now on.")
+]
+Candidates = Annotated[bool, typer.Option("--candidates", help="Only list questions that might go into a golden set.")]
+AcceptCandidates = Annotated[
+    bool, typer.Option("--accept-candidates", help="Put all of them into golden/accepted.yaml; nothing is asked.")
+]
+Refuse = Annotated[
+    list[str] | None,
+    typer.Option("--refuse", metavar="ID", help="Have a candidate not proposed again; may be repeated."),
+]
+
 
 def evaluate(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[SET]", help="Name of a golden set; without one, all of them.")
-    ] = None,
-    k: Annotated[
-        int,
-        typer.Option("--limit", "-k", min=1, max=100, help="Look at so many hits; other than 10 it is not recorded."),
-    ] = 10,
-    halves: Annotated[
-        bool, typer.Option("--halves", help="Show words alone and meaning alone beside the search that uses both.")
-    ] = False,
-    changes: Annotated[bool, typer.Option("--changes", help="List every question that changed rank.")] = False,
-    history: Annotated[
-        bool, typer.Option("--history", help="Only show the evaluations there are; nothing is asked.")
-    ] = False,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", metavar="ID", help="Compare the latest with this one of the history; nothing is asked."
-        ),
-    ] = None,
-    accept: Annotated[
-        bool, typer.Option("--accept", help="Take the present quality as the one to compare with from now on.")
-    ] = False,
-    candidates: Annotated[
-        bool, typer.Option("--candidates", help="Only list questions that might go into a golden set.")
-    ] = False,
-    accept_candidates: Annotated[
-        bool, typer.Option("--accept-candidates", help="Put all of them into golden/accepted.yaml; nothing is asked.")
-    ] = False,
-    refuse: Annotated[
-        list[str] | None,
-        typer.Option("--refuse", metavar="ID", help="Have a candidate not proposed again; may be repeated."),
-    ] = None,
+    name: Set = None,
+    k: Limit = 10,
+    halves: Halves = False,
+    changes: Changes = False,
+    history: History = False,
+    against: Against = None,
+    accept: Accept = False,
+    candidates: Candidates = False,
+    accept_candidates: AcceptCandidates = False,
+    refuse: Refuse = None,
     as_json: Json = False,
 ) -> None:
     """Measure how well search finds what it should.
@@ -59,28 +69,38 @@ def evaluate(
         | {"--history": history, "--accept": accept},
         name,
     )
-    if refuse:
-        console.show(actions.refuse_candidates(refuse), as_json, evaluations.decided)
-        return
-    if accept_candidates:
-        console.show(actions.accept_candidates(None), as_json, evaluations.decided)
-        return
-    if candidates:
+    if refuse or accept_candidates or candidates:
+        _propose(refuse, accept_candidates, as_json)
+    elif against is not None or history:
+        _look_back(name, against, halves, as_json)
+    else:
+        report = _measured(name, k, accept)
+        console.show(report, as_json, lambda one: evaluations.report(one, halves, changes))
+        if not report.is_well:
+            raise typer.Exit(FOUND)
+
+
+def _propose(refuse: list[str] | None, is_accepted: bool, as_json: bool) -> None:
+    """Candidates refused, accepted, or else listed."""
+    if refuse or is_accepted:
+        done = actions.refuse_candidates(refuse) if refuse else actions.accept_candidates(None)
+        console.show(done, as_json, evaluations.decided)
+    else:
         console.show(reader.candidates(), as_json, evaluations.candidates)
-        return
-    if against is not None:
-        report = reader.evaluations(name, against)
-        console.show(report, as_json, lambda one: evaluations.report(one, halves, changes=True))
-        return
-    if history:
-        report = reader.evaluations(name)
+
+
+def _look_back(name: str | None, against: str | None, halves: bool, as_json: bool) -> None:
+    """The evaluations there are, or the latest against one of them."""
+    report = reader.evaluations(name, against)
+    if against is None:
         console.show(report, as_json, evaluations.history)
-        return
+    else:
+        console.show(report, as_json, lambda one: evaluations.report(one, halves, changes=True))
+
+
+def _measured(name: str | None, k: int, is_accepted: bool) -> EvaluationReport:
     with meter() as progress:
-        report = actions.evaluate(name, k, accept, progress)
-    console.show(report, as_json, lambda one: evaluations.report(one, halves, changes))
-    if not report.is_well:
-        raise typer.Exit(FOUND)
+        return actions.evaluate(name, k, is_accepted, progress)
 
 
 def _check_asked_alone(asked: Mapping[str, object], name: str | None) -> None:

@@ -38,6 +38,9 @@ def migrate(
     The old index answers while runs make the new one. Once it is whole and the quality gate agrees, one write switches
     searches to it. The old one is kept up for a rollback. Without an option it shows how migrations stand.
     """
+    for option, model in (("--to", to), ("--code-model", code_model)):
+        if model is not None and not model.strip():
+            raise CommandError("this names no model", option, "say one, such as packaged or hf:org/name", USAGE)
     asked = [bool(to or code_model), rollback, abandon, finish]
     if sum(asked) > 1 or (any(asked) and corpus is None):
         raise CommandError("this does one thing for one corpus", "cortex migrate", "see cortex migrate --help", USAGE)

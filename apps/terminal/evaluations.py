@@ -51,7 +51,7 @@ def _set(found: SetEvaluated, halves: bool, changes: bool) -> Iterator[Renderabl
         yield from _compared(found, changes)
     if found.gone:
         skipped = sum(one.is_skipped for one in found.gone)
-        yield safe(f"gold is gone of {counted(len(found.gone), 'question')}, {skipped} skipped for it:", "yellow")
+        yield safe(f"gold of {counted(len(found.gone), 'question')} is not there, {skipped} skipped for it:", "yellow")
     for gone in found.gone:
         mark = "skipped" if gone.is_skipped else "asked for the rest"
         yield safe(f"  {gone.question_id} ({mark}): {'; '.join(gone.reasons)}", "yellow")
@@ -61,7 +61,7 @@ def _metrics(lines: Sequence[MetricLine], modes: Sequence[str]) -> RenderableTyp
     """One row a type and mode: each value above its interval; percentiles of latency in milliseconds."""
     known = {(line.question_type, line.mode, line.metric): line for line in lines}
     depth = max(int(line.metric.removeprefix("recall@")) for line in lines if line.metric.startswith("recall@"))
-    shown = ("hit@1", f"recall@{depth}", f"mrr@{depth}", f"ndcg@{depth}", "span_recall@5")
+    shown = ("hit@1", f"recall@{depth}", f"mrr@{depth}", f"ndcg@{depth}", f"span_recall@{min(5, depth)}")
     rows = []
     for kind in dict.fromkeys(line.question_type for line in lines):
         for mode in modes:

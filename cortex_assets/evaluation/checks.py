@@ -13,7 +13,7 @@ HOLD, GOLD = "evaluations_hold", "golden_questions_have_gold"
 MOST_ROWS = 200
 DESCRIPTIONS = {
     HOLD: "No change of space, chunker or search lost recall, MRR or nDCG against the accepted evaluation.",
-    GOLD: "Every golden set can be used, and every passage that it names is still there.",
+    GOLD: "Every golden set can be used, and every passage that it names is there.",
 }
 
 
@@ -51,7 +51,7 @@ def held(verdicts: dict[str, Verdict]) -> dg.AssetCheckResult:
 
 
 def have_gold(gone: Sequence[tuple[str, Resolved]], problems: Sequence[str]) -> dg.AssetCheckResult:
-    """A warning where a golden set cannot be used or gold is gone; lists files, skipped questions and lost passages."""
+    """A warning where a golden set cannot be used or gold is not there; lists files, skipped questions and passages."""
     rows = [
         (name, one.question.question_id, "no" if one.targets else "yes", "; ".join(one.gone))
         for name, one in gone[:MOST_ROWS]

@@ -8,18 +8,19 @@ is never at fault: it is told as drift. So an evaluation is compared with
   moved the baseline along. Small losses do not add up unseen, for the anchor stays until a person accepts another;
 - the one before with the same recipe, once that recipe has passed the gate: drift again.
 
-Questions are paired by their hash, so a set that grows keeps its baseline.
+A recipe is the same while no corpus moved to other spaces (``Recipe.differs``), also where corpora came or went. Questions are
+paired by their hash, so a set that grows keeps its baseline.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 import polars as pl
 
-from cortex_assets.evaluation.evaluate import Recipe
 from cortex_assets.evaluation.metrics import DEPTH, DIGITS, Estimate, mean_estimate
+from cortex_assets.evaluation.recipe import Recipe
 from cortex_assets.evaluation.schema import MODES
 
 GATED = (f"recall@{DEPTH}", f"mrr@{DEPTH}", f"ndcg@{DEPTH}")
@@ -60,7 +61,7 @@ class Asked:
         question: its text.
         ranks: of its golds, 0 = not found.
         metrics: metric to value.
-        gone: its golds that were not there any more.
+        gone: its golds that were not there.
     """
 
     question_id: str
@@ -153,15 +154,17 @@ def verdict(
     since = history[places.get(accepted_id or "", 0) :]
     anchor, last = since[0], since[-1]
     found = Verdict(State.BASELINE, last.evaluation_id)
-    latest: dict[Recipe, Past] = {anchor.recipe: anchor}
+    lines = [anchor]
     for past in since[1:]:
-        known = latest.get(past.recipe)
-        if known is None:
-            found = compared(latest[anchor.recipe], past, asks, tolerance)
+        place = next((n for n in reversed(range(len(lines))) if not lines[n].recipe.differs(past.recipe)), None)
+        if place is None:
+            found = compared(lines[0], past, asks, tolerance)
         elif past is last:
-            found = compared(known, past, asks, tolerance)
-        if known is not None or found.state != State.REGRESSION:
-            latest[past.recipe] = past
+            found = compared(lines[place], past, asks, tolerance)
+        if place is not None:
+            lines[place] = replace(past, recipe=lines[place].recipe.joined(past.recipe))
+        elif found.state != State.REGRESSION:
+            lines.append(past)
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,15 @@ import polars as pl
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.documents.schema import DOCUMENTS
 from cortex_assets.evaluation.compare import Asks, Past, Verdict, asks_of, history_of, verdict
-from cortex_assets.evaluation.golden import SUFFIXES, GoldenError, GoldenSet, Question, parse_golden
+from cortex_assets.evaluation.golden import (
+    MOST_BYTES,
+    SUFFIXES,
+    GoldenError,
+    GoldenSet,
+    Question,
+    check_size,
+    parse_golden,
+)
 from cortex_assets.evaluation.resolve import Document, Resolved, Shelf
 from cortex_assets.evaluation.schema import ACCEPTED_EVALUATIONS, EVALUATED_QUESTIONS, EVALUATIONS
 from cortex_assets.tables import TableSpec
@@ -38,7 +47,7 @@ class Looked:
 
     Attributes:
         verdicts: golden set to the verdict on its latest evaluation.
-        gone: (golden set, question) of questions that lost gold.
+        gone: (golden set, question) of questions some of whose gold is not there.
         problems: what is wrong with files of golden sets.
     """
 
@@ -77,8 +86,20 @@ def read_golden(file: Path) -> GoldenSet:
     Raises:
         GoldenError: it is no golden set.
     """
+    return parse_golden(StringIO(golden_text(file).removeprefix("\ufeff"), newline=None).read(), file)
+
+
+def golden_text(file: Path) -> str:
+    """The text of a golden set as it stands, line ends included.
+
+    Raises:
+        GoldenError: it is too large, not UTF-8, or cannot be read.
+    """
     try:
-        return parse_golden(file.read_text(encoding="utf-8-sig"), file)
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+        check_size(len(content), file)
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise GoldenError(f"{file}: not UTF-8; save it as UTF-8.") from None
     except OSError as error:

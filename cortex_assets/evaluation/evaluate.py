@@ -24,6 +24,7 @@ from cortex_assets.evaluation.metrics import (
     mean_estimate,
     percentile_estimate,
 )
+from cortex_assets.evaluation.recipe import Recipe
 from cortex_assets.evaluation.resolve import Resolved
 from cortex_assets.evaluation.schema import EVALUATED_QUESTIONS, EVALUATIONS
 from cortex_assets.identity import content_id
@@ -40,24 +41,6 @@ class Answer:
 Search = Callable[[str], Answer]
 Progress = Callable[[int, int], None]
 """Hears how many searches of how many are done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a change of quality may come from besides content: embedding spaces, chunkers, the search functions."""
-
-    space_ids: tuple[str, ...]
-    chunkers: tuple[str, ...]
-    retrieval: str
-
-    def differs(self, other: "Recipe") -> tuple[str, ...]:
-        """In which of ``space``, ``chunker``, ``retrieval``."""
-        pairs = {
-            "space": (self.space_ids, other.space_ids),
-            "chunker": (self.chunkers, other.chunkers),
-            "retrieval": (self.retrieval, other.retrieval),
-        }
-        return tuple(name for name, (mine, theirs) in pairs.items() if mine != theirs)
 
 
 @dataclass(frozen=True, slots=True)

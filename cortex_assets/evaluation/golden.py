@@ -17,6 +17,10 @@ ALL = "all"
 """What all questions together are called where types are told apart; no question has that type."""
 UNTYPED = "other"
 GRADES = (1, 2, 3)
+MOST_BYTES = 16 * 2**20
+"""Of a file: some 60,000 questions. As YAML, a MiB of them takes 55 MiB of memory and two seconds to read."""
+SHOWN_BEGIN, SHOWN_END = 40, 30
+"""So many characters of a passage say in a label which one it is."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SET_KEYS = frozenset({"set", "version", "description", "corpora"})
 _QUESTION_KEYS = frozenset({"id", "question", "type", "gold"})
@@ -53,11 +57,19 @@ class Gold:
     ends: str = ""
 
     @property
-    def label(self) -> str:
-        """How people recognize it."""
+    def place(self) -> str:
+        """Where it is, for people; several golds may be there."""
         place = self.path or self.document_id or self.chunk_id
         place = f"{self.corpus}/{place}" if self.corpus else place
         return f"{place}!{self.inner}" if self.inner else place
+
+    @property
+    def label(self) -> str:
+        """Which one it is, for people: its place and how its passage begins and ends."""
+        quote = " ".join(f"{self.begins} … {self.ends}".split()) if self.ends else " ".join(self.begins.split())
+        if len(quote) > SHOWN_BEGIN + SHOWN_END + 3:
+            quote = f"{quote[:SHOWN_BEGIN].rstrip()} … {quote[-SHOWN_END:].lstrip()}"
+        return f"{self.place} “{quote}”" if quote else self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,16 @@ class GoldenSet:
 
 _LAST = 2**63 - 1
 """Greatest ``version``: what a column of the tables holds."""
+
+
+def check_size(size: int, file: Path) -> None:
+    """Refuse a file that is too large to be read whole.
+
+    Raises:
+        GoldenError: it has more than ``MOST_BYTES``.
+    """
+    if size > MOST_BYTES:
+        raise GoldenError(f"{file}: larger than {MOST_BYTES / 2**20:g} MiB; split it into several golden sets.")
 
 
 def parse_golden(text: str, file: Path) -> GoldenSet:

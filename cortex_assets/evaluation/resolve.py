@@ -1,4 +1,4 @@
-"""Golds to places in documents as they are stored now: ids and character spans, or why they are gone. Pure.
+"""Golds to places in documents as they are stored now: ids and character spans, or why they are not there. Pure.
 
 Anchors are verbatim words of the text, compared with white space collapsed, so that a gold outlives other chunks, line breaks
 and edits elsewhere in its document. Who reads the documents is the caller.
@@ -54,7 +54,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A question with the golds that are there, in their order, and why others are gone, one line each."""
+    """A question with the golds that are there, in their order, and why others are not, one line each."""
 
     question: Question
     targets: tuple[Target, ...]
@@ -90,15 +90,15 @@ class Shelf:
         return Resolved(question, targets, tuple(one for one in found if isinstance(one, str)))
 
     def _target(self, gold: Gold, corpora: Sequence[str]) -> Target | str:
-        """The place of a gold, or why it is gone."""
+        """The place of a gold, or why it has none."""
         if gold.chunk_id:
             chunk = self._chunks.get(gold.chunk_id)
             if chunk is None:
-                return f"{gold.label}: no chunk has that id any more"
+                return f"{gold.label}: no chunk has that id"
             return Target(gold.grade, frozenset({chunk[0]}), (chunk[1], chunk[2]), gold.chunk_id)
         documents = self._documents(gold, corpora)
         if not documents:
-            return f"{gold.label}: no such document any more"
+            return f"{gold.label}: no such document"
         if not gold.begins:
             return Target(gold.grade, frozenset(one.document_id for one in documents))
         for document in documents:
@@ -106,7 +106,7 @@ class Shelf:
             if span is not None:
                 return Target(gold.grade, frozenset({document.document_id}), span)
         has_begin = gold.ends and any(find_span(document.text, gold.begins) for document in documents)
-        return f"{gold.label}: its {'last' if has_begin else 'first'} words are not in the text any more"
+        return f"{gold.label}: its {'last' if has_begin else 'first'} words are not in the text"
 
     def _documents(self, gold: Gold, corpora: Sequence[str]) -> list[Document]:
         if gold.document_id:

@@ -23,7 +23,10 @@ class Evaluations(dy.Schema):
     set_hash = dy.String(metadata={"doc": "of the questions and their gold"})
     sequence = dy.Int64(min=0, metadata={"doc": "which evaluation of the set, from 0"})
     evaluated_at = dy.Datetime(time_zone="UTC")
-    space_ids = dy.List(dy.String(), metadata={"doc": "embedding spaces that were searched"})
+    space_ids = dy.List(
+        dy.String(),
+        metadata={"doc": "corpus id and the spaces that it was searched in; of earlier versions spaces alone"},
+    )
     chunkers = dy.List(dy.String(), metadata={"doc": "producer versions that made the chunks"})
     retrieval = dy.String(metadata={"doc": "version of the search functions"})
     content_hash = dy.String(metadata={"doc": "of the points that were searched"})
@@ -49,7 +52,7 @@ class EvaluatedQuestions(dy.Schema):
     question_type = dy.String()
     mode = _MODE
     is_skipped = dy.Bool(metadata={"doc": "no gold is left, so nothing was asked"})
-    gone = dy.List(dy.String(), metadata={"doc": "golds that are not there any more, and why"})
+    gone = dy.List(dy.String(), metadata={"doc": "golds that are not there, and why"})
     gold_ranks = dy.List(dy.Int64(), metadata={"doc": "rank of each gold that is there, from 1; 0 = not found"})
     first_rank = dy.Int64(min=0, metadata={"doc": "of the best placed gold; 0 = none was found"})
     metrics = dy.List(dy.Struct({"name": dy.String(), "value": dy.Float64(min=0, max=1)}))

@@ -104,9 +104,9 @@ def test_gold_that_is_gone_and_files_that_cannot_be_used_are_told(measured, page
     said = words(page("quality"))
     assert "A golden set cannot be used" in said
     assert "broken.yaml" in said
-    assert "Gold that is gone" in said
+    assert "Gold that is not there" in said
     assert "&lt;i&gt;where?&lt;/i&gt;" in said
-    assert "nowhere.md: no such document any more" in said
+    assert "nowhere.md: no such document" in said
 
 
 def test_candidates_are_worded_accepted_and_refused(measured, page):

@@ -2,19 +2,23 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
+from rich.console import Console
 
 from apps import actions, reader
 from apps.errors import CommandError
 from apps.evaluation_reports import MODES, EvaluationReport, SetEvaluated
+from apps.terminal import evaluations
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.definitions import build_defs
 from cortex_assets.engine import fingerprint
@@ -218,6 +222,46 @@ def test_another_embedding_space_is_seen_by_the_gate(filled: Lake) -> None:
     assert {change.after for change in found.changes} == {(0,)}
 
 
+def test_a_corpus_that_moves_between_spaces_that_both_serve_is_seen_and_one_that_is_added_is_content(
+    filled: Lake,
+) -> None:
+    filled.drop_all({"other/one.md": "A note of its own.", "third/two.md": "Another note of its own."})
+    filled.run()
+    _move(filled, "third")
+    evaluated(filled)
+    filled.drop("fourth/three.md", "A note that came later.")
+    filled.run()
+    _move(filled, "third")  # the run brought it back to the space of its model
+    came = evaluated(filled)
+    assert (came.state, came.moved, came.is_new) == ("drift", ("content",), True)
+    _move(filled, "notes")
+    found = evaluated(filled)
+    assert found.moved[0] == "space"
+    assert (found.state, found.baseline_at) == ("regression", came.evaluated_at), "nothing is published there"
+    spaces = filled.table(EVALUATIONS).filter(pl.col("evaluation_id") == found.evaluation_id)["space_ids"][0].to_list()
+    with filled.house() as house:
+        assert spaces == sorted(f"{one.corpus_id} {one.space_id}" for one in house.register.corpora())
+    assert not evaluated(filled).is_new
+
+
+def test_an_evaluation_of_an_earlier_version_knows_spaces_alone_and_is_not_made_again(filled: Lake) -> None:
+    evaluated(filled)
+    rows = filled.table(EVALUATIONS)
+    bare = rows.with_columns(pl.col("space_ids").list.eval(pl.element().str.split(" ").list.last()))
+    with filled.house() as house:
+        house.lake.overwrite(EVALUATIONS, bare, "true")
+    assert not evaluated(filled).is_new
+    _move(filled, "notes")
+    assert "space" in evaluated(filled).moved
+
+
+def _move(lake: Lake, name: str) -> None:
+    """Let a corpus be searched in a space that holds nothing."""
+    with lake.house() as house:
+        corpus = house.register.now().by_name(name)
+        house.register.change(corpus.corpus_id, lambda now: replace(now, space_id="another"))
+
+
 def test_quantized_vectors_are_seen_by_the_gate_once_the_index_has_them(
     filled: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +322,23 @@ def test_more_hits_are_shown_and_not_recorded(filled: Lake) -> None:
     assert not found.is_recorded
     assert value(found, "recall@20", mode="words") == 1.0
     assert filled.table(EVALUATIONS).is_empty()
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_fewer_hits_show_the_metrics_at_that_depth(filled: Lake, k: int) -> None:
+    found = evaluated(filled, k=k)
+    names = {line.metric for line in found.metrics}
+    assert {f"{name}@{k}" for name in ("hit", "recall", "mrr", "map", "ndcg", "span_recall", "span_precision")} <= names
+    assert max(int(name.partition("@")[2]) for name in names if "@" in name) == k
+    assert not found.is_recorded
+    usual = evaluated(filled)
+    ranks = filled.table(EVALUATED_QUESTIONS).filter(pl.col("mode") == "meaning").get_column("first_rank")
+    assert value(found, f"recall@{k}", mode="meaning") == pytest.approx(ranks.is_between(1, k).mean(), abs=1e-3)
+    for shown, depth in ((found, k), (usual, 10)):
+        drawn = StringIO()
+        Console(file=drawn, width=200).print(evaluations.report(EvaluationReport((shown,), (), 0.0)))
+        head = next(line for line in drawn.getvalue().splitlines() if "asked" in line)
+        assert [int(number) for number in re.findall(r"@(\d+)", head)] == [1, depth, depth, depth, min(5, depth)]
 
 
 def test_an_index_that_moves_meanwhile_is_evaluated_again_and_one_that_never_rests_is_told(
@@ -380,6 +441,12 @@ def test_no_set_an_unknown_one_and_a_broken_one(filled: Lake) -> None:
     with pytest.raises(CommandError) as unknown:
         actions.evaluate("missing")
     assert "notes" in unknown.value.remedy
+    for fault in ("broken.yaml line 1: not YAML", "latin.yaml: not UTF-8"):
+        assert fault in unknown.value.what and fault not in unknown.value.remedy
+    for name in ("broken", "latin"):
+        (filled.settings.golden / f"{name}.yaml").unlink()
+    with pytest.raises(CommandError, match=r"^no golden set has that name$"):
+        actions.evaluate("missing")
     for file in filled.settings.golden.iterdir():
         file.unlink()
     with pytest.raises(CommandError) as none:
@@ -503,7 +570,10 @@ def test_gold_that_is_gone_fails_its_check_as_a_warning(filled: Lake, instance: 
     assert not checks[GOLD].passed
     assert checks[GOLD].severity == dg.AssetCheckSeverity.WARN
     assert checks[GOLD].metadata["skipped questions"].value == 1
-    assert "| notes | q02 | yes | note-002.md: no such document" in checks[GOLD].metadata["gone"].value
+    assert (
+        "| notes | q02 | yes | note-002.md “Entry 200001 says th … at noon.”: no such document |"
+        in checks[GOLD].metadata["gone"].value
+    )
     assert "broken.yaml" in checks[GOLD].metadata["problems"].value[0]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from apps.migration_reports import KEPT, UNDER_WAY, MigrationLine
 from apps.past import moments
 from apps.reports import AddOptions
 from apps.search_reports import SearchFilters
+from cortex_assets import switching
 from cortex_assets.asking import embedder, live_spaces
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
@@ -363,6 +365,31 @@ def test_a_model_for_code_comes_and_goes(lake: Lake, embedded: list[tuple[str, i
     lake.run()
     assert row(lake, "mixed").layout == Layout(Live("hash", main)) and embedded == [], "all vectors were there"
     lake.assert_sound()
+
+
+def test_a_refusal_is_asked_again_after_a_while_and_not_before(
+    filled: Lake, gate: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a worker, whose house stays open: what the gate measures takes long, and what it is refused for is put right."""
+    gate.is_open = False
+    actions.migrate("notes", "packaged")
+    filled.run()
+    seconds = [1000.0]
+    monkeypatch.setattr(switching, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    gate.asked.clear()
+    with filled.house() as house:
+
+        def followed() -> list[str]:
+            registry = house.register.now()
+            return house.moving.follow(registry.by_name("notes"), registry)
+
+        refused = followed()
+        assert "recall@10 fell" in refused[0] and len(gate.asked) == 1
+        gate.is_open = True
+        seconds[0] += 299.0
+        assert followed() == refused and len(gate.asked) == 1, "told again, and not asked"
+        seconds[0] += 2.0
+        assert "is searched in space" in followed()[0] and len(gate.asked) == 2
 
 
 def test_resharding_moves_both_spaces(filled: Lake, embedded: list[tuple[str, int]], gate: Door) -> None:

@@ -14,6 +14,7 @@ from apps.evaluation_reports import CandidateLine, Click
 from cortex_assets import evaluating
 from cortex_assets.definitions import build_defs
 from cortex_assets.engine.lease import LeaseBusy, shard_lease
+from cortex_assets.evaluation import golden
 from cortex_assets.evaluation.golden import GoldenError
 from cortex_assets.evaluation.schema import DECIDED_CANDIDATES, EVALUATIONS, FEEDBACK
 from cortex_assets.proposing import LEASE
@@ -196,7 +197,9 @@ def test_refused_candidates_never_come_again(filled: Lake) -> None:
         actions.refuse_candidates([candidate.candidate_id])
 
 
-def test_a_file_that_cannot_be_added_to_stays_and_nothing_is_decided(filled: Lake) -> None:
+def test_a_file_that_cannot_be_added_to_stays_and_nothing_is_decided(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = filled.settings.golden / "accepted.yaml"
     file.parent.mkdir()
     file.write_text("questions: [{id: x, question: why, gold: [{path: a}]}]\n")
@@ -207,6 +210,12 @@ def test_a_file_that_cannot_be_added_to_stays_and_nothing_is_decided(filled: Lak
     with pytest.raises(GoldenError, match="cannot be added to"):
         actions.accept_candidates(None)
     assert file.read_text() == before
+    file.write_text("version: 1\nquestions:\n- {id: x, question: why, gold: [{path: a}]}\n")
+    for most in (len(file.read_text()) - 1, len(file.read_text()) + 9):  # as it is, and with one more question
+        with monkeypatch.context() as patched:
+            patched.setattr(golden, "MOST_BYTES", most)
+            with pytest.raises(GoldenError, match="split it into several golden sets"):
+                actions.accept_candidates(None)
     (file.parent / "other.yaml").write_text(
         "set: accepted\nversion: 1\nquestions:\n- {id: x, question: why, gold: [{path: a}]}\n"
     )

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from apps import actions, caring, cli, looking, registering, running, searching
+from apps import actions, caring, cli, looking, reader, registering, running, searching
 from apps.errors import CommandError
+from apps.evaluation_reports import CandidatesReport, Decided, EvaluationReport
 from apps.reports import (
     AddOptions,
     AddPreview,
@@ -145,6 +146,70 @@ def test_ctrl_c_ends_with_130(engine, capsys):
 def test_wrong_use_ends_with_2(words, capsys):
     assert cli.main(words) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("", ("evaluate", None, 10, False)),
+        ("station -k 3", ("evaluate", "station", 3, False)),
+        ("--accept --changes", ("evaluate", None, 10, True)),
+        ("station --history", ("evaluations", "station", None)),
+        ("station --against 54ca47 --halves", ("evaluations", "station", "54ca47")),
+        ("--candidates", ("candidates",)),
+        ("--accept-candidates", ("accept_candidates", None)),
+        ("--refuse aaaa --refuse bbbb", ("refuse_candidates", ["aaaa", "bbbb"])),
+    ],
+)
+@pytest.mark.parametrize("is_well", [True, False])
+def test_eval_asks_for_one_thing_and_ends_with_1_only_where_a_measurement_is_not_well(
+    words, asked, is_well, monkeypatch, capsys
+):
+    measured = EvaluationReport((), () if is_well else ("one.yaml: broken",), 0.1)
+    given = []
+    for place, name, value in (
+        (actions, "evaluate", measured),
+        (reader, "evaluations", measured),
+        (reader, "candidates", CandidatesReport((), 0)),
+        (actions, "accept_candidates", Decided(("why?",), "accepted.yaml")),
+        (actions, "refuse_candidates", Decided(("why?",), "")),
+    ):
+        monkeypatch.setattr(
+            place, name, lambda *values, _name=name, _value=value: given.append((_name, values)) or _value
+        )
+    assert cli.main(["eval", *words.split()]) == (0 if is_well or asked[0] != "evaluate" else 1)
+    ((name, values),) = given
+    assert (name, *values[: len(asked) - 1]) == asked
+    assert capsys.readouterr().out.strip()
+    assert cli.main(["eval", *words.split(), "--json"]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("words", ["--history --accept", "--candidates --refuse aaaa", "station --candidates"])
+def test_eval_refuses_what_does_not_go_together(words):
+    assert cli.main(["eval", *words.split()]) == 2
+
+
+@pytest.mark.parametrize("words", [["--to", ""], ["--to", " "], ["--code-model", ""], ["--to", "", "--rollback"]])
+@pytest.mark.parametrize("corpus", [[], ["notes"]])
+def test_a_migration_to_no_model_is_wrong_use_and_shows_no_status(words, corpus, monkeypatch, capsys):
+    for name in ("migrate", "roll_back"):
+        monkeypatch.setattr(actions, name, lambda *given: pytest.fail("nothing is done"))
+    monkeypatch.setattr(reader, "migrations", lambda corpus: pytest.fail("nothing is shown"))
+    assert cli.main(["migrate", *corpus, *words]) == 2
+    said = capsys.readouterr().err
+    assert "this names no model" in said and words[0] in said
+
+
+@pytest.mark.parametrize("variable", ["CORTEX_QUANTIZE", "CORTEX_EVAL_TOLERANCE", "CORTEX_RERANK"])
+@pytest.mark.parametrize("words", ["run", "run notes", "status", "search north", "eval", "eval --history", "migrate"])
+def test_a_setting_of_a_wrong_value_ends_every_command_with_1(variable, words, tmp_path, monkeypatch, capsys):
+    """Wrong use is of the command; the environment is not in what was said."""
+    monkeypatch.setenv("CORTEX_DATA", str(tmp_path))
+    monkeypatch.setenv(variable, "odd")
+    assert cli.main(words.split()) == 1
+    assert f"{variable}='odd' is not allowed: use " in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

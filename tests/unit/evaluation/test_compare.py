@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cortex_assets.evaluation.compare import Asked, Past, State, Verdict, compared, verdict
-from cortex_assets.evaluation.evaluate import Recipe
+from cortex_assets.evaluation.recipe import Recipe, space_entry
 
 OLD = Recipe(("space-1",), ("chunker-1",), "search-1")
 NEW = replace(OLD, retrieval="search-2")
@@ -189,3 +189,68 @@ def test_a_question_that_has_another_of_its_golds_left_is_not_compared() -> None
         history.asked[identity][name] = replace(history.asked[identity][name], gone=(gone,))
     found = history.verdict()
     assert (found.pairs, found.apart) == (len(FIRST) - 1, 1)
+
+
+def spread(**spaces: str) -> Recipe:
+    """A recipe of corpora in spaces, where a corpus may have a second one for code."""
+    return replace(OLD, space_ids=tuple(sorted(space_entry(name, some.split()) for name, some in spaces.items())))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_moved"),
+    [
+        (spread(a="s1", b="s1", c="s2"), spread(a="s1", b="s2", c="s2"), True),
+        (spread(a="s1", b="s2"), spread(a="s2", b="s1"), True),
+        (spread(a="s1 s2"), spread(a="s2 s1"), True),
+        (spread(a="s1", b="s1 s2"), spread(a="s1", b="s1"), True),
+        (spread(a="s1"), spread(a="s1", b="s2"), False),
+        (spread(a="s1", b="s2"), spread(a="s1"), False),
+        (spread(a="s1", b="s2"), spread(a="s1", c="s3"), False),
+        (spread(), spread(a="s1"), False),
+        (replace(OLD, space_ids=("s1", "s2")), spread(a="s1", b="s2", c="s1"), False),
+        (replace(OLD, space_ids=("s1", "s2")), spread(a="s1 s2"), False),
+        (replace(OLD, space_ids=("s1", "s2")), spread(a="s1"), True),
+        (replace(OLD, space_ids=("s1",)), spread(a="s2"), True),
+    ],
+)
+def test_a_corpus_that_moves_is_another_space_and_one_that_comes_or_goes_is_none(
+    before: Recipe, after: Recipe, is_moved: bool
+) -> None:
+    """Also where the set of spaces stays; evaluations of earlier versions know that set alone."""
+    for one, other in ((before, after), (after, before)):
+        assert one.differs(other) == ("space",) * is_moved
+        history = History()
+        history.add(one, FIRST)
+        history.add(other, WORSE, content="c1")
+        assert history.verdict().state == (State.REGRESSION if is_moved else State.DRIFT)
+
+
+def test_a_corpus_that_came_later_and_then_moves_is_seen_although_the_anchor_does_not_know_it() -> None:
+    history = History()
+    history.add(spread(a="s1"), FIRST)
+    came = history.add(spread(a="s1", b="s2"), FIRST, content="c1")
+    history.add(spread(a="s1", b="s1"), WORSE, content="c2")
+    found = history.verdict()
+    assert (found.state, found.baseline_id, found.moved) == (State.REGRESSION, came, ("space", "content"))
+
+
+def test_what_the_line_of_the_anchor_knew_is_known_after_a_corpus_went_or_an_earlier_version_evaluated() -> None:
+    bare = replace(OLD, space_ids=("s1", "s2"))
+    for between in (spread(a="s1"), bare):
+        history = History()
+        history.add(bare, FIRST)
+        history.add(spread(a="s1", b="s2"), FIRST)
+        history.add(between, FIRST, content="c1")
+        history.add(spread(a="s1", b="s2"), WORSE, content="c2")
+        assert history.verdict().state == State.DRIFT, "it is where it was"
+    history = History()
+    history.add(spread(a="s1", b="s2"), FIRST)
+    history.add(bare, FIRST)
+    history.add(spread(a="s2", b="s1"), WORSE)
+    history.add(spread(a="s2", b="s1", c="s1"), WORSE)
+    assert history.verdict().baseline_id == "e1"
+    history.accepted = "e3"
+    history.add(spread(b="s1"), WORSE)
+    history.add(spread(a="s2", b="s2"), WORSE)
+    assert history.verdict().state == State.HELD
+    assert history.verdict().baseline_id == "e4"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cortex_assets.evaluation.derive import golden_sets
-from cortex_assets.evaluation.golden import UNTYPED, Gold, GoldenError, parse_golden
+from cortex_assets.evaluation.golden import MOST_BYTES, UNTYPED, Gold, GoldenError, parse_golden
 
 FILE = Path("/golden/tides.yaml")
 WHOLE = """
@@ -147,3 +147,27 @@ def test_what_is_no_file_keeps_no_set_from_being_read(tmp_path: Path) -> None:
     assert [golden.name for golden in found.found] == ["tides"]
     (problem,) = found.problems
     assert "lost.yaml: cannot be read (No such file or directory)" in problem
+
+
+def test_a_file_that_is_too_large_is_told_and_not_read_whole(tmp_path: Path) -> None:
+    """Also one whose beginning is a golden set, or no text at all."""
+    (tmp_path / "tides.yaml").write_text(WHOLE, encoding="utf-8")
+    last = (tmp_path / "last.jsonl", MOST_BYTES)
+    for file, size in (last, (tmp_path / "more.yaml", MOST_BYTES + 1), (tmp_path / "huge.jsonl", 2**40)):
+        file.write_text(json.dumps({"id": "a", "question": "b", "gold": [{"path": "c"}]}) + "\n", encoding="utf-8")
+        os.truncate(file, size)
+    last[0].write_text(last[0].read_text(encoding="utf-8").replace("\0", " "), encoding="utf-8")
+    found = golden_sets(tmp_path)
+    assert [golden.name for golden in found.found] == ["last", "tides"]
+    assert list(found.problems) == [
+        f"{tmp_path / name}: larger than 16 MiB; split it into several golden sets."
+        for name in ("huge.jsonl", "more.yaml")
+    ]
+
+
+def test_a_byte_order_mark_and_any_line_end_are_read(tmp_path: Path) -> None:
+    lines = [json.dumps({"id": name, "question": "b", "gold": [{"path": "c"}]}) for name in ("a", "b")]
+    for name, end in (("windows", "\r\n"), ("mac", "\r"), ("unix", "\n")):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\xef\xbb\xbf" + end.join(lines).encode())
+    found = golden_sets(tmp_path)
+    assert [len(golden.questions) for golden in found.found] == [2, 2, 2] and not found.problems

@@ -62,9 +62,15 @@ def test_gold_by_id() -> None:
         (Gold(path="box.zip"), "box.zip: no such document"),
         (Gold(document_id="d9"), "d9: no such document"),
         (Gold(chunk_id="c9"), "c9: no chunk has that id"),
-        (Gold(path="a.md", begins="Oysters"), "a.md: its first words are not in the text"),
-        (Gold(path="a.md", begins="Mussels", ends="drowned"), "a.md: its last words are not in the text"),
-        (Gold(path="a.md", begins="cut off again", ends="Mussels"), "a.md: its last words are not in the text"),
+        (Gold(path="a.md", begins="Oysters"), "a.md “Oysters”: its first words are not in the text"),
+        (
+            Gold(path="a.md", begins="Mussels", ends="drowned"),
+            "a.md “Mussels … drowned”: its last words are not in the text",
+        ),
+        (
+            Gold(path="a.md", begins="cut off again", ends="Mussels"),
+            "a.md “cut off again … Mussels”: its last words are not in the text",
+        ),
     ],
 )
 def test_gold_that_is_gone_says_why_and_the_rest_stays(gold: Gold, why: str) -> None:
@@ -72,6 +78,19 @@ def test_gold_that_is_gone_says_why_and_the_rest_stays(gold: Gold, why: str) -> 
     assert [target.document_ids for target in targets] == [{"d1"}]
     assert len(gone) == 1
     assert gone[0].startswith(why)
+
+
+def test_golds_that_are_not_there_are_told_apart_by_their_words() -> None:
+    """Which golds a question has left decides whether it is compared."""
+    long = "It begins alike for two lines and says the same of nearly everything, and only then "
+    golds = [
+        Gold(path="a.md", begins=words) for words in ("Oysters\n had", "Crabs had", f"{long}drifts", f"{long}stays")
+    ]
+    golds += [Gold(path="a.md", begins="Mussels", ends=words) for words in ("drowned", "swam")]
+    gone = [resolved(gold)[1][0] for gold in golds]
+    assert len(set(gone)) == len(golds)
+    assert gone[0] == "a.md “Oysters had”: its first words are not in the text"
+    assert gone[2].startswith("a.md “It begins alike for two lines and says t … erything, and only then drifts”: ")
 
 
 WORDS = st.lists(st.text("abc.*[\\", min_size=1, max_size=4), min_size=1, max_size=5)
