@@ -299,6 +299,17 @@ def roll_back(corpus: str) -> MigrationsReport:
     return migrating.rollback(corpus)
 
 
+def reset_breaker(engine: str) -> None:
+    """Have an engine that is left alone tried again at once.
+
+    Raises:
+        CommandError: no lane has such an engine.
+    """
+    from apps import generating
+
+    generating.reset_breaker(engine)
+
+
 def abandon_migration(corpus: str) -> MigrationsReport:
     """End a migration before its switch.
 

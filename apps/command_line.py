@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from apps.commands import change, demo, living, look, measure, migrating, query, safety, upkeep
+from apps.commands import change, demo, lanes, living, look, measure, migrating, query, safety, upkeep
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     living.down,
@@ -22,6 +22,8 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     look.status,
     look.explain,
     query.sql,
+    lanes.route,
+    lanes.lanes,
     upkeep.verify,
     change.confirm,
     change.retry,

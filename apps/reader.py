@@ -14,6 +14,7 @@ from apps.alert_reports import AlertsReport
 from apps.doctor.report import DoctorReport
 from apps.errors import USAGE, CommandError
 from apps.evaluation_reports import AskedNow, CandidatesReport, EvaluationReport, QualityReport
+from apps.lane_reports import LanesReport, RouteReport
 from apps.migration_reports import MigrationsReport
 from apps.reports import FileExplained, ModelLine, PlanReport, StatusReport, TableLine
 from apps.search_reports import SearchFilters, SearchResponse, Wishes
@@ -81,6 +82,34 @@ def migrations(corpus: str | None = None) -> MigrationsReport:
     from apps import migrating
 
     return migrating.migrations(corpus)
+
+
+def route(text: str, lane: str = "", task: str = "") -> RouteReport:
+    """Which lane of models serves a text, and why; nobody is asked.
+
+    Args:
+        text: what would be asked.
+        lane: that is asked for by name; empty = let the text say.
+        task: what is to be done; empty = let the text say.
+
+    Raises:
+        CommandError: there is no such lane.
+        ConfigInvalid: ``inference.yaml`` cannot be used.
+    """
+    from apps import generating
+
+    return generating.route(text, lane, task)
+
+
+def lanes() -> LanesReport:
+    """The lanes of models: engines, how they stand, and their last 24 hours.
+
+    Raises:
+        ConfigInvalid: ``inference.yaml`` cannot be used.
+    """
+    from apps import generating
+
+    return generating.lanes_report()
 
 
 def alerts() -> AlertsReport:

@@ -119,6 +119,7 @@ def remove(name: str, purge: bool) -> Removed:
         for shard in corpus.every_shard:
             taken = _purge_shard(house, corpus.every_space, shard)
             rows, points = rows + taken[0], points + taken[1]
+            house.forget_completions(shard)
         house.lake.delete_where(FEEDBACK, "corpus_id", [corpus.corpus_id])
         house.lake.overwrite(CORPORA, pl.DataFrame(schema=CORPORA.dtypes), f"corpus_id = {literal(corpus.corpus_id)}")
         house.state.forget_corpus(corpus.corpus_id)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cortex_assets.calls.assets import SPEC as CALLS_SPEC
+from cortex_assets.calls.assets import calls_assets
+from cortex_assets.calls.derive import Drained
 from cortex_assets.checking import deep_checks, quick_check
 from cortex_assets.chunks.assets import SPEC as CHUNKS_SPEC
 from cortex_assets.corpora.assets import DUPLICATES_SPEC, STATISTICS_SPEC
@@ -75,6 +78,10 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         with House.open(where, DAGSTER) as house:
             return house.alerts(datetime.now(UTC))
 
+    def drain_calls() -> Drained:
+        with House.open(where, DAGSTER) as house:
+            return house.drain_calls() or Drained()
+
     chain = chain_assets("files_chain", FILES_CHAIN, partitions, run, check, retry_after)
     chain_job = dg.define_asset_job(
         "files",
@@ -84,14 +91,14 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     )
     lake_job = dg.define_asset_job(
         "lake",
-        selection=[spec.key for spec in LAKE_TABLES],
-        description="Aggregates and whole-table functions, after the shards.",
+        selection=[spec.key for spec in (*LAKE_TABLES, CALLS_SPEC)],
+        description="Aggregates and whole-table functions, after the shards; calls of models out of the ledger.",
         executor_def=dg.in_process_executor,
     )
     maintain, verify = _upkeep(where)
     evaluations, gates, evaluate = _evaluation(where)
     return dg.Definitions(
-        assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh), evaluations],
+        assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh), calls_assets(drain_calls), evaluations],
         asset_checks=[alert_checks(alerts), gates],
         jobs=[chain_job, lake_job, maintain, verify, evaluate],
         sensors=[

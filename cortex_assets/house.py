@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.derive import duplicates_stage, statistics_stage
@@ -64,6 +65,10 @@ from resources.settings import DiskFullError, Settings, free_space_guard
 from resources.state import State
 from resources.vectors.edge import KEEP_SECONDS, EdgeStore
 from resources.vectors.protocol import VectorStore, VectorStoreError
+
+if TYPE_CHECKING:
+    from cortex_assets.calls.derive import Drained
+    from inference.generation.building import Lanes
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +125,31 @@ class House:
         self._not_fetched: dict[str, str] = {}
         self._found: dict[str, Counter[str]] = {}
 
+    @cached_property
+    def lanes(self) -> "Lanes":
+        """The one door to generators; nothing is loaded before it is asked."""
+        from resources.inference import open_lanes  # late: most commands ask no model
+
+        return open_lanes(self.settings)
+
+    def drain_calls(self) -> "Drained | None":
+        """Calls of models that ended, out of this machine's ledger into the lake; None where no model was ever called."""
+        if not self.settings.calls.exists():
+            return None
+        from cortex_assets.calls.derive import drain
+        from inference.generation.ledger import Ledger
+
+        ledger = Ledger(self.settings.calls)
+        try:
+            return drain(self.lake, ledger, self.settings.locks / "calls.lock", self.machine or "")
+        finally:
+            ledger.close()
+
+    def forget_completions(self, shard: str) -> None:
+        """Take answers of models out that were made of a shard's documents."""
+        if self.settings.completions.exists():
+            self.lanes.cache.forget(shard)
+
     @classmethod
     @contextmanager
     def open(cls, settings: Settings, trigger: str = "command") -> Iterator["House"]:
@@ -135,6 +165,8 @@ class House:
         self.workshop.close()
         if "store" in self.__dict__:
             self.store.close()
+        if "lanes" in self.__dict__:
+            self.lanes.close()
         self.state.close()
 
     @cached_property
@@ -443,6 +475,8 @@ class House:
         registry = self.register.peek() if is_dry_run else self.sync_registry()
         if not is_dry_run and self.moving.finish_old(registry.corpora, self.settings.retention, datetime.now(UTC)):
             registry = self.register.now()
+        if not is_dry_run:
+            self.drain_calls()
         turns = Turns(self.leases, wait_seconds)
         upkeep = Upkeep(self._opened(turns.lease), self.raw, self.store, registry.corpora, self.settings, turns)
         done = maintain_lake(upkeep, turns, is_dry_run)

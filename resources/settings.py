@@ -57,6 +57,8 @@ class Settings:
         rerank: what judges the first of a ranking once more: ``none``, ``late``, ``hf:org/name``, ``rerank:<model>@<url>``.
         rerank_key: for a rerank server; never to be shown.
         quantize: how the index scans vectors: ``none``, ``int8`` or ``binary`` (``vectors.quantizing``).
+        inference: file that says which models serve which lane, or None for ``inference.yaml`` in the data folder.
+        lane_variables: the variables ``CORTEX_LANE_*``; never to be shown, keys are among them.
     """
 
     data_dir: Path
@@ -80,6 +82,8 @@ class Settings:
     rerank: str = "none"
     rerank_key: str = field(default="", repr=False)
     quantize: str = "none"
+    inference: Path | None = None
+    lane_variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def inbox(self) -> Path:
@@ -100,6 +104,21 @@ class Settings:
     def webhooks_file(self) -> Path:
         """Declares the receivers of messages; there need not be one."""
         return self.webhooks or self.data_dir / "webhooks.yaml"
+
+    @property
+    def inference_file(self) -> Path:
+        """Declares lanes and engines; there need not be one."""
+        return self.inference or self.data_dir / "inference.yaml"
+
+    @property
+    def calls(self) -> Path:
+        """The ledger of model calls that all processes of this machine share, until they are in the lake."""
+        return self.data_dir / "calls" / "calls.sqlite"
+
+    @property
+    def completions(self) -> Path:
+        """Answers of models, to be given again; may be deleted at any time."""
+        return self.cache / "completions.sqlite"
 
     @property
     def webhook_spool(self) -> Path:
@@ -214,6 +233,10 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         eval_tolerance=_share("CORTEX_EVAL_TOLERANCE", env.get("CORTEX_EVAL_TOLERANCE") or "0.01"),
         rerank=_reranker("CORTEX_RERANK", env.get("CORTEX_RERANK") or "none"),
         rerank_key=env.get("CORTEX_RERANK_KEY") or "",
+        inference=(base / Path(env["CORTEX_INFERENCE"]).expanduser()).absolute()
+        if env.get("CORTEX_INFERENCE")
+        else None,
+        lane_variables=tuple(sorted((name, env[name]) for name in env if name.startswith("CORTEX_LANE_"))),
         quantize=_one_of("CORTEX_QUANTIZE", env.get("CORTEX_QUANTIZE") or "none", ("none", "int8", "binary")),
     )
 

@@ -56,6 +56,7 @@ OWN_FOLDERS = frozenset(
         "index",
         "raw",
         "cache",
+        "calls",
         "locks",
         "models",
         "passwords",

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from cortex_assets.calls.schema import MODEL_CALLS
 from cortex_assets.corpora.schema import SCANS
 from cortex_assets.ops.schema import CHECKS, QUARANTINED_ROWS, RUNS, SECRET_COUNTS, SNAPSHOTS
 from cortex_assets.tables import TableSpec
@@ -18,6 +19,7 @@ TIMES: tuple[tuple[TableSpec, str], ...] = (
     (RUNS, "started_at"),
     (CHECKS, "checked_at"),
     (SECRET_COUNTS, "found_at"),
+    (MODEL_CALLS, "started_at"),
     (QUARANTINED_ROWS, "quarantined_at"),
 )
 """Tables of which rows go by their age alone, and the column that tells it."""

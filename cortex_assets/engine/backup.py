@@ -151,6 +151,8 @@ def _of_folders(
 ) -> Iterator[_Item]:
     if settings.sources_file.is_file():
         yield _Item(settings.sources_file, "sources.yaml", is_moving=True)
+    if settings.inference_file == settings.data_dir / "inference.yaml" and settings.inference_file.is_file():
+        yield _Item(settings.inference_file, "inference.yaml", is_moving=True)
     if settings.golden.is_dir():
         for path in sorted(path for path in settings.golden.iterdir() if path.is_file() and not path.is_symlink()):
             yield _Item(path, f"golden/{path.name}", is_moving=True)

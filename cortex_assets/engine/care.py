@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cortex_assets.calls.schema import MODEL_CALLS
 from cortex_assets.chunks.schema import CHUNKS
 from cortex_assets.corpora.registry import Registered
 from cortex_assets.corpora.schema import CORPORA, CORPUS_STATISTICS, DUPLICATES, FILES, SCANS
@@ -59,6 +60,7 @@ TABLES = (
     SECRET_COUNTS,
     RUNS,
     CHECKS,
+    MODEL_CALLS,
     *LEDGERS,
 )
 

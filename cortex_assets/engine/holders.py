@@ -70,6 +70,17 @@ HOLDERS = (
         "the next publish, the end of a migration, or a purge",
     ),
     Holder("cache/state.sqlite*", "raw paths, stats and hashes of files", "a run or a purge; may be deleted whole"),
+    Holder("inference.yaml", "which models serve which lane; no content", "whoever wrote it"),
+    Holder(
+        "calls",
+        "calls of models: engines, tokens, names of shards; no content",
+        "the drain into the lake, after three days",
+    ),
+    Holder(
+        "cache/completions.sqlite*",
+        "answers of models, made of documents",
+        "a purge of the corpus, or their age; may be deleted whole",
+    ),
     Holder("cache/live", "paths of files that runs work on, or worked on last", "the shard's next run or a purge"),
     Holder("cache/columns", "ids and hashes of rows; no content", "a later run; may be deleted whole"),
     Holder("cache/git", "checkouts of repositories", "maintain, once their corpus is not registered"),

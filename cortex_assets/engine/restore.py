@@ -26,8 +26,9 @@ from resources.manifest import BackupError, Manifest, Stored
 from resources.settings import Settings, free_space_guard
 from resources.state import State
 
-LAKE, RAW, INBOX, GOLDEN, SOURCES = "lake", "raw", "inbox", "golden", "sources.yaml"
-_ADDED = (RAW, INBOX, GOLDEN, SOURCES)
+LAKE, RAW, INBOX, GOLDEN = "lake", "raw", "inbox", "golden"
+SOURCES, INFERENCE = "sources.yaml", "inference.yaml"
+_ADDED = (RAW, INBOX, GOLDEN, SOURCES, INFERENCE)
 _SHOWN = 3
 
 
@@ -39,7 +40,7 @@ class Restored:
         manifest: of the backup.
         is_replaced: a lake was there, and is not any more.
         added: stored bytes, golden sets and files of the inbox that were written.
-        kept: paths of the inbox, golden sets and ``sources.yaml``, that are there in another state and stayed so.
+        kept: paths of the inbox, golden sets, ``sources.yaml`` and ``inference.yaml``, that are there in another state and stayed so.
     """
 
     manifest: Manifest
@@ -105,7 +106,7 @@ def _check(manifest: Manifest, place: Path, lake_format: int) -> None:
         top, _, below = file.path.partition("/")
         is_table = top == LAKE and any(below.startswith(f"{name}/") for name in manifest.tables)
         is_raw = top == RAW and below == f"{file.sha256[:2]}/{file.sha256}"
-        if not (is_table or is_raw or (top in (INBOX, GOLDEN) and below) or file.path == SOURCES):
+        if not (is_table or is_raw or (top in (INBOX, GOLDEN) and below) or file.path in (SOURCES, INFERENCE)):
             raise BackupError(f"{place}: {file.path[:100]!r} has no place in a lake; nothing is restored from it")
 
 

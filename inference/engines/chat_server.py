@@ -16,7 +16,6 @@ from inference.errors import EngineRefused, EngineReplyInvalid, EngineUnavailabl
 from inference.protocols import Schema
 from inference.requests import Finish, GenerateRequest, Limits, Reply, Usage
 
-GUIDED: Final = ("auto", "json_schema", "json_object", "none")
 _ABOUT_GUIDING: Final = ("response_format", "json_schema", "guided", "structured", "grammar")
 _REFUSALS: Final = frozenset({400, 404, 415, 422, 500, 501})
 _QUOTED: Final = 200

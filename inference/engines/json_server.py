@@ -7,6 +7,7 @@ never shown: messages hold no header and at most 200 characters of a reply. Retr
 
 import json
 import socket
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Timeout, parse_url
 
+from inference.engines.addresses import is_address, shown
 from inference.engines.refusals import refusal
 from inference.engines.watching_sockets import Guard, connection_pool
 from inference.errors import Cancelled, ConfigInvalid, EngineReplyInvalid, EngineTimeout, EngineUnavailable
@@ -174,25 +176,6 @@ class JsonServer:
         return EngineTimeout(
             f"{self.where} did not answer within {round(seconds, 2):g} s; remedy: a smaller batch or a longer timeout"
         )
-
-
-def is_address(url: str) -> bool:
-    """Whether it is http or https with a host, a possible port, and no user."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        has_port = parts.port != 0  # one out of range is a ValueError
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and has_port
-
-
-def shown(url: str) -> str:
-    """An address without user, password and query."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return repr(url.rpartition("@")[2])
-    return urllib.parse.urlunsplit((parts.scheme, parts.hostname or "", parts.path, "", ""))
 
 
 def _proxy_of(url: str) -> str | None:

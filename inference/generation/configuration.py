@@ -8,12 +8,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from inference.engines.chat_server import GUIDED
 from inference.errors import ConfigInvalid
 from inference.generation.budget import Caps, Prices
 from inference.generation.engine_names import model_named, short_name
 from inference.generation.places import Place, read_places
-from inference.generation.spec import EMBEDDING, GENERATING, LANES, RERANK, TIERS, Configuration, EngineSpec, LaneSpec
+from inference.generation.spec import (
+    EMBEDDING,
+    GENERATING,
+    GUIDED,
+    LANES,
+    RERANK,
+    TIERS,
+    Configuration,
+    EngineSpec,
+    LaneSpec,
+)
 from inference.generation.variables import with_variables
 from inference.lanes import EngineConfig, parse_engine
 

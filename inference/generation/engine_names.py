@@ -2,7 +2,7 @@
 
 import re
 
-from inference.engines.json_server import is_address, shown
+from inference.engines.addresses import is_address, shown
 from inference.generation.places import Place
 
 

@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS spent (
     scope TEXT PRIMARY KEY, cost REAL NOT NULL, tokens INTEGER NOT NULL, calls INTEGER NOT NULL, at REAL NOT NULL)
     WITHOUT ROWID;
 """
+_NOT_KEPT: Final = ("effect", "why", "pause")
 _MOST_WHY: Final = 300
 _GRACE: Final = 30.0
 """Seconds after which a call that should have given up is lost, whatever became of its process."""
@@ -141,6 +142,14 @@ class Ledger:
         scope = f"{lane} run {run_id}" if run_id else f"{lane} day {day_of(self._clock())}"
         rows = self._file.read("SELECT * FROM spent WHERE scope = ?", (scope,))
         return Spent(rows[0]["cost"], rows[0]["tokens"], rows[0]["calls"]) if rows else Spent()
+
+    def since(self, moment: float) -> list[tuple[str, Ended]]:
+        """(Lane, end) of the calls that began since unix seconds and ended, drained or not, the oldest first."""
+        names = [field.name for field in fields(Ended) if field.name not in _NOT_KEPT]
+        query = f"SELECT lane, {', '.join(names)} FROM calls WHERE started_at >= ? AND outcome != 'open' ORDER BY id"  # noqa: S608
+        return [
+            (row["lane"], Ended(**{name: row[name] for name in names})) for row in self._file.read(query, (moment,))
+        ]
 
     def undrained(self, most: int) -> list[dict[str, Any]]:
         """Ended calls that were not drained yet, the oldest first; those whose process was killed are ``lost`` by now."""
@@ -248,7 +257,7 @@ def _end(connection: sqlite3.Connection, row: sqlite3.Row, ended: Ended, now: fl
     if row["outcome"] != "open":
         return
     values = {field.name: getattr(ended, field.name) for field in fields(ended)}
-    for name in ("effect", "why", "pause"):
+    for name in _NOT_KEPT:
         del values[name]
     connection.execute(
         f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",  # noqa: S608 - own names

@@ -13,6 +13,7 @@ from inference.lanes import EngineConfig
 FREE: Final = Prices()
 UNCAPPED: Final = Caps()
 Tier = Literal["tiny", "small", "large"]
+GUIDED: Final = ("auto", "json_schema", "json_object", "none")
 TIERS: Final = ("tiny", "small", "large")
 DEFAULT: Final = "orchestrator"
 GENERATING: Final = ("orchestrator", "coder", "super_reader", "fast_rag", "governance")

@@ -1,0 +1,170 @@
+"""Calls of models: from the ledger of a machine into the lake, each once; answers are forgotten with their corpus."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from apps import actions, reader
+from cortex_assets.calls import derive
+from cortex_assets.calls.schema import MODEL_CALLS, OUTCOMES
+from cortex_assets.definitions import build_defs
+from cortex_assets.house import House
+from inference.engines.scripted_server import Act, ScriptedServer, faults
+from inference.errors import InferenceError
+from inference.generation import calls
+from inference.requests import Origin, ask
+from tests.dagster.lake import Lake
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+def configure(lake: Lake, server: ScriptedServer, budget: str = "") -> None:
+    lake.settings.inference_file.write_text(
+        f"engines:\n  local:\n    model: openai:scripted@{server.url}\n    price: {{prompt: 1000, completion: 2000}}\n"
+        f"lanes:\n  orchestrator: echo\n  coder:\n    engines: [local]\n{budget}"
+    )
+
+
+def generate(house: House, count: int, shard: str = "notes") -> int:
+    done = 0
+    for number in range(count):
+        try:
+            house.lanes.generate(ask(f"say {number}", origin=Origin("test", "run", shard, "t")), lane="coder")
+            done += 1
+        except InferenceError:
+            pass
+    return done
+
+
+def test_every_call_is_in_the_lake_once(lake: Lake, server: ScriptedServer) -> None:
+    server.script = faults(0.3, 3, (Act("status", status=500), Act("half"), Act("no_usage")))
+    configure(lake, server)
+    with lake.house() as house:
+        generate(house, 20)
+        generate(house, 5)  # from the cache
+        done = house.drain_calls()
+        again = house.drain_calls()
+    assert done is not None and again is not None
+    rows = lake.table(MODEL_CALLS)
+    local = rows.filter((pl.col("engine") == "local") & ~pl.col("outcome").is_in(["cached", "unreachable"]))
+    assert local.height == server.calls
+    assert (done.calls, again.calls) == (rows.height, 0)
+    exact = local.filter(~pl.col("is_estimated"))
+    assert exact.get_column("prompt_tokens").sum() == server.prompt_tokens
+    assert exact.get_column("completion_tokens").sum() == server.completion_tokens
+    assert rows.filter(pl.col("outcome") == "cached").height == 5
+    assert set(rows.get_column("shard")) == {"notes"}
+    assert done.cost == pytest.approx(rows.get_column("cost").sum())
+
+
+def test_a_drain_that_was_cut_off_repeats_nothing(
+    lake: Lake, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(lake, server)
+    with lake.house() as house:
+        generate(house, 5)
+        ledger = house.lanes.ledger
+        with monkeypatch.context() as patch:
+            patch.setattr("inference.generation.ledger.Ledger.drained", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                house.drain_calls()
+        assert lake.table(MODEL_CALLS).height == 5
+        assert len(ledger.undrained(99)) == 5
+        generate(house, 7)  # two more, five from the cache
+        done = house.drain_calls()
+    assert done is not None
+    assert done.calls == 7
+    assert lake.table(MODEL_CALLS).get_column("call_id").n_unique() == lake.table(MODEL_CALLS).height == 12
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_call_whose_process_was_killed_is_told_as_lost(lake: Lake, server: ScriptedServer) -> None:
+    server.script = lambda number, body: Act("hang")
+    configure(lake, server)
+    child = lake.start(
+        "from cortex_assets.house import House\n"
+        "from resources.settings import load_settings\n"
+        "from inference.requests import ask\n"
+        "with House.open(load_settings()) as house:\n"
+        "    print('asking', flush=True)\n"
+        "    house.lanes.generate(ask('x'), lane='coder')\n"
+    )
+    assert child.stdout is not None
+    assert "asking" in child.stdout.readline()
+    while not server.calls:
+        pass
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    with lake.house() as house:
+        house.drain_calls()
+    [row] = lake.table(MODEL_CALLS).to_dicts()
+    assert (row["outcome"], row["is_estimated"]) == ("lost", True)
+    assert row["cost"] > 0  # what it may have cost is counted
+
+
+def test_the_asset_drains_and_says_what_came(lake: Lake, server: ScriptedServer) -> None:
+    configure(lake, server)
+    defs = build_defs(lake.settings)
+    [asset] = [
+        one for one in defs.assets or [] if isinstance(one, dg.AssetsDefinition) and one.op.name == "drain_calls"
+    ]
+    assert dg.materialize([asset]).success  # no model was ever called
+    with lake.house() as house:
+        generate(house, 3)
+    result = dg.materialize([asset])
+    [event] = result.asset_materializations_for_node("drain_calls")
+    assert event.metadata["dagster/row_count"].value == 3
+    assert event.metadata["cost"].value > 0
+
+
+def test_answers_go_with_their_corpus(lake: Lake, server: ScriptedServer) -> None:
+    lake.drop("notes/a.md", "# A\n\nsome words")
+    lake.run()
+    configure(lake, server)
+    with lake.house() as house:
+        generate(house, 2, "notes")
+        generate(house, 2, "other")
+        before = server.calls
+    actions.remove("notes", purge=True)
+    files = lake.settings.completions.parent.glob("completions.sqlite*")
+    assert not any(b"say 0" in file.read_bytes() for file in files)
+    with lake.house() as house:
+        generate(house, 2, "other")
+    assert server.calls == before + 2  # the answers to the same questions were those of notes
+
+
+def test_what_lanes_did_is_read_from_the_ledger(lake: Lake, server: ScriptedServer) -> None:
+    configure(lake, server, "    budget: {day: {cost: 3, calls: 100}}\n")
+    with lake.house() as house:
+        generate(house, 3)
+        generate(house, 1)
+    report = reader.lanes()
+    coder = next(line for line in report.lanes if line.name == "coder")
+    assert (coder.calls, coder.cached, coder.failed, coder.day_budget) == (3, 1, 0, "3 cost, 100 calls")
+    assert coder.p50 is not None
+    assert coder.spent_today == coder.cost > 0
+    assert reader.route("def f(x):\n    return x\n").lane == "coder"
+
+
+def test_outcomes_are_those_of_the_ledger() -> None:
+    assert set(OUTCOMES) == set(calls.OUTCOMES) - {"open"}
+    assert derive.summed(pl.DataFrame(schema=MODEL_CALLS.dtypes)).calls == 0
+
+
+def test_nothing_is_made_where_no_model_is_called(lake: Lake) -> None:
+    with lake.house() as house:
+        assert house.drain_calls() is None
+    assert not lake.settings.calls.parent.exists()
+    assert not Path(lake.settings.completions).exists()
