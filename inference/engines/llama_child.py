@@ -79,13 +79,15 @@ class Inbox:
         return request_id <= self._stopped
 
     def _read(self) -> None:
-        for line in self._pipe:
-            message = json.loads(line)
-            if "stop" in message:
-                self._stopped = message["stop"]
-            else:
-                self._requests.put(message)
-        os._exit(0)
+        try:
+            for line in self._pipe:
+                message = json.loads(line)
+                if "stop" in message:
+                    self._stopped = message["stop"]
+                else:
+                    self._requests.put(message)
+        finally:
+            os._exit(0)
 
 
 class Outbox:
@@ -115,7 +117,7 @@ def _load(settings: Mapping[str, Any]) -> Any:
     """Load the model. The library insists on a door for others: it gets a socket file, removed before anybody may knock."""
     import xllamacpp
 
-    threads = settings["threads"] or len(os.sched_getaffinity(0))
+    threads = settings["threads"] or _cores()
     layers = settings["n_gpu_layers"]
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
@@ -137,6 +139,11 @@ def _load(settings: Mapping[str, Any]) -> Any:
         return xllamacpp.Server(params)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _has_gpu(library: Any) -> bool:

@@ -10,18 +10,19 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from inference.engines.child_lines import ChildLines
 from inference.engines.gguf import read_head
+from inference.engines.llama_words import refusal, reply_of, request_body
 from inference.engines.reasoning import Answer
 from inference.errors import (
     Cancelled,
-    ContextExceeded,
     EngineCrashed,
     EngineReplyInvalid,
     EngineTimeout,
@@ -29,11 +30,10 @@ from inference.errors import (
     InferenceError,
     ModelUnsupported,
     OutOfMemory,
-    RequestInvalid,
 )
 from inference.models import ModelFiles, verify
 from inference.protocols import Schema
-from inference.requests import GenerateRequest, Limits, Reply, Usage
+from inference.requests import GenerateRequest, Limits, Reply
 
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -46,7 +46,8 @@ _SLICE: Final = 0.02
 _GRACE: Final = 1.0
 """Seconds that a child has to stop an answer before it is killed."""
 _MEMORY_NOISE: Final = ("out of memory", "failed to allocate", "unable to allocate", "bad_alloc", "cannot allocate")
-_CONTEXT_ERROR: Final = "exceed_context_size_error"
+
+Pieces = Generator[str | Reply, None, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,8 @@ class LlamaSettings:
     """How a model is run.
 
     Attributes:
-        context: tokens of a request and its answer at most; None = what the model was made for, whose memory may be much.
+        context: tokens of a request and its answer at most; None = what the model was made for, which
+            may take much memory. The library rounds up to the next 256.
         n_gpu_layers: layers on a GPU; None = all where the installed build finds one.
         threads: None = one a core.
         prompt_cache_mb: memory for what was read of earlier prompts, beside the last one's.
@@ -129,23 +131,24 @@ class LlamaCpp:
             ModelUnsupported: the model cannot be loaded.
             InferenceError: as the protocol says.
         """
-        for piece in self.stream(request, limits, schema):
-            if isinstance(piece, Reply):
-                return piece
+        with closing(self.stream(request, limits, schema)) as pieces:
+            for piece in pieces:
+                if isinstance(piece, Reply):
+                    return piece
         raise EngineReplyInvalid(f"{self._where}: the answer has no end")
 
-    def stream(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Iterator[str | Reply]:
+    def stream(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Pieces:
         """The same in pieces; at last the whole ``Reply``."""
-        begun = time.monotonic()
+        begun, body = time.monotonic(), request_body(request, schema)
         self._acquire(limits)
         try:
             child = self._ready_child(limits)
-            yield from self._answer(child, _body(request, schema), limits, begun)
+            yield from self._answer(child, body, limits, begun)
         except EOFError as error:
             raise self._crashed() from error
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError) as error:
             self._discard()
-            raise EngineReplyInvalid(f"{self._where}: the child wrote what is no reply: {str(error)[:200]}") from error
+            raise EngineReplyInvalid(f"{self._where}: the child wrote what is no reply: {error!r:.200}") from error
         finally:
             if self._child is not None and self._child.was_killed:
                 self._discard()
@@ -180,7 +183,7 @@ class LlamaCpp:
             except OSError as error:
                 raise EngineUnavailable(f"{self._where}: the child cannot be started: {error}") from error
             self._child, self._is_ready = child, False
-            child.send(self._load_message(), lambda: limits.check(self._where))
+            child.send(self._load_message(), lambda: None)  # a few bytes: the pipe takes them at once
         child = self._child
         until = child.started + self._settings.start_seconds
         while not self._is_ready:
@@ -221,9 +224,7 @@ class LlamaCpp:
             f"{self._where}: llama.cpp cannot load it; remedy: download it again, or choose another model: {why}"
         )
 
-    def _answer(
-        self, child: ChildLines, body: Mapping[str, Any], limits: Limits, begun: float
-    ) -> Iterator[str | Reply]:
+    def _answer(self, child: ChildLines, body: Mapping[str, Any], limits: Limits, begun: float) -> Pieces:
         """Ask, and yield pieces and the reply; whoever leaves early stops the child."""
         self._asked += 1
         asked, answer, first, has_ended = self._asked, Answer(), None, False
@@ -234,12 +235,12 @@ class LlamaCpp:
                 message = self._next(child, asked, limits)
                 if "error" in message:
                     has_ended = True
-                    raise self._refused(message["error"])
+                    raise refusal(message["error"], self._where, self.context)
                 if "done" in message:
                     has_ended = True
                     if tail := answer.end():
                         yield tail
-                    yield _reply(answer, message["done"], first)
+                    yield reply_of(answer, message["done"], first)
                     return
                 if first is None:
                     first = time.monotonic() - begun
@@ -247,7 +248,7 @@ class LlamaCpp:
                     answer.has_reasoning = True
                 elif piece := answer.feed(str(message["piece"])):
                     yield piece
-        except (EOFError, ValueError, KeyError):
+        except (EOFError, ValueError, KeyError, TypeError):
             has_ended = True
             raise
         finally:
@@ -272,18 +273,6 @@ class LlamaCpp:
                 message = self._next(child, asked, grace)
         except (EOFError, ValueError, EngineTimeout):
             self._discard()
-
-    def _refused(self, error: Mapping[str, Any]) -> InferenceError:
-        """The error that the library's means."""
-        message = str(error.get("message", ""))[:300]
-        if error.get("type") == _CONTEXT_ERROR:
-            return ContextExceeded(
-                f"{self._where}: the request has {error.get('n_prompt_tokens')} tokens, the context {self.context}; "
-                "remedy: ask for less at once, or an engine with a longer context"
-            )
-        if error.get("code") == 400:
-            return RequestInvalid(f"{self._where}: llama.cpp refuses the request: {message}")
-        return EngineReplyInvalid(f"{self._where}: llama.cpp failed: {message}")
 
     def _crashed(self) -> InferenceError:
         """What the death of the child means."""
@@ -314,40 +303,3 @@ def _context(path: Path, settings: LlamaSettings) -> int:
     if math.isinf(context) or context < 1:
         raise ModelUnsupported(f"model file {path} does not say how long its context is; remedy: set it (context)")
     return int(context)
-
-
-def _body(request: GenerateRequest, schema: Schema | None) -> dict[str, Any]:
-    """The request in the library's words; what it would add by itself to ``top_p`` is switched off."""
-    body: dict[str, Any] = {
-        "messages": [{"role": one.role, "content": one.content} for one in request.conversation()],
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "top_k": 0,
-        "min_p": 0.0,
-        "stop": list(request.stop),
-        "stream_options": {"include_usage": True},
-    }
-    if request.seed is not None:
-        body["seed"] = request.seed % 2**32
-    if schema is not None:
-        body["response_format"] = {"type": "json_schema", "json_schema": {"schema": dict(schema)}}
-    return body
-
-
-def _reply(answer: Answer, end: Mapping[str, Any], first: float | None) -> Reply:
-    """The reply that the child's last line and the pieces before it make."""
-    usage = end.get("usage")
-    return Reply(
-        text=answer.text,
-        finish="length" if end.get("finish") == "length" else "stop",
-        usage=None
-        if usage is None
-        else Usage(
-            prompt_tokens=usage["prompt_tokens"],
-            completion_tokens=usage["completion_tokens"],
-            cached_tokens=usage.get("prompt_tokens_details", {}).get("cached_tokens", 0),
-        ),
-        first_token=first,
-        has_reasoning=answer.has_reasoning,
-    )

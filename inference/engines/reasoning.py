@@ -13,6 +13,7 @@ class Answer:
         self.text = ""
         self.has_reasoning = False
         self._is_answering = False
+        self._is_thinking = False
         self._held = ""
 
     def feed(self, piece: str) -> str:
@@ -20,10 +21,10 @@ class Answer:
         if self._is_answering:
             return self._grow(piece)
         self._held += piece
-        if not self.has_reasoning:
+        if not self._is_thinking:
             start = self._held.lstrip()
             if start.startswith(_OPEN):
-                self.has_reasoning = True
+                self._is_thinking = self.has_reasoning = True
             elif _OPEN.startswith(start):
                 return ""
             else:
@@ -34,7 +35,7 @@ class Answer:
 
     def end(self) -> str:
         """No more pieces come: what was held back and is answer after all."""
-        if self._is_answering or self.has_reasoning:
+        if self._is_answering or self._is_thinking:
             return ""
         return self._begin(self._held)
 
