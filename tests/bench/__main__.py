@@ -19,6 +19,7 @@ from typing import Any
 from tests.bench import (
     answers,
     formats,
+    lanes,
     large,
     latency,
     living,
@@ -52,6 +53,7 @@ PARTS: dict[str, Run] = {
     "pages": pages.run,
     "ticks": ticks.run,
     "quantized": quantized.run,
+    "lanes": lanes.run,
     "million": million.run,
 }
 USUAL = (*scenario.STEPS, "latency", "command", "quality")
