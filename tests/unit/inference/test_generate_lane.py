@@ -25,13 +25,14 @@ from inference.errors import (
     OutputInvalid,
     QuotaExceeded,
 )
+from inference.generation.batching import generate_batch, shared_prefix_order
 from inference.generation.budget import Caps, Prices
 from inference.generation.cache import CompletionCache
 from inference.generation.lane import GenerateLane
 from inference.generation.ledger import Ledger
 from inference.generation.spec import EngineSpec, LaneSpec
 from inference.protocols import Generator
-from inference.requests import Cancellation, Origin, Reply, Usage, ask
+from inference.requests import Cancellation, Completion, Origin, Reply, Usage, ask
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 DOWN = EngineUnavailable("down", is_transient=True)
@@ -403,6 +404,53 @@ def test_a_streamed_answer_that_is_none_is_an_error(house: House) -> None:
     with pytest.raises(OutputInvalid):
         list(stream)
     assert house.outcomes() == [("a", "invalid")]
+
+
+# batches
+
+
+def test_a_batch_keeps_its_order_and_every_outcome(house: House) -> None:
+    def script(number: int, request: Any) -> str:
+        return "" if "bad" in request.messages[-1].content else request.messages[-1].content.upper()
+
+    heard: list[int] = []
+    lane = house.lane(ScriptedGenerator("a", script))
+    requests = [ask(f"{'bad' if number % 5 == 2 else 'good'} {number}") for number in range(20)]
+    found = generate_batch(lane, requests, progress=heard.append)  # type: ignore[arg-type]
+    assert [isinstance(one, OutputInvalid) for one in found] == [number % 5 == 2 for number in range(20)]
+    assert isinstance(found[3], Completion) and found[3].text == "GOOD 3"
+    assert len(heard) == 16
+
+
+def test_a_batch_stops_at_the_cap_and_goes_on_where_it_stopped(house: House) -> None:
+    engine = scripted("a", "yes")
+    requests = [ask(f"document {number}", max_tokens=2, origin=Origin(run_id="r")) for number in range(30)]
+    capped = house.lane(engine, prices=Prices(0, 1000), run=Caps(cost=0.01), concurrency=2)
+    first = generate_batch(capped, requests)
+    done = sum(isinstance(one, Completion) for one in first)
+    assert 8 <= done < 30
+    assert all(isinstance(one, Completion | BudgetExhausted) for one in first)
+    again = generate_batch(house.lane(engine, prices=Prices(0, 1000), concurrency=2), requests)
+    assert all(isinstance(one, Completion) for one in again)
+    assert engine.calls == 30
+
+
+def test_a_cancelled_batch_ends_soon(house: House) -> None:
+    cancellation = Cancellation()
+    threading.Timer(0.15, cancellation.cancel).start()
+    begin = time.monotonic()
+    found = generate_batch(
+        house.lane(ScriptedGenerator("a", delay=0.1)), [ask(f"x {n}") for n in range(200)], cancellation
+    )
+    assert time.monotonic() - begin < 2
+    assert isinstance(found[-1], Cancelled)
+
+
+def test_requests_that_begin_alike_follow_each_other() -> None:
+    requests = [ask(f"{letter} {number}", system=f"you are {letter}") for number in range(3) for letter in "ab"]
+    order = shared_prefix_order(requests)
+    assert [requests[at].system for at in order] == ["you are a"] * 3 + ["you are b"] * 3
+    assert shared_prefix_order([]) == []
 
 
 # soak
