@@ -16,6 +16,7 @@ from apps.supervisor.logs import open_log, tail
 from apps.supervisor.parts import ROOT, chosen_parts
 from apps.supervisor.state import UP, AlreadyUp, UpState, file_of, is_held, is_supervisor, read_state
 from apps.supervisor.supervise import Supervisor
+from resources.inference import configured
 from resources.settings import Settings, child_environment, free_space_guard, load_settings
 
 PATIENCE = 120.0
@@ -31,6 +32,7 @@ def up(names: frozenset[str], port: int, app_port: int, heard: Callable[[UpState
         raise CommandError("nothing is to be started", "", "leave one of --no-dagster, --no-app, --no-worker out")
     if is_held(settings.up):
         return _tell_running(settings, heard)
+    configured(settings)  # what is wrong in inference.yaml is told here, not by each part
     _prepare(settings, names)
     try:
         Supervisor(settings.up, settings.logs, chosen_parts(settings, names, port, app_port), heard).run()

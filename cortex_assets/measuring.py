@@ -28,6 +28,7 @@ from cortex_assets.retrieval.hits import Hit
 from cortex_assets.retrieval.search import search_spaces
 from inference.errors import EngineUnavailable
 from inference.reranking import NONE
+from resources.inference import rerank_model
 
 SEARCH_PACKAGES = ("numpy", "qdrant-client", "qdrant-edge-py")
 _WORDS, _MEANING = MODES[1:]
@@ -74,7 +75,7 @@ def retrieval_version(house: House) -> str:
     store = type(house.store)
     asked = (store.search_dense, store.search_sparse, store.search_batch, store.sparse_scores, store.vectors)
     version = Producer((search_spaces, *asked, store.document_frequencies), SEARCH_PACKAGES).version()
-    reranker = house.settings.rerank
+    reranker = rerank_model(house.settings)
     return version if reranker == NONE else f"{version} {reranker}"
 
 

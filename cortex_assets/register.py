@@ -20,8 +20,9 @@ from cortex_assets.corpora.sources import Source, SourcesError, check_places, in
 from cortex_assets.engine.formats import CURRENT, SEVERAL_SPACES
 from cortex_assets.engine.formats import record as record_format
 from cortex_assets.engine.lease import LeaseBusy, take
-from inference.lanes import DEFAULT_LANES, Lane, parse_engine, resolve
+from inference.lanes import Lane, parse_engine, resolve
 from inference.models import ModelPlaces
+from resources.inference import embed_models
 from resources.lakehouse import LakeError, Lakehouse, literal
 from resources.settings import Settings
 
@@ -177,11 +178,13 @@ class Register:
 
     def _resolve(self, lane: str | None) -> tuple[str, str]:
         """Choose the embedder of a new corpus: its lane's, or the one that the settings name."""
+        default = tuple(parse_engine(model, "embed lane") for model in embed_models(self._settings))
         if lane in (None, "embed"):
-            chosen = Lane("embed", (parse_engine(self._settings.embed, "CORTEX_EMBED"),))
+            chosen = Lane("embed", default)
+        elif lane in ("code", "code_embed"):
+            chosen = Lane("code", tuple(parse_engine(one, "code lane") for one in embed_models(self._settings, lane)))
         else:
-            engine = parse_engine(lane, "embed") if lane not in DEFAULT_LANES else DEFAULT_LANES[lane].engines[0]
-            chosen = Lane(str(lane), (engine, parse_engine(self._settings.embed, "CORTEX_EMBED")))
+            chosen = Lane(str(lane), (parse_engine(lane, "embed"), *default))
         resolved = resolve(chosen, self._places)
         for model, reason in resolved.passed_over:
             log.warning("model %s is passed over: %s", model, reason)

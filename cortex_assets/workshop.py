@@ -29,6 +29,7 @@ from inference.models import ModelPlaces
 from inference.protocols import IdsTokenizer, Reranker, Space
 from inference.reranking import reranker_of
 from resources.crew import Crew
+from resources.inference import embed_models, rerank_model
 from resources.lakehouse import Lakehouse
 from resources.passwords import read_passwords
 from resources.raw_store import RawStore, checked_file
@@ -110,8 +111,8 @@ class Workshop:
     def reranker(self) -> Reranker | None:
         """What judges the first of a ranking once more, where one is configured."""
         settings = self._settings
-        embed = parse_engine(settings.embed, "CORTEX_EMBED")
-        return reranker_of(settings.rerank, self._places, embed, settings.rerank_key)
+        embed = parse_engine(embed_models(settings)[0], "embed lane")
+        return reranker_of(rerank_model(settings), self._places, embed, settings.rerank_key)
 
     def sandbox(self) -> Sandbox:
         """The pool of child processes for isolated parsers, started at first use."""

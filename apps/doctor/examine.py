@@ -9,7 +9,7 @@ from resources.settings import Settings
 
 def examine(settings: Settings) -> DoctorReport:
     """Look at machine, data folder and lake; writes no row."""
-    from apps.doctor import data, lake, machine, store
+    from apps.doctor import data, lake, lanes, machine, store
 
     begin = time.perf_counter()
     found: list[Diagnosis] = []
@@ -18,6 +18,7 @@ def examine(settings: Settings) -> DoctorReport:
         ("data", data.examine),
         ("lake", store.examine),
         ("lake", lake.examine),
+        (lanes.AREA, lanes.examine),
     )
     for area, look in looks:
         try:

@@ -10,7 +10,7 @@ class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
-        area: ``machine``, ``data``, ``sources``, ``lake``, ``models`` or ``up``.
+        area: ``machine``, ``data``, ``sources``, ``lake``, ``lanes``, ``models`` or ``up``.
         name: what was looked at.
         state: ``ok``, ``warning`` (it works, and could work better) or ``bad``.
         detail: what was seen.

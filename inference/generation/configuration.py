@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from inference.engines.addresses import is_address
 from inference.errors import ConfigInvalid
 from inference.generation.budget import Caps, Prices
 from inference.generation.engine_names import model_named, short_name
@@ -84,7 +85,7 @@ def read_configuration(text: str, file: str, variables: Mapping[str, str], secre
     found = Configuration(
         lanes,
         **{name: tuple(_embedder(one) for one in said[name].items()) for name in EMBEDDING if name in said},
-        rerank=said[RERANK].text() if RERANK in said else None,
+        rerank=_reranker(said[RERANK]) if RERANK in said else None,
     )
     return with_variables(found, variables)
 
@@ -199,8 +200,19 @@ def _caps(place: Place) -> Caps:
 
 
 def _embedder(place: Place) -> EngineConfig:
-    value = {name: one.value for name, one in place.value.items()} if isinstance(place.value, dict) else place.value
+    """By its name alone, which is what a corpus keeps of it."""
     try:
-        return parse_engine(value, "it")
+        found = parse_engine(place.text(), "it")
     except ConfigInvalid as error:
-        raise place.wrong(str(error).removeprefix("it: ")) from None
+        said = str(error).removeprefix("it: ")
+        raise (error if "line" in said else place.wrong(said)) from None
+    return found
+
+
+def _reranker(place: Place) -> str:
+    spec = place.text()
+    model, _, url = spec.removeprefix("rerank:").rpartition("@")
+    is_server = spec.startswith("rerank:") and bool(model) and is_address(url)
+    if spec not in ("none", "late") and not is_server and not re.fullmatch(r"hf:[\w.-]+/[\w.-]+", spec):
+        raise place.wrong("must be none, late, hf:org/name or rerank:<model>@http://host:port/v1")
+    return spec

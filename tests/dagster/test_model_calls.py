@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
+from apps.doctor import lanes as lanes_doctor
+from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from cortex_assets.calls import derive
 from cortex_assets.calls.schema import MODEL_CALLS, OUTCOMES
 from cortex_assets.definitions import build_defs
@@ -156,6 +158,49 @@ def test_what_lanes_did_is_read_from_the_ledger(lake: Lake, server: ScriptedServ
     assert coder.p50 is not None
     assert coder.spent_today == coder.cost > 0
     assert reader.route("def f(x):\n    return x\n").lane == "coder"
+
+
+def test_the_packaged_model_answers_through_a_lane(lake: Lake) -> None:
+    pytest.importorskip("xllamacpp", reason="make llama installs it")
+    lake.settings.inference_file.write_text('lanes: {coder: ["openai:m@http://127.0.0.1:9/v1", packaged]}')
+    with lake.house() as house:
+        schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 20}}, "required": ["name"]}
+        found = house.lanes.generate(ask("Name a city as JSON.", schema=schema, max_tokens=64), lane="coder")
+        house.drain_calls()
+    assert isinstance(found.value["name"], str)
+    assert (found.engine, found.usage.is_estimated) == ("packaged", False)
+    outcomes = lake.table(MODEL_CALLS).sort("attempt").get_column("outcome").to_list()
+    assert outcomes == ["unreachable", "unreachable", "ok"]
+
+
+def test_the_doctor_asks_every_engine(lake: Lake, server: ScriptedServer) -> None:
+    def looked() -> dict[str, Diagnosis]:
+        return {one.name: one for one in lanes_doctor.examine(lake.settings)}
+
+    assert looked()["generators"].state == GOOD
+    lake.settings.inference_file.write_text(
+        f"lanes: {{orchestrator: ['openai:up@{server.url}', 'openai:down@http://127.0.0.1:9/v1', 'gguf:/nowhere/x.gguf']}}"
+    )
+    found = looked()
+    host = server.url.split("/")[2]
+    assert found[f"engine up@{host}"].state == found[f"engine up@{host}, JSON"].state == GOOD
+    assert found["engine down@127.0.0.1:9"].remedy == "start the server or correct the url"
+    assert "/nowhere/x.gguf" in found["engine x.gguf"].detail
+    server.script = lambda number, body: Act("wrong_json") if "response_format" in body else Act()
+    lines = looked()
+    assert lines[f"engine up@{host}, JSON"].state == WARNING
+    assert "guided" in lines[f"engine up@{host}, JSON"].remedy
+    lake.settings.inference_file.write_text("lanes: {coder: [x]}")
+    assert "line 1" in looked()["inference.yaml"].detail
+    assert looked()["inference.yaml"].state == BAD
+
+
+def test_nothing_starts_with_a_wrong_configuration(lake: Lake) -> None:
+    lake.settings.inference_file.write_text("lanes:\n  coder: [x]\n")
+    answer = lake.cli("up", "--no-dagster", "--no-app")
+    assert answer.returncode == 1
+    assert "line 2" in answer.stderr
+    assert not lake.settings.up.exists()
 
 
 def test_outcomes_are_those_of_the_ledger() -> None:

@@ -33,7 +33,7 @@ lanes:
     budget: {run: 2.0, day: {cost: 10, tokens: 5000000}}
     cache: false
   embed: packaged
-  code_embed: [{model: "openai:e@http://h/v1", dimensions: 8}, hash]
+  code_embed: ["hf:org/code@256", hash]
   rerank: late
 """
 KEYS = {"BIG_KEY": "sesame"}
@@ -64,7 +64,7 @@ def test_everything_that_can_be_said() -> None:
     assert (coder.deadline, coder.attempts, coder.calls_per_minute, coder.caller_calls_per_minute) == (300, 3, 120, 60)
     assert (coder.burst, coder.run, coder.day, coder.is_cached) == (5, Caps(cost=2.0), Caps(10.0, 5_000_000), False)
     assert found.embed[0].model == "packaged"
-    assert [one.model for one in found.code_embed] == ["openai:e@http://h/v1", "hash"]
+    assert [one.model for one in found.code_embed] == ["hf:org/code@256", "hash"]
     assert found.rerank == "late"
 
 
@@ -115,6 +115,8 @@ def test_the_example_is_right_without_its_comments() -> None:
         ("lanes:\n  coder: echo\n  coder: echo", r"line 3: `lanes\.coder` stands there twice"),
         ("lanes:\n  coder: gpt:x", "line 2: .* must be openai:<model>@http"),
         ("lanes:\n  coder: openai:m@http://u:secret@h/v1", "line 2: .* is no address"),
+        ("lanes:\n  rerank: bert", "line 2: `lanes.rerank` must be none, late"),
+        ("lanes:\n  embed: {model: packaged}", "line 2: `lanes.embed` must be a text"),
         ("lanes:\n  embed: gpt", "line 2: `lanes.embed` model 'gpt' is none of packaged"),
         ("engines:\n  a:\n    tier: small", "line 2: `engines.a` has no `model`"),
         (
