@@ -13,6 +13,7 @@
     ├── NotCompiled          a compiled part of Cortex is missing or was built from other source
     ├── EngineTimeout        an engine did not answer in time (transient)
     ├── EngineReplyInvalid   an engine answered with something that is not a result
+    ├── AnswerWithheld       an engine answered, and its content filter kept the answer back
     ├── OutOfMemory          one text alone does not fit (transient: memory may be free later)
     ├── RequestInvalid       what is asked cannot be asked of any engine
     ├── ContextExceeded      what is asked is longer than an engine reads
@@ -96,6 +97,10 @@ class EngineTimeout(InferenceError):
 
 class EngineReplyInvalid(InferenceError):
     """An engine answered with something that is not a result."""
+
+
+class AnswerWithheld(InferenceError):
+    """An engine answered, and its content filter kept the answer back: another engine may give one."""
 
 
 class OutOfMemory(InferenceError):

@@ -5,8 +5,8 @@ import dataframely as dy
 from cortex_assets.tables import Kind, TableSpec
 
 OUTCOMES = (
-    "ok", "cached", "invalid", "timeout", "unreachable", "unavailable", "refused", "rate_limited", "quota", "too_long",
-    "crashed", "cancelled", "failed", "lost",
+    "ok", "cached", "invalid", "garbled", "withheld", "timeout", "unreachable", "unavailable", "refused", "rate_limited",
+    "quota", "too_long", "crashed", "cancelled", "failed", "lost",
 )  # fmt: skip
 
 

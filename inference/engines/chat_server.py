@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from inference.engines.json_server import JsonServer
 from inference.engines.reasoning import Answer
-from inference.errors import EngineRefused, EngineReplyInvalid, EngineUnavailable
+from inference.engines.telling import is_strict, with_schema
+from inference.errors import AnswerWithheld, EngineRefused, EngineReplyInvalid, EngineUnavailable
 from inference.protocols import Schema
 from inference.requests import Finish, GenerateRequest, Limits, Reply, Usage
 
@@ -114,6 +115,8 @@ class ChatServer:
             raise self._taught(error, body) from None
 
     def _body(self, request: GenerateRequest, schema: Schema | None) -> dict[str, Any]:
+        if schema is not None and self._guided != "json_schema":
+            request = with_schema(request, schema)
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": one.role, "content": one.content} for one in request.conversation()],
@@ -128,7 +131,11 @@ class ChatServer:
         if schema is not None and self._guided != "none":
             body["response_format"] = {"type": self._guided}
             if self._guided == "json_schema":
-                body["response_format"]["json_schema"] = {"name": "answer", "schema": dict(schema), "strict": True}
+                body["response_format"]["json_schema"] = {
+                    "name": "answer",
+                    "schema": dict(schema),
+                    "strict": is_strict(schema),
+                }
         return body
 
     def _taught(self, error: EngineRefused, body: dict[str, Any]) -> EngineRefused:
@@ -145,7 +152,7 @@ class ChatServer:
 
     def _finish(self, reason: object) -> Finish:
         if reason == "content_filter":
-            raise EngineReplyInvalid(f"{self._server.where} kept its answer back (content filter); ask another engine")
+            raise AnswerWithheld(f"{self._server.where} kept its answer back (content filter)")
         return "length" if reason == "length" else "stop"
 
     def _no_completion(self, raw: bytes) -> EngineReplyInvalid:

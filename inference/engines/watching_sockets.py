@@ -23,6 +23,7 @@ from inference.errors import Cancelled
 from inference.requests import Limits
 
 _KEPT_OPEN = 32
+_TIDY_AT = 4096
 _mine = threading.local()
 
 
@@ -133,6 +134,7 @@ class _Alarms:
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, list[Callable[[], None]]]] = []
+        self._tidy_at = _TIDY_AT
         self._changed = threading.Condition()
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
@@ -144,6 +146,10 @@ class _Alarms:
             if self._thread is None or not self._thread.is_alive():  # not alive: this process was forked
                 self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
                 self._thread.start()
+            if len(self._due) > self._tidy_at:  # those that were taken back stay until they are due
+                self._due = [one for one in self._due if one[2]]
+                heapq.heapify(self._due)
+                self._tidy_at = max(2 * len(self._due), _TIDY_AT)
             heapq.heappush(self._due, (deadline, next(self._numbers), cell))
             if self._due[0][2] is cell:
                 self._changed.notify()

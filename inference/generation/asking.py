@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from inference.errors import (
+    AnswerWithheld,
     Cancelled,
     ContextExceeded,
     EngineCrashed,
@@ -38,10 +39,11 @@ _OUTCOMES: Final = (
     (RateLimited, "rate_limited"),
     (EngineRefused, "refused"),
     (EngineCrashed, "crashed"),
-    (EngineReplyInvalid, "invalid"),
+    (EngineReplyInvalid, "garbled"),
+    (AnswerWithheld, "withheld"),
     (EngineUnavailable, "unavailable"),
 )
-_HAS_READ: Final = frozenset({"timeout", "unavailable", "crashed", "invalid", "cancelled"})
+_HAS_READ: Final = frozenset({"timeout", "unavailable", "crashed", "garbled", "withheld", "cancelled", "failed"})
 """Outcomes after which the prompt may well have been read, and billed."""
 
 
@@ -221,6 +223,7 @@ class Asked:
         self._limits = question.limits.within(patience)
         self._begun = time.monotonic()
         self._first: float | None = None
+        self._seconds = 0.0
 
     def reply(self, call: Callable[[GenerateRequest, Limits, Schema | None], Reply]) -> Reply | None:
         """What the engine says; None where it failed.
@@ -233,8 +236,8 @@ class Asked:
         except InferenceError as error:
             self._failed(error)
             return None
-        except BaseException:
-            self._end("failed", None, "")
+        except BaseException as error:
+            self._end("failed" if isinstance(error, Exception) else "cancelled", None, "")
             raise
         self._heard(reply)
         return reply
@@ -259,8 +262,8 @@ class Asked:
         except GeneratorExit:
             self._end("cancelled", None, "".join(told))
             raise
-        except BaseException:
-            self._end("failed", None, "".join(told))
+        except BaseException as error:
+            self._end("failed" if isinstance(error, Exception) else "cancelled", None, "".join(told))
             raise
 
     def fit(self) -> None:
@@ -312,7 +315,7 @@ class Asked:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=usage.cached_tokens,
-            is_estimated=usage.is_estimated and outcome in (*_HAS_READ, "ok"),
+            is_estimated=usage.is_estimated and outcome in (*_HAS_READ, "ok", "invalid"),
             cost=cost,
             why=why,
             pause=self.pause,

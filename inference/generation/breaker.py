@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from inference.errors import (
+    AnswerWithheld,
     EngineCrashed,
     EngineRefused,
     EngineReplyInvalid,
@@ -96,7 +97,7 @@ def effect_of(error: InferenceError | None, *, is_patient: bool = True) -> Effec
         error: None where it answered, whatever it said.
         is_patient: it was waited for as long as the engine is given; a caller in a hurry says nothing of the engine.
     """
-    if error is None:
+    if error is None or isinstance(error, AnswerWithheld):
         return "success"
     if isinstance(error, QuotaExceeded) or (isinstance(error, RateLimited) and error.retry_after is not None):
         return "fatal"

@@ -10,10 +10,11 @@ from inference.generation.rate import Rate
 from inference.requests import Origin
 
 OUTCOMES: Final = (
-    "ok", "cached", "invalid", "timeout", "unreachable", "unavailable", "refused", "rate_limited", "quota", "too_long",
-    "crashed", "cancelled", "failed", "lost", "open",
+    "ok", "cached", "invalid", "garbled", "withheld", "timeout", "unreachable", "unavailable", "refused", "rate_limited",
+    "quota", "too_long", "crashed", "cancelled", "failed", "lost", "open",
 )  # fmt: skip
-"""``open`` = under way; ``lost`` = its process ended before it did; ``invalid`` = an answer that is none."""
+"""``open`` = under way; ``lost`` = its process ended before it did; ``invalid`` = an answer that is none; ``garbled`` = no reply of a
+model at all."""
 NOT_REACHED: Final = frozenset({"cached", "unreachable", "open"})
 """Outcomes of calls that no engine saw."""
 

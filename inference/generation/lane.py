@@ -106,7 +106,7 @@ class GenerateLane:
         return Question(request, schema_of(request), limits, now, uuid.uuid4().hex)
 
     def _answer(self, question: Question) -> Completion:
-        for member in self._members:
+        for member in self._untried(question):
             answer = self._ask(member, question)
             if answer is not None:
                 return answer
@@ -154,7 +154,7 @@ class GenerateLane:
             yield kept.text
             stream.completion = kept
             return
-        for member in self._members:
+        for member in self._untried(question):
             stream.completion = yield from self._streamed_by(member, question, on_restart)
             if stream.completion is not None:
                 return
@@ -207,6 +207,11 @@ class GenerateLane:
         what = f"about {tokens} tokens, and it reads {member.engine.context}"
         question.attempts.append(Attempt(member.name, "too_long", what))
         return True
+
+    def _untried(self, question: Question) -> list[Member]:
+        """The engines that another lane did not ask before."""
+        tried = {attempt.engine for attempt in question.attempts}
+        return [member for member in self._members if member.name not in tried]
 
     def _has_others(self, member: Member) -> bool:
         return self._default is not None or member is not self._members[-1]

@@ -65,7 +65,7 @@ def outage(folder: Path, is_quick: bool) -> list[Figure]:
 
 def soak(folder: Path, is_quick: bool) -> list[Figure]:
     """Requests of four kinds to two servers of which a fifth of the calls fails, and an echo behind them."""
-    count = 200 if is_quick else 9_000
+    count = 200 if is_quick else 16_000
     with ScriptedServer(faults(0.2, 1, FAULTS)) as first, ScriptedServer(faults(0.2, 2, FAULTS)) as second:
         servers = (first, second)
         urls = [server.url for server in servers]

@@ -48,7 +48,7 @@ def test_where_all_is_well_nothing_is_bad(settings: Settings, capsys: pytest.Cap
     assert {name for name, one in wrong().items() if one.state == BAD} == set()
     assert cli.main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert {one["area"] for one in told["diagnoses"]} == {"machine", "data", "models", "sources", "lake", "up"}
+    assert {one["area"] for one in told["diagnoses"]} == {"machine", "data", "models", "sources", "lake", "lanes", "up"}
 
 
 def test_a_source_that_is_gone_and_tables_that_are_damaged_are_named(settings: Settings, tmp_path: Path) -> None:

@@ -86,6 +86,21 @@ def test_a_server_without_guided_json_teaches_it_step_by_step(server: ScriptedSe
     ]
 
 
+def test_who_cannot_be_held_to_a_schema_is_told_it(server: ScriptedServer) -> None:
+    engine(server, guided="none").generate(ask("Ada", system="be short"), limits(5), SCHEMA)
+    system = server.bodies[0]["messages"][0]["content"]
+    assert system.startswith("be short\n\nAnswer with JSON alone")
+    assert json.dumps(SCHEMA, sort_keys=True) in system
+
+
+def test_strict_is_asked_for_where_the_schema_is(server: ScriptedServer) -> None:
+    strict = {**SCHEMA, "additionalProperties": False}
+    for schema in (SCHEMA, strict, {"type": "array", "items": strict}, {"type": "array", "items": SCHEMA}):
+        engine(server).generate(ask("Ada"), limits(5), schema)
+    asked = [body["response_format"]["json_schema"]["strict"] for body in server.bodies]
+    assert asked == [False, True, True, False]
+
+
 def test_a_fixed_way_of_guiding_is_kept(server: ScriptedServer) -> None:
     acts(server, Act("status", status=400, text="no response_format"))
     asked = engine(server, guided="json_object")

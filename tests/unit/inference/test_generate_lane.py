@@ -14,6 +14,7 @@ from inference.engines.chat_server import ChatServer
 from inference.engines.scripted import ScriptedGenerator
 from inference.engines.scripted_server import Act, ScriptedServer, faults
 from inference.errors import (
+    AnswerWithheld,
     BudgetExhausted,
     Cancelled,
     ContextExceeded,
@@ -118,6 +119,40 @@ def test_the_default_lane_is_the_last_resort(house: House) -> None:
     found = house.lane(scripted("a", DOWN), default=default).generate(ask("x"))
     assert (found.lane, found.engine) == ("orchestrator", "z")
     assert [one.engine for one in found.attempts] == ["a", "a", "z"]
+
+
+def test_the_last_resort_does_not_ask_again_who_was_asked(house: House) -> None:
+    first = scripted("a", DOWN)
+    default = house.lane(first, scripted("z", "yes"), name="orchestrator")
+    assert house.lane(first, default=default).generate(ask("x")).engine == "z"
+    assert first.calls == 2
+
+
+def test_a_content_filter_is_no_outage(house: House, server: ScriptedServer) -> None:
+    lane = house.lane(scripted("a", AnswerWithheld("filtered")), scripted("b", "yes"), is_cached=False)
+    for _ in range(5):
+        assert lane.generate(ask("x")).engine == "b"
+    assert house.outcomes()[0] == ("a", "withheld")
+    assert "a" not in house.ledger.breakers()
+
+
+def test_a_page_instead_of_a_reply_is_a_failure_of_the_engine_not_of_the_answer(
+    house: House, server: ScriptedServer
+) -> None:
+    server.script = lambda number, body: Act("not_json")
+    lane = house.lane(ChatServer("a", url=server.url, model="m", context=4096))
+    with pytest.raises(LaneDown, match="garbled"):
+        lane.generate(ask("who?", schema=NAMED))
+
+
+def test_an_interrupted_call_is_counted(house: House) -> None:
+    def interrupt(number: int, request: Any) -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        house.lane(ScriptedGenerator("a", interrupt)).generate(ask("x"))
+    [row] = house.ledger.undrained(9)
+    assert (row["outcome"], row["is_estimated"]) == ("cancelled", 1)
 
 
 def test_a_lane_with_one_engine_fails_fast_while_it_is_open(house: House) -> None:
