@@ -39,6 +39,7 @@ from cortex_assets.partitions import FILES_SHARDS
 from cortex_assets.promoting import guarded
 from cortex_assets.watching import Watching, retry_after
 from resources.settings import Settings, load_settings
+from resources.wrappers import InferenceResource
 from sensors.after_runs import after_runs_sensor
 from sensors.alerts import alert_sensor
 from sensors.repositories import repository_sensor
@@ -99,6 +100,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     evaluations, gates, evaluate = _evaluation(where)
     return dg.Definitions(
         assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh), calls_assets(drain_calls), evaluations],
+        resources={"inference": InferenceResource(data=str(where.data_dir))},
         asset_checks=[alert_checks(alerts), gates],
         jobs=[chain_job, lake_job, maintain, verify, evaluate],
         sensors=[

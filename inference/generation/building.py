@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from inference.errors import ConfigInvalid, InferenceError, LaneDown
+from inference.generation.budget import Spent
 from inference.generation.cache import CompletionCache
 from inference.generation.lane import GenerateLane
 from inference.generation.ledger import Ledger
@@ -93,6 +94,10 @@ class Lanes:
         """
         chosen = self.route(text_of(request), lane=lane, task=task, answer_tokens=request.max_tokens)
         return self.lane(chosen.lane).generate(request, cancellation)
+
+    def spent_by(self, run_id: str) -> Spent:
+        """What a run spent in all lanes."""
+        return sum((self.ledger.spent(lane, run_id) for lane in self.configuration.lanes), Spent())
 
     def close(self) -> None:
         """End the engines and close the files; they begin anew when used."""

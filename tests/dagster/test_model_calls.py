@@ -17,9 +17,10 @@ from cortex_assets.calls.schema import MODEL_CALLS, OUTCOMES
 from cortex_assets.definitions import build_defs
 from cortex_assets.house import House
 from inference.engines.scripted_server import Act, ScriptedServer, faults
-from inference.errors import InferenceError
+from inference.errors import BudgetExhausted, InferenceError
 from inference.generation import calls
 from inference.requests import Origin, ask
+from resources.wrappers import InferenceResource, lane_pool
 from tests.dagster.lake import Lake
 
 
@@ -129,6 +130,38 @@ def test_the_asset_drains_and_says_what_came(lake: Lake, server: ScriptedServer)
     [event] = result.asset_materializations_for_node("drain_calls")
     assert event.metadata["dagster/row_count"].value == 3
     assert event.metadata["cost"].value > 0
+
+
+def test_an_asset_asks_a_lane_and_shows_what_that_took(lake: Lake, server: ScriptedServer) -> None:
+    configure(lake, server, "    budget: {run: {calls: 3}}\n")
+
+    @dg.asset(pool=lane_pool("coder"))
+    def said(context: dg.AssetExecutionContext, inference: InferenceResource) -> dg.MaterializeResult[None]:
+        done = 0
+        for number in range(5):
+            try:
+                origin = inference.origin(context, "test", "notes")
+                inference.generate(ask(f"say {number}", origin=origin), lane="coder")
+                done += 1
+            except BudgetExhausted:
+                break
+        return dg.MaterializeResult(metadata={"done": done, **inference.metadata(context)})
+
+    resources = build_defs(lake.settings).resources
+    assert resources is not None
+    shown = []
+    for _ in range(2):
+        result = dg.materialize([said], resources=dict(resources))
+        [event] = result.asset_materializations_for_node("said")
+        shown.append({name: value.value for name, value in event.metadata.items()})
+    assert [(one["done"], one["model_calls"]) for one in shown] == [
+        (3, 3),
+        (5, 2),
+    ]  # the second has three from the cache
+    assert all(one["model_cost"] > 0 for one in shown)
+    with lake.house() as house:
+        house.drain_calls()
+    assert lake.table(MODEL_CALLS).get_column("run_id").n_unique() == 2
 
 
 def test_answers_go_with_their_corpus(lake: Lake, server: ScriptedServer) -> None:
