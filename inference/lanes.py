@@ -27,7 +27,7 @@ class EngineConfig:
     """One engine of a lane.
 
     Attributes:
-        model: ``packaged``, ``hash``, ``hf:org/name``, ``hf:org/name@<dimensions>`` or ``openai:<model>@<url>``.
+        model: ``packaged``, ``hash``, ``hf:org/name``, ``hf:org/name@<dimensions>`` or ``openai:<model>@<url>#<dimensions>``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>`` (ROCm answers to the same name).
         precision: ``auto``, ``fp32`` or ``bf16``.
         dimensions: length of a vector: needed for ``openai:``; for ``hf:``, the first so many of a model that is trained to be
@@ -130,12 +130,12 @@ def space_of(config: EngineConfig, places: ModelPlaces) -> Space:
     if kind == "openai":
         import hashlib
 
-        model = name.rpartition("@")[0]
+        model, _, dimensions = _server_of(name)
         digest = hashlib.sha256(f"openai:{model}".encode("utf-8", "surrogatepass")).hexdigest()
         return make_space(
             model=model,
             digest=digest,
-            dimensions=config.dimensions or 0,
+            dimensions=config.dimensions or dimensions or 0,
             max_tokens=config.max_tokens or 512,
             pooling="server",
         )
@@ -205,9 +205,10 @@ def load_embedder(config: EngineConfig, places: ModelPlaces, *, bulk: bool) -> E
     if kind == "openai":
         from inference.engines.openai_compat import OpenAICompatible
 
-        model, _, url = name.rpartition("@")
+        model, url, _ = _server_of(name)
+        key = config.api_key or places.server_key
         return OpenAICompatible(
-            space_of(config, places), tokenizer, url=url, model=model, api_key=config.api_key, timeout=config.timeout
+            space_of(config, places), tokenizer, url=url, model=model, api_key=key, timeout=config.timeout
         )
     files = _files(config, places)
     verify(files, places.cache_dir)
@@ -261,17 +262,27 @@ def _load_local(config: EngineConfig, files: ModelFiles, tokenizer: IdsTokenizer
 
 
 def _with_dimensions(config: EngineConfig, where: str) -> EngineConfig:
-    """The same with the dimensions of an ``hf:`` model both in its name and beside it."""
+    """The same with the dimensions of an ``hf:`` or ``openai:`` model both in its name and beside it."""
     kind, name = _kind(config.model)
-    if kind != "hf":
+    if kind not in ("hf", "openai"):
         return config
-    named = _dimensions_in(config.model)
+    named = _dimensions_in(config.model) if kind == "hf" else _server_of(name)[2]
     if config.dimensions is not None and named not in (None, config.dimensions):
         raise ConfigInvalid(
             f"{where}: {config.model} and dimensions: {config.dimensions} contradict each other; say one"
         )
     asked = config.dimensions or named
-    return config if asked is None else replace(config, model=f"hf:{name}@{asked}", dimensions=asked)
+    if asked is None:
+        return config
+    whole = f"hf:{name}@{asked}" if kind == "hf" else f"openai:{name.partition('#')[0]}#{asked}"
+    return replace(config, model=whole, dimensions=asked)
+
+
+def _server_of(name: str) -> tuple[str, str, int | None]:
+    """Model, address and dimensions in ``<model>@<url>#<dimensions>``; None where the last are not said."""
+    model, _, place = name.rpartition("@")
+    url, _, number = place.partition("#")
+    return model, url, int(number) if re.fullmatch(r"[1-9]\d{0,5}", number, re.ASCII) else None
 
 
 def _asked(config: EngineConfig) -> int | None:
@@ -303,8 +314,10 @@ def _check(config: EngineConfig, where: str) -> None:
         raise ConfigInvalid(f"{where}: precision {config.precision!r} is none of {', '.join(_PRECISIONS)}")
     if kind == HASH and config.dimensions is not None:
         raise ConfigInvalid(f"{where}: hash makes vectors of 384 dimensions; leave `dimensions` out")
-    if kind == "openai" and (not all(name.rpartition("@")[::2]) or config.dimensions is None):
-        raise ConfigInvalid(f"{where}: an openai engine is openai:<model>@<url> and needs `dimensions`")
+    if kind == "openai":
+        model, url, dimensions = _server_of(name)
+        if not model or not url or (config.dimensions or dimensions) is None:
+            raise ConfigInvalid(f"{where}: an openai engine is openai:<model>@<url>#<dimensions>, such as #768")
 
 
 def _kind(model: str) -> tuple[str, str]:
@@ -318,7 +331,7 @@ def _kind(model: str) -> tuple[str, str]:
             raise ConfigInvalid(f"model {model!r}: behind @ must stand a number of dimensions, as in hf:org/name@256")
     if kind not in ("hf", "openai") or not name or (kind == "hf" and name.count("/") != 1):
         raise ConfigInvalid(
-            f"model {model!r} is none of packaged, hash, hf:org/name, hf:org/name@256, openai:<model>@<url>"
+            f"model {model!r} is none of packaged, hash, hf:org/name, hf:org/name@256, openai:<model>@<url>#<dimensions>"
         )
     return kind, name
 

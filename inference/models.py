@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,10 +39,12 @@ class ModelPlaces:
     Attributes:
         models_dir: folder of pulled models.
         cache_dir: folder for the small file of digests already computed.
+        server_key: what embedding servers are shown as a bearer token; never to be shown elsewhere.
     """
 
     models_dir: Path
     cache_dir: Path
+    server_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class Settings:
         bucket: the object store that the lake's tables are on, or None for a folder.
         lease_seconds: on an object store, how long a lease lasts that is not renewed.
         eval_tolerance: a metric (0..1) of an evaluation that fell by no more has not fallen.
+        embed_key: for an embedding server; never to be shown.
         rerank: what judges the first of a ranking once more: ``none``, ``late``, ``hf:org/name``, ``rerank:<model>@<url>``.
         rerank_key: for a rerank server; never to be shown.
         quantize: how the index scans vectors: ``none``, ``int8`` or ``binary`` (``vectors.quantizing``).
@@ -80,6 +81,7 @@ class Settings:
     bucket: Bucket | None = None
     lease_seconds: float = 60.0
     eval_tolerance: float = 0.01
+    embed_key: str = field(default="", repr=False)
     rerank: str = "none"
     rerank_key: str = field(default="", repr=False)
     quantize: str = "none"
@@ -233,6 +235,7 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         bucket=_bucket(env),
         lease_seconds=_number("CORTEX_LEASE_SECONDS", env.get("CORTEX_LEASE_SECONDS") or "60", least=1.0),
         eval_tolerance=_share("CORTEX_EVAL_TOLERANCE", env.get("CORTEX_EVAL_TOLERANCE") or "0.01"),
+        embed_key=env.get("CORTEX_EMBED_KEY") or "",
         rerank=_reranker("CORTEX_RERANK", env.get("CORTEX_RERANK") or "none"),
         rerank_key=env.get("CORTEX_RERANK_KEY") or "",
         inference=(base / Path(env["CORTEX_INFERENCE"]).expanduser()).absolute()
@@ -399,6 +402,6 @@ def _reranker(variable: str, value: str) -> str:
 
 
 def _name(variable: str, value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*", value):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/:@#-]*", value):
         raise _error(variable, value, "packaged, hash, or the name of a configured model")
     return value

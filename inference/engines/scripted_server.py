@@ -1,10 +1,11 @@
 """A model server without a model, on loopback, that fails as it is told: for tests of lanes, and to try a configuration.
 
-It speaks ``/v1/chat/completions`` (streamed, too), ``/v1/models`` and ``/health``, and counts what it got and what it
+It speaks ``/v1/chat/completions`` (streamed, too), ``/v1/embeddings``, ``/v1/models`` and ``/health``, and counts what it got and what it
 reported, so that a ledger can be compared with it. ``python -m inference.engines.scripted_server --port 8012`` serves one.
 """
 
 import argparse
+import hashlib
 import json
 import random
 import threading
@@ -20,6 +21,8 @@ from inference.engines.scripted import echo, pieces_of, reply_of
 from inference.requests import GenerateRequest, Message, Reply
 
 MODEL: Final = "scripted"
+DIMENSIONS: Final = 8
+"""Of its vectors."""
 KINDS: Final = (
     "ok", "status", "hang", "drip", "half", "not_json", "wrong_json", "no_choices", "empty", "reasoning", "cut", "no_usage"
 )  # fmt: skip
@@ -71,6 +74,8 @@ class ScriptedServer:
         prompt_tokens: reported in all.
         completion_tokens: reported in all.
         bodies: of the requests, in order.
+        times: of ``time.monotonic()``, when they came.
+        embedded: texts that vectors were asked of.
     """
 
     def __init__(self, script: Script | None = None, *, port: int = 0) -> None:
@@ -78,6 +83,7 @@ class ScriptedServer:
         self.calls = self.prompt_tokens = self.completion_tokens = 0
         self.kinds: Counter[str] = Counter()
         self.bodies: list[Mapping[str, Any]] = []
+        self.embedded: list[str] = []
         self.times: list[float] = []
         self.closing = threading.Event()
         self._lock = threading.Lock()
@@ -157,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A chat call."""
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/v1/embeddings":
+            return self._embed(json.loads(raw))
         if self.path != "/v1/chat/completions":
             return self._send(404, b'{"error":{"message":"no such path"}}')
         body = json.loads(raw)
@@ -164,6 +172,16 @@ class _Handler(BaseHTTPRequestHandler):
         if act.delay:
             self.server_of.closing.wait(act.delay)
         return self._act(act, body)
+
+    def _embed(self, body: Mapping[str, Any]) -> None:
+        """Vectors that are functions of the texts, of no meaning."""
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        self.server_of.embedded.extend(texts)
+        rows = [
+            {"index": at, "embedding": [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:DIMENSIONS]]}
+            for at, text in enumerate(texts)
+        ]
+        self._send(200, json.dumps({"object": "list", "data": rows}).encode())
 
     def _act(self, act: Act, body: Mapping[str, Any]) -> None:
         if act.kind == "status":

@@ -193,6 +193,23 @@ def test_what_lanes_did_is_read_from_the_ledger(lake: Lake, server: ScriptedServ
     assert reader.route("def f(x):\n    return x\n").lane == "coder"
 
 
+def test_a_corpus_is_embedded_by_a_server_that_the_file_names(
+    lake: Lake, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CORTEX_EMBED", raising=False)
+    lake.settings.inference_file.write_text(f"lanes: {{embed: 'openai:scripted@{server.url}#8'}}\n")
+    lake.drop("notes/a.md", "# Apples\n\nApples are red or green.")
+    lake.run()
+    assert server.embedded
+    with lake.house() as house:
+        [corpus] = house.register.now().corpora
+    assert corpus.embed == f"openai:scripted@{server.url}#8"
+    before = len(server.embedded)
+    assert lake.found("apples")
+    assert len(server.embedded) == before + 1  # the question
+    lake.assert_sound()
+
+
 def test_the_packaged_model_answers_through_a_lane(lake: Lake) -> None:
     pytest.importorskip("xllamacpp", reason="make llama installs it")
     lake.settings.inference_file.write_text('lanes: {coder: ["openai:m@http://127.0.0.1:9/v1", packaged]}')

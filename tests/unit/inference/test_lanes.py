@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from inference.errors import ConfigInvalid, ModelMissing
-from inference.lanes import EngineConfig, Lane, engine_of_space, load_embedder, parse_lanes, resolve, space_of
+from inference.lanes import (
+    EngineConfig,
+    Lane,
+    engine_of_space,
+    load_embedder,
+    parse_engine,
+    parse_lanes,
+    resolve,
+    space_of,
+)
 from inference.models import MANIFEST, ModelPlaces, file_digest, model_folder, packaged_model, write_json
 
 ROOT = Path(__file__).parents[3]
@@ -81,8 +90,8 @@ def test_same_space_engines_stand_in(places: ModelPlaces) -> None:
         ({"embed": {"model": 3}}, "model must be a text"),
         ({"embed": {"dimensions": "many"}}, "dimensions must be a positive number"),
         ({"embed": {"dimensions": True}}, "dimensions must be a positive number"),
-        ({"embed": "openai:m@http://h/v1"}, "needs `dimensions`"),
-        ({"embed": {"model": "openai:m", "dimensions": 3}}, "openai:<model>@<url>"),
+        ({"embed": "openai:m@http://h/v1"}, "openai:<model>@<url>#<dimensions>"),
+        ({"embed": {"model": "openai:m", "dimensions": 3}}, "openai:<model>@<url>#<dimensions>"),
     ],
 )
 def test_bad_configuration_names_lane_and_remedy(value: dict[str, Any], message: str) -> None:
@@ -113,3 +122,18 @@ def test_a_query_needs_no_torch(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
     )
     assert done.stdout.split("\n")[1:3] == ["(1, 384)", "[]"], done.stderr
+
+
+def test_a_server_and_its_dimensions_in_one_name() -> None:
+    config = parse_engine("openai:qwen3:8b@http://h:1/v1#768", "test")
+    assert (config.dimensions, config.model) == (768, "openai:qwen3:8b@http://h:1/v1#768")
+    same = parse_engine({"model": "openai:qwen3:8b@http://h:1/v1", "dimensions": 768}, "test")
+    assert same == config
+    places = ModelPlaces(Path("none"), Path("none"), "secret")
+    assert space_of(config, places).dimensions == 768
+    assert "secret" not in repr(places)
+    with pytest.raises(ConfigInvalid, match="contradict"):
+        parse_engine({"model": "openai:m@http://h/v1#8", "dimensions": 9}, "test")
+    for wrong in ("openai:m@http://h/v1#", "openai:m@http://h/v1#0", "openai:m@http://h/v1#x", "openai:@http://h/v1#8"):
+        with pytest.raises(ConfigInvalid, match="#<dimensions>"):
+            parse_engine(wrong, "test")
