@@ -60,6 +60,7 @@ from inference.models import ModelPlaces
 from resources.bucket import ObjectStoreError
 from resources.git_source import GitBusy, GitError, fetch_repository, whole_checkout
 from resources.lakehouse import LakeError, Lakehouse
+from resources.logs import configure as configure_logs
 from resources.raw_store import RawStore, StoreWriteError
 from resources.settings import DiskFullError, Settings, free_space_guard
 from resources.state import State
@@ -96,6 +97,7 @@ class House:
 
     def __init__(self, settings: Settings, trigger: str = "command") -> None:
         """See ``open``."""
+        configure_logs(settings.log)
         admit(settings)
         self.settings = settings
         self.board = Board(settings.cache / "live", trigger)

@@ -55,6 +55,10 @@ def open_lanes(settings: Settings) -> "Lanes":
     from inference.generation.cache import CompletionCache
     from inference.generation.ledger import Ledger
 
+    if settings.is_traced:
+        from inference.tracing import enable
+
+        enable()
     places = ModelPlaces(settings.models, settings.cache)
     return Lanes(configured(settings), Ledger(settings.calls), CompletionCache(settings.completions), places)
 

@@ -59,6 +59,8 @@ class Settings:
         rerank_key: for a rerank server; never to be shown.
         quantize: how the index scans vectors: ``none``, ``int8`` or ``binary`` (``vectors.quantizing``).
         inference: file that says which models serve which lane, or None for ``inference.yaml`` in the data folder.
+        log: form of log lines, ``text`` or ``json`` (``logs``).
+        is_traced: calls of models leave OpenTelemetry spans.
         said: of ``CORTEX_EMBED`` and ``CORTEX_RERANK``, those that the environment sets: they come before ``inference.yaml``.
         lane_variables: the variables ``CORTEX_LANE_*``; never to be shown, keys are among them.
     """
@@ -86,6 +88,8 @@ class Settings:
     rerank_key: str = field(default="", repr=False)
     quantize: str = "none"
     inference: Path | None = None
+    log: str = "text"
+    is_traced: bool = False
     said: frozenset[str] = frozenset()
     lane_variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
@@ -241,6 +245,8 @@ def load_settings(start: Path | None = None, environment: Mapping[str, str] | No
         inference=(base / Path(env["CORTEX_INFERENCE"]).expanduser()).absolute()
         if env.get("CORTEX_INFERENCE")
         else None,
+        log=_one_of("CORTEX_LOG", env.get("CORTEX_LOG") or "text", ("text", "json")),
+        is_traced=_one_of("CORTEX_TRACE", env.get("CORTEX_TRACE") or "off", ("off", "on")) == "on",
         said=frozenset(name for name in ("CORTEX_EMBED", "CORTEX_RERANK") if env.get(name)),
         lane_variables=tuple(sorted((name, env[name]) for name in env if name.startswith("CORTEX_LANE_"))),
         quantize=_one_of("CORTEX_QUANTIZE", env.get("CORTEX_QUANTIZE") or "none", ("none", "int8", "binary")),

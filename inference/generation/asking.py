@@ -1,8 +1,9 @@
 """One call of one engine, written down before it is made and after it ended, whatever its end is."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from inference.errors import (
@@ -28,7 +29,9 @@ from inference.generation.spec import EngineSpec, LaneSpec
 from inference.generation.tokens import estimated_prompt, estimated_tokens
 from inference.protocols import Generator, Schema
 from inference.requests import Attempt, Completion, GenerateRequest, Limits, Reply, Usage
+from inference.tracing import span
 
+_log = logging.getLogger("cortex.inference")
 _PATIENT_SECONDS: Final = 10.0
 _OUTCOMES: Final = (
     (Cancelled, "cancelled"),
@@ -43,6 +46,7 @@ _OUTCOMES: Final = (
     (AnswerWithheld, "withheld"),
     (EngineUnavailable, "unavailable"),
 )
+_TOLD: Final = ("outcome", "seconds", "prompt_tokens", "completion_tokens", "is_estimated", "cost")
 _HAS_READ: Final = frozenset({"timeout", "unavailable", "crashed", "garbled", "withheld", "cancelled", "failed"})
 """Outcomes after which the prompt may well have been read, and billed."""
 
@@ -139,7 +143,7 @@ class Bookkeeper:
             patience = min(member.spec.timeout, question.limits.left)
             found = self._ledger.admit(self._ask(member, question, request, patience, is_streamed=is_streamed))
             if isinstance(found, Admitted):
-                return Asked(self._ledger, found, member, question, request, patience)
+                return Asked(self._ledger, found, member, question, request, patience, self._spec.name)
             if isinstance(found, Closed) or (found.kind == "suspect" and has_others):
                 said = f"for {found.seconds:.0f} s: {found.why}" if isinstance(found, Closed) else found.why
                 question.attempts.append(Attempt(member.name, "left_alone", said))
@@ -213,13 +217,14 @@ class Asked:
         question: Question,
         request: GenerateRequest,
         patience: float,
+        lane: str = "",
     ) -> None:
         self.usage = Usage(0, 0, True)
         self.pause: float | None = None
         self.is_final = False
         self.streamed: Reply | None = None
         self._ledger, self._admitted, self._member = ledger, admitted, member
-        self._question, self._request, self._patience = question, request, patience
+        self._question, self._request, self._lane = question, request, lane
         self._limits = question.limits.within(patience)
         self._begun = time.monotonic()
         self._first: float | None = None
@@ -321,6 +326,33 @@ class Asked:
             pause=self.pause,
         )
         self._ledger.finish(self._admitted, ended)
+        self._tell(ended)
+
+    def _tell(self, ended: Ended) -> None:
+        """A log line and a span of the call; neither holds what was asked or answered."""
+        origin, member = self._question.request.origin, self._member
+        if _log.isEnabledFor(logging.INFO):
+            told = {name: getattr(ended, name) for name in _TOLD}
+            names = {
+                "lane": self._lane,
+                "engine": member.name,
+                "model": member.engine.model,
+                "attempt": len(self._question.attempts),
+            }
+            _log.info("model call: %s", ended.outcome, extra={**asdict(origin), **names, **told})
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": member.engine.model,
+            "gen_ai.usage.input_tokens": ended.prompt_tokens,
+            "gen_ai.usage.output_tokens": ended.completion_tokens,
+            "cortex.lane": self._lane,
+            "cortex.engine": member.name,
+            "cortex.run_id": origin.run_id,
+            "cortex.shard": origin.shard,
+        }
+        now = time.time()
+        error = "" if ended.outcome == "ok" else ended.outcome
+        span(f"chat {member.engine.model}", now - ended.seconds, now, attributes, origin.trace_id, error)
 
 
 def outcome_of(error: InferenceError) -> str:
