@@ -12,9 +12,11 @@ from collections.abc import Generator as Pieces
 from typing import Final
 
 from inference.errors import Cancelled, ContextExceeded, EngineTimeout, InferenceError, LaneDown, OutputInvalid
-from inference.generation.asking import Asked, Bookkeeper, Member, Question
+from inference.generation.asking import Bookkeeper
 from inference.generation.cache import CompletionCache, cache_key
 from inference.generation.ledger import Ledger
+from inference.generation.one_call import Asked
+from inference.generation.question import Member, Question
 from inference.generation.spec import LaneSpec
 from inference.generation.streaming import Stream
 from inference.generation.structured import Unfit, asked_again, schema_of, value_of
