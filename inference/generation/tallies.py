@@ -52,4 +52,7 @@ def tallies(file: SharedFile, now: float, bounds: Sequence[float]) -> list[Tally
         SELECT lane, engine, outcome, count(*), sum(prompt_tokens), sum(completion_tokens), sum(seconds){within} FROM calls
         WHERE outcome != 'open' AND started_at + seconds >= ? GROUP BY lane, engine, outcome ORDER BY lane, engine, outcome
     """  # noqa: S608 - own text
-    return [Tally(*tuple(row)[:7], tuple(row)[7:]) for row in file.read(query, (*bounds, midnight))]
+    found = []
+    for lane, engine, outcome, calls, prompt, completion, seconds, *counts in file.read(query, (*bounds, midnight)):
+        found.append(Tally(lane, engine, outcome, calls, prompt, completion, seconds, tuple(counts)))
+    return found

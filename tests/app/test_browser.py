@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from apps import app_server
+from apps import app_server, exposition
 from tests.app.conftest import ENVIRONMENT, PROJECT, cortex
+from tests.unit.apps.test_metrics import parsed
 
 CHROMIUM = Path(os.environ.get("CORTEX_CHROMIUM", "/usr/bin/chromium"))
 IN_CI = os.environ.get("CI") == "true"
@@ -278,4 +279,18 @@ def test_another_name_of_this_machine_is_refused(served_sample: App) -> None:
         }
         connection.request("GET", "/_stcore/stream", headers=handshake)
         assert connection.getresponse().status == status, name
+        connection.close()
+
+
+def test_numbers_for_a_monitor_are_served_beside_the_pages(served_sample: App) -> None:
+    for name, status in ((app_server.HOST, 200), ("evil.example", 403)):
+        connection = http.client.HTTPConnection(app_server.HOST, served_sample.port, timeout=60)
+        connection.request("GET", "/metrics", headers={"Host": f"{name}:{served_sample.port}"})
+        answer = connection.getresponse()
+        assert answer.status == status, name
+        if status == 200:
+            assert answer.headers["Content-Type"] == exposition.CONTENT_TYPE
+            _, samples = parsed(answer.read().decode())
+            assert samples["cortex_table_rows", (("table", "silver/chunks"),)] > 0
+            assert samples["cortex_inference_configuration_valid", ()] == 1
         connection.close()
