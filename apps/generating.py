@@ -38,8 +38,8 @@ def route(text: str, lane: str, task: str) -> RouteReport:
     return RouteReport(found.lane, found.wanted, found.reasons, found.tokens, engines)
 
 
-def lanes_report() -> LanesReport:
-    """See ``apps.reader.lanes``."""
+def lanes_report(*, is_brief: bool = False) -> LanesReport:
+    """See ``apps.reader.lanes``; ``is_brief`` leaves the last 24 hours out, which take time where there were many calls."""
     settings = load_settings()
     lanes = open_lanes(settings)
     try:
@@ -47,7 +47,7 @@ def lanes_report() -> LanesReport:
         breakers = lanes.ledger.breakers() if has_ledger else {}
         flights = lanes.ledger.in_flight() if has_ledger else {}
         now = lanes.ledger.now()
-        past = lanes.ledger.since(now - _DAY) if has_ledger else []
+        past = lanes.ledger.since(now - _DAY) if has_ledger and not is_brief else []
         lines = tuple(_line(lanes, name, breakers, flights, past, has_ledger) for name in GENERATING)
         file = settings.inference_file
         return LanesReport(str(file), file.exists(), lines, datetime.fromtimestamp(now, UTC), by_hour(past))

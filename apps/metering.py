@@ -24,7 +24,7 @@ _BREAKER = {ANSWERS: 0, UNUSABLE: 0, PROBED: 1, LEFT_ALONE: 2}
 def metrics() -> str:
     """See ``apps.reader.metrics``."""
     try:
-        report = generating.lanes_report()
+        report = generating.lanes_report(is_brief=True)
     except ConfigInvalid:
         report = None
     families = (*of_calls(_today()), *of_lanes(report), *of_lake(looking.tables(), watching.run_statuses()))
