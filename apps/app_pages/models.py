@@ -21,7 +21,7 @@ def page() -> None:
     with told():
         found.append(reader.lanes())
     if not found:
-        st.caption("Until this is mended no model is asked; files are read, embedded and searched as before.")
+        st.caption("Until this is mended no model that this file names is asked. What is in the lake stays as it is.")
         with st.expander("What the file may look like"):
             st.code(drawn.EXAMPLE, language="yaml")
         return
