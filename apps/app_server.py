@@ -12,6 +12,7 @@ import threading
 from importlib import import_module
 from pathlib import Path
 
+from apps.metrics_page import MetricsPage
 from apps.own_pages import OwnPages
 
 HOST = "127.0.0.1"
@@ -68,7 +69,7 @@ def warm_up() -> None:
 
 
 def shut_out_other_pages() -> None:
-    """Put ``OwnPages`` around the server of this process.
+    """Put ``OwnPages`` around the server of this process, and ``MetricsPage`` within.
 
     Raises:
         AttributeError: this Streamlit builds its server in another way.
@@ -79,7 +80,7 @@ def shut_out_other_pages() -> None:
     usual = starlette_app.create_streamlit_middleware
 
     def create_streamlit_middleware() -> list[Middleware]:
-        return [Middleware(OwnPages), *usual()]
+        return [Middleware(OwnPages), Middleware(MetricsPage), *usual()]
 
     starlette_app.create_streamlit_middleware = create_streamlit_middleware
 

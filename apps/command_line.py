@@ -24,6 +24,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     query.sql,
     lanes.route,
     lanes.lanes,
+    lanes.metrics,
     upkeep.verify,
     change.confirm,
     change.retry,

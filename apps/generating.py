@@ -1,14 +1,25 @@
 """What ``apps.reader`` and ``apps.actions`` do about lanes and their engines. Imported late; no engine is asked here."""
 
-import math
-from dataclasses import fields
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
 
 from apps.errors import USAGE, CommandError
-from apps.lane_reports import ANSWERS, LEFT_ALONE, PROBED, UNUSABLE, EngineLine, LaneLine, LanesReport, RouteReport
+from apps.lane_history import by_hour, summed
+from apps.lane_reports import (
+    ANSWERS,
+    LEFT_ALONE,
+    PROBED,
+    UNUSABLE,
+    BudgetLine,
+    EngineLine,
+    LaneLine,
+    LanesReport,
+    RouteReport,
+)
 from inference.generation.breaker import Breaker
-from inference.generation.budget import Caps
+from inference.generation.budget import Caps, Spent
 from inference.generation.building import Lanes, Unusable
-from inference.generation.calls import NOT_REACHED, Ended
+from inference.generation.calls import Past
 from inference.generation.spec import DEFAULT, GENERATING, PURPOSES, EngineSpec
 from resources.inference import open_lanes
 from resources.settings import load_settings
@@ -27,17 +38,19 @@ def route(text: str, lane: str, task: str) -> RouteReport:
     return RouteReport(found.lane, found.wanted, found.reasons, found.tokens, engines)
 
 
-def lanes_report() -> LanesReport:
-    """See ``apps.reader.lanes``."""
+def lanes_report(*, is_brief: bool = False) -> LanesReport:
+    """See ``apps.reader.lanes``; ``is_brief`` leaves the last 24 hours out, which take time where there were many calls."""
     settings = load_settings()
     lanes = open_lanes(settings)
     try:
         has_ledger = settings.calls.exists()
         breakers = lanes.ledger.breakers() if has_ledger else {}
         flights = lanes.ledger.in_flight() if has_ledger else {}
-        rows = lanes.ledger.since(lanes.ledger.now() - _DAY) if has_ledger else []
-        lines = tuple(_line(lanes, name, breakers, flights, rows, has_ledger) for name in GENERATING)
-        return LanesReport(str(settings.inference_file), settings.inference_file.exists(), lines)
+        now = lanes.ledger.now()
+        past = lanes.ledger.since(now - _DAY) if has_ledger and not is_brief else []
+        lines = tuple(_line(lanes, name, breakers, flights, past, has_ledger) for name in GENERATING)
+        file = settings.inference_file
+        return LanesReport(str(file), file.exists(), lines, datetime.fromtimestamp(now, UTC), by_hour(past))
     finally:
         lanes.close()
 
@@ -55,33 +68,21 @@ def reset_breaker(engine: str) -> None:
 
 
 def _line(
-    lanes: Lanes,
-    name: str,
-    breakers: dict[str, Breaker],
-    flights: dict[str, int],
-    rows: list[tuple[str, Ended]],
-    has_ledger: bool,
+    lanes: Lanes, name: str, breakers: dict[str, Breaker], flights: dict[str, int], past: list[Past], has_ledger: bool
 ) -> LaneLine:
     spec = lanes.configuration.lanes[name]
-    mine = [ended for lane, ended in rows if lane == name]
-    reached = [ended for ended in mine if ended.outcome not in NOT_REACHED]
-    good = sorted(ended.seconds for ended in reached if ended.outcome == "ok")
     served_by = name if spec.engines else (DEFAULT if lanes.configuration.lanes[DEFAULT].engines else "")
+    spent = lanes.ledger.spent(name) if has_ledger else Spent()
     return LaneLine(
         name=name,
         purpose=PURPOSES[name],
         served_by=served_by,
         engines=tuple(_engine(lanes, one, breakers.get(one.name), flights.get(one.name, 0)) for one in spec.engines),
-        calls=len(reached),
-        failed=sum(1 for ended in reached if ended.outcome != "ok"),
-        cached=sum(1 for ended in mine if ended.outcome == "cached"),
-        tokens=sum(ended.prompt_tokens + ended.completion_tokens for ended in reached),
-        cost=sum(ended.cost for ended in reached),
-        p50=_percentile(good, 0.5),
-        p95=_percentile(good, 0.95),
-        spent_today=lanes.ledger.spent(name).cost if has_ledger else 0.0,
+        **asdict(summed([one for one in past if one.lane == name])),
+        spent_today=spent.cost,
         day_budget=_caps(spec.day),
         run_budget=_caps(spec.run),
+        budgets=tuple(BudgetLine(unit, getattr(spent, unit), cap) for unit, cap in _set(spec.day)),
     )
 
 
@@ -97,10 +98,10 @@ def _engine(lanes: Lanes, spec: EngineSpec, breaker: Breaker | None, in_flight: 
 
 
 def _caps(caps: Caps) -> str:
-    said = [(field.name, getattr(caps, field.name)) for field in fields(caps)]
-    return ", ".join(f"{value:,g} {name}" for name, value in said if value is not None)
+    return ", ".join(f"{value:,g} {name}" for name, value in _set(caps))
 
 
-def _percentile(values: list[float], share: float) -> float | None:
-    """Nearest rank; None of nothing."""
-    return values[max(math.ceil(share * len(values)) - 1, 0)] if values else None
+def _set(caps: Caps) -> list[tuple[str, float]]:
+    """The caps that are set, by name."""
+    said = ((field.name, getattr(caps, field.name)) for field in fields(caps))
+    return [(name, float(value)) for name, value in said if value is not None]

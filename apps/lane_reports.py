@@ -1,6 +1,7 @@
 """What is told of lanes: values only; beside ``apps.reports``, which says how reports are made."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 ANSWERS, LEFT_ALONE, PROBED, UNUSABLE = "answers", "left alone", "probed", "unusable"
 
@@ -50,6 +51,42 @@ class EngineLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """One cap of a lane's day.
+
+    Attributes:
+        unit: ``cost``, ``tokens`` or ``calls``.
+        spent: since midnight (UTC), calls under way not included.
+        cap: that may not be passed.
+    """
+
+    unit: str
+    spent: float
+    cap: float
+
+
+@dataclass(frozen=True, slots=True)
+class HourLine:
+    """An hour in which something was asked.
+
+    Attributes:
+        lane: that asked; empty = all lanes together.
+        started_at: of the hour (UTC).
+        calls: that reached an engine.
+        failed: of them, those that gave no answer.
+        p50: seconds of a call that succeeded; None where none did.
+        p95: the same.
+    """
+
+    lane: str
+    started_at: datetime
+    calls: int
+    failed: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LaneLine:
     """One lane, and its last 24 hours.
 
@@ -68,6 +105,7 @@ class LaneLine:
         spent_today: since midnight (UTC), which the budget of the day is of.
         day_budget: in words; empty = none.
         run_budget: in words; empty = none.
+        budgets: of the day, cap by cap.
     """
 
     name: str
@@ -84,6 +122,7 @@ class LaneLine:
     spent_today: float
     day_budget: str
     run_budget: str
+    budgets: tuple[BudgetLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +133,15 @@ class LanesReport:
         file: where they are declared.
         is_declared: whether that file is there.
         lanes: of them.
+        read_at: when this was read, the end of the 24 hours.
+        hours: of the 24, those in which something was asked: all lanes together, and each.
     """
 
     file: str
     is_declared: bool
     lanes: tuple[LaneLine, ...]
+    read_at: datetime
+    hours: tuple[HourLine, ...] = ()
 
     @property
     def has_generator(self) -> bool:

@@ -112,6 +112,13 @@ def lanes() -> LanesReport:
     return generating.lanes_report()
 
 
+def metrics() -> str:
+    """Calls of models, engines, budgets, tables and runs in numbers, in the text format that Prometheus reads."""
+    from apps import metering
+
+    return metering.metrics()
+
+
 def alerts() -> AlertsReport:
     """What a person must look at: growth, failures, freshness, disk, soundness, webhooks."""
     from apps import looking

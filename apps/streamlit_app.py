@@ -1,4 +1,4 @@
-"""The app: six pages over one lake. ``apps.app_server`` serves it; a page reads through ``apps.reader``, acts through ``apps.actions``."""
+"""The app: seven pages over one lake. ``apps.app_server`` serves it; a page reads by ``apps.reader``, acts by ``apps.actions``."""
 
 from pathlib import Path
 
@@ -22,6 +22,7 @@ def main() -> None:
         st.Page(PAGES / "corpora.py", title="Corpora", icon=":material/folder_open:"),
         st.Page(PAGES / "tables.py", title="Tables", icon=":material/table:"),
         st.Page(PAGES / "quality.py", title="Quality", icon=":material/speed:"),
+        st.Page(PAGES / "models.py", title="Models", icon=":material/forum:"),
         st.Page(PAGES / "runs.py", title="Runs", icon=":material/account_tree:"),
     ]
     st.navigation(pages, position="top").run()

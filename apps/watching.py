@@ -174,8 +174,7 @@ def _runs(house: House, corpus: str | None, status: str | None, limit: int, offs
     rows = house.lake.scan(RUNS)
     if corpus is not None:
         rows = rows.filter(pl.col("corpus_id").is_in([i for i, name in names.items() if name == corpus]))
-    worst = pl.col("status").replace_strict(list(_BADNESS), range(len(_BADNESS)), return_dtype=pl.Int64).min()
-    grouped = rows.group_by("run_id", "shard").agg(pl.col("started_at").first(), worst.alias("worst"))
+    grouped = rows.group_by("run_id", "shard").agg(pl.col("started_at").first(), _worst())
     if status is not None:
         grouped = grouped.filter(pl.col("worst") == _BADNESS.index(status))
     listed = grouped.sort(["started_at", "shard"], descending=[True, False]).collect()
@@ -190,6 +189,31 @@ def _runs(house: House, corpus: str | None, status: str | None, limit: int, offs
             for run in shown.iter_rows(named=True)
         ),
         listed.height,
+    )
+
+
+def run_statuses() -> tuple[tuple[str, int], ...]:
+    """Each status with how many runs of the last 24 hours have it."""
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    with looked_in() as house:
+        recent = remembered(house, ("recent runs", midnight), (RUNS,), partial(_recent, house, midnight - DAY))
+    counts = dict(recent.filter(pl.col("started_at") >= now - DAY).group_by("worst").len().iter_rows())
+    return tuple((status, counts.get(number, 0)) for number, status in reversed([*enumerate(_BADNESS)]))
+
+
+def _recent(house: House, since: datetime) -> pl.DataFrame:
+    """The runs that began since, with the number of their worst status."""
+    rows = house.lake.scan(RUNS).filter(pl.col("started_at") >= since)
+    return rows.group_by("run_id", "shard").agg(pl.col("started_at").first(), _worst()).collect()
+
+
+def _worst() -> pl.Expr:
+    return (
+        pl.col("status")
+        .replace_strict(list(_BADNESS), range(len(_BADNESS)), return_dtype=pl.Int64)
+        .min()
+        .alias("worst")
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands ``route`` and ``lanes``: which model answers what, and how the models stand. What they do is in ``apps.reader``."""
+"""The commands ``route``, ``lanes`` and ``metrics``: which model answers what, how all stands. What they do is in ``apps.reader``."""
 
 import sys
 from typing import Annotated
@@ -42,3 +42,11 @@ def lanes(
     if reset is not None:
         actions.reset_breaker(reset)
     console.show(reader.lanes(), as_json, drawn.lanes_report)
+
+
+def metrics() -> None:
+    """Show numbers for a monitor, in the text format of Prometheus.
+
+    Calls of models, tokens and latency of today; engines and budgets now; rows of tables; runs of the last 24 hours.
+    """
+    sys.stdout.write(reader.metrics())

@@ -114,3 +114,20 @@ class Ended:
     cost: float = 0.0
     why: str = ""
     pause: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A call that ended.
+
+    Attributes:
+        lane: that asked.
+        engine: that was asked.
+        started_at: unix seconds.
+        ended: how it went.
+    """
+
+    lane: str
+    engine: str
+    started_at: float
+    ended: Ended

@@ -19,9 +19,10 @@ import psutil
 from inference.errors import BudgetExhausted
 from inference.generation.breaker import Breaker
 from inference.generation.budget import Caps, Spent, day_of, exceeded
-from inference.generation.calls import NOT_REACHED, Admitted, Ask, Closed, Ended, Later
+from inference.generation.calls import NOT_REACHED, Admitted, Ask, Closed, Ended, Later, Past
 from inference.generation.rate import take
 from inference.generation.shared_file import SharedFile
+from inference.generation.tallies import Tally, tallies
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -143,13 +144,19 @@ class Ledger:
         rows = self._file.read("SELECT * FROM spent WHERE scope = ?", (scope,))
         return Spent(rows[0]["cost"], rows[0]["tokens"], rows[0]["calls"]) if rows else Spent()
 
-    def since(self, moment: float) -> list[tuple[str, Ended]]:
-        """(Lane, end) of the calls that began since unix seconds and ended, drained or not, the oldest first."""
+    def since(self, moment: float) -> list[Past]:
+        """Calls that began since unix seconds and ended, drained or not, the oldest first."""
         names = [field.name for field in fields(Ended) if field.name not in _NOT_KEPT]
-        query = f"SELECT lane, {', '.join(names)} FROM calls WHERE started_at >= ? AND outcome != 'open' ORDER BY id"  # noqa: S608
+        told = f"SELECT lane, engine, started_at, {', '.join(names)} FROM calls"  # noqa: S608 - own names
+        rows = self._file.read(f"{told} WHERE started_at >= ? AND outcome != 'open' ORDER BY id", (moment,))
         return [
-            (row["lane"], Ended(**{name: row[name] for name in names})) for row in self._file.read(query, (moment,))
+            Past(row["lane"], row["engine"], row["started_at"], Ended(**{name: row[name] for name in names}))
+            for row in rows
         ]
+
+    def tallies(self, bounds: Sequence[float]) -> list[Tally]:
+        """What ended today (UTC), counted; ``bounds`` are the seconds by which calls are told apart."""
+        return tallies(self._file, self._clock(), bounds)
 
     def undrained(self, most: int) -> list[dict[str, Any]]:
         """Ended calls that were not drained yet, the oldest first; those whose process was killed are ``lost`` by now."""

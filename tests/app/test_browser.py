@@ -5,18 +5,25 @@ Screenshots lie in the test's folder (``pytest --basetemp``), for people to look
 
 import http.client
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from apps import app_server
+from apps import app_server, exposition
+from inference.generation.budget import Spent
+from inference.generation.calls import Admitted, Ask, Ended
+from inference.generation.ledger import Ledger
+from inference.requests import Origin
 from tests.app.conftest import ENVIRONMENT, PROJECT, cortex
+from tests.unit.apps.test_metrics import parsed
 
 CHROMIUM = Path(os.environ.get("CORTEX_CHROMIUM", "/usr/bin/chromium"))
 IN_CI = os.environ.get("CI") == "true"
@@ -176,6 +183,7 @@ def test_every_page_is_drawn_in_both_themes_at_both_widths(
         "corpora?corpus=sample&file=reports/damaged-scan-1987.pdf": "Try this file again",
         "tables?table=silver/chunks": "long values are cut",
         "quality": "One evaluation so far",
+        "models": "Everything works without one",
         "runs": "From files to the index",
     }
     for address, text in seen.items():
@@ -278,4 +286,79 @@ def test_another_name_of_this_machine_is_refused(served_sample: App) -> None:
         }
         connection.request("GET", "/_stcore/stream", headers=handshake)
         assert connection.getresponse().status == status, name
+        connection.close()
+
+
+def day_of_calls(data: Path) -> None:
+    """Three engines, and what they did in a day: the first one fails ever more often, and is left alone now."""
+    data.mkdir(parents=True)
+    (data / "inference.yaml").write_text(
+        "engines:\n  big:\n    model: openai:qwen3-32b@http://127.0.0.1:1/v1\n    tier: large\n    context: 32768\n"
+        "  small:\n    model: openai:qwen3-4b@http://127.0.0.1:2/v1\nlanes:\n  orchestrator: [big, small]\n"
+        "  coder:\n    engines: [big]\n    budget: {run: 2, day: {cost: 10, tokens: 500000}}\n  governance: gguf:/no/such.gguf\n"
+    )
+    clock, rate = [0.0], random.Random(7)
+    ledger = Ledger(data / "calls" / "calls.sqlite", clock=lambda: clock[0])
+    now = time.time()
+    for number in range(400):
+        clock[0] = now - 86_000 * (1 - number / 400)
+        lane, engine = rate.choice((("coder", "big"), ("orchestrator", "big"), ("orchestrator", "small")))
+        ask = Ask(lane, engine, "m", "d", f"r{number}", Origin("test"), 1, False, 9.0, 9, Spent(), {}, {})
+        admitted = ledger.admit(ask)
+        if not isinstance(admitted, Admitted):
+            continue
+        outcome = "timeout" if engine == "big" and rate.random() < number / 2000 else "ok"
+        seconds = 60.0 if outcome == "timeout" else rate.lognormvariate(0.3, 0.7)
+        ledger.finish(
+            admitted, Ended(outcome, "none", seconds, prompt_tokens=900, completion_tokens=200, cost=0.002 * seconds)
+        )
+    for at in range(3):
+        clock[0] = now
+        admitted = ledger.admit(replace(ask, engine="big", request_id=f"last{at}"))
+        assert isinstance(admitted, Admitted)
+        ledger.finish(admitted, Ended("timeout", "failure", 60.0, why="big: no answer within 60 s"))
+    ledger.close()
+
+
+def test_models_show_their_day_and_one_left_alone_is_tried_again(browser: Browser, tmp_path: Path) -> None:
+    day_of_calls(tmp_path / "data")
+    app = App(tmp_path / "data")
+    page = browser.new_page(viewport={"width": 1400, "height": 2150})
+    page.set_default_timeout(PATIENCE_MS)
+    outside = Outside(page, app.url)
+    try:
+        page.goto(f"{app.url}/models")
+        expect(page.get_by_text("is left alone for")).to_be_visible()
+        expect(page.get_by_text("big: no answer within 60 s")).to_be_visible()
+        expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg")).to_have_count(2)
+        page.get_by_role("textbox", name="Which lane").fill("why does this Python function raise a KeyError?")
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_text("asked: big")).to_be_visible()
+        settle(page)
+        page.screenshot(path=tmp_path / "models.png")
+        page.get_by_role("button", name="Try it again now").click()
+        expect(page.get_by_text("big is asked again, from the next call on.")).to_be_visible()
+        expect(page.get_by_role("button", name="Try it again now")).to_have_count(0)
+        page.set_viewport_size({"width": 500, "height": 2600})
+        settle(page)
+        page.wait_for_timeout(500)
+        page.screenshot(path=tmp_path / "models-narrow.png")
+        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    finally:
+        app.stop()
+        page.close()
+    assert outside.asked == []
+
+
+def test_numbers_for_a_monitor_are_served_beside_the_pages(served_sample: App) -> None:
+    for name, status in ((app_server.HOST, 200), ("evil.example", 403)):
+        connection = http.client.HTTPConnection(app_server.HOST, served_sample.port, timeout=60)
+        connection.request("GET", "/metrics", headers={"Host": f"{name}:{served_sample.port}"})
+        answer = connection.getresponse()
+        assert answer.status == status, name
+        if status == 200:
+            assert answer.headers["Content-Type"] == exposition.CONTENT_TYPE
+            _, samples = parsed(answer.read().decode())
+            assert samples["cortex_table_rows", (("table", "silver/chunks"),)] > 0
+            assert samples["cortex_inference_configuration_valid", ()] == 1
         connection.close()
