@@ -2,13 +2,13 @@
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from apps.doctor import cards
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from resources.settings import Settings, child_environment
 
@@ -45,7 +45,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield _memory()
     yield _versions()
     yield _compiled()
-    yield _cards()
+    yield from cards.examine()
     yield probe_embedder(settings, bulk=False)
     yield probe_embedder(settings, bulk=True)
 
@@ -111,21 +111,6 @@ def _compiled() -> Diagnosis:
             AREA, "compiled parts", BAD, f"not built: {', '.join(lacking)}", "make setup (a C++ compiler is needed)"
         )
     return Diagnosis(AREA, "compiled parts", GOOD, f"{len(COMPILED)} built")
-
-
-def _cards() -> Diagnosis:
-    """Graphics cards by the tools of their makers; torch is asked by the probe of the bulk engine."""
-    found = []
-    for tool, arguments in (("nvidia-smi", ["-L"]), ("rocm-smi", ["--showproductname"])):
-        if shutil.which(tool) is None:
-            continue
-        try:
-            answer = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=20, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        lines = [line.strip() for line in answer.stdout.splitlines() if "GPU" in line]
-        found += lines[:4]
-    return Diagnosis(AREA, "graphics cards", GOOD, "; ".join(found)[:300] or "none: models run on the processor")
 
 
 def probe_embedder(settings: Settings, bulk: bool) -> Diagnosis:
