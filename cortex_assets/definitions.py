@@ -6,12 +6,14 @@ Work belongs into the engine and the rooms; opening stores and models into ``hou
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from cortex_assets.calls.assets import SPEC as CALLS_SPEC
 from cortex_assets.calls.assets import calls_assets
+from cortex_assets.calls.checks import lanes_check
 from cortex_assets.calls.derive import Drained
 from cortex_assets.checking import deep_checks, quick_check
 from cortex_assets.chunks.assets import SPEC as CHUNKS_SPEC
@@ -38,12 +40,23 @@ from cortex_assets.ops.checks import alert_checks
 from cortex_assets.partitions import FILES_SHARDS
 from cortex_assets.promoting import guarded
 from cortex_assets.watching import Watching, retry_after
+from inference.errors import ConfigInvalid
+from inference.generation.health import Health, lanes_down, looked_at
+from resources.inference import configured
 from resources.settings import Settings, load_settings
 from resources.wrappers import InferenceResource
 from sensors.after_runs import after_runs_sensor
 from sensors.alerts import alert_sensor
 from sensors.repositories import repository_sensor
-from sensors.schedules import EVALUATE_CRON, MAINTAIN_CRON, VERIFY_CRON, nightly, refresh_schedule
+from sensors.schedules import (
+    EVALUATE_CRON,
+    HEALTH_CRON,
+    MAINTAIN_CRON,
+    VERIFY_CRON,
+    nightly,
+    refresh_schedule,
+    where_any,
+)
 from sensors.shards import shard_sensor
 
 if TYPE_CHECKING:
@@ -97,12 +110,13 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     maintain, verify = _upkeep(where)
+    lanes, health = _lanes(where)
     evaluations, gates, evaluate = _evaluation(where)
     return dg.Definitions(
         assets=[chain, lake_assets("lake_tables", LAKE_TABLES, refresh), calls_assets(drain_calls), evaluations],
         resources={"inference": InferenceResource(data=str(where.data_dir))},
-        asset_checks=[alert_checks(alerts), gates],
-        jobs=[chain_job, lake_job, maintain, verify, evaluate],
+        asset_checks=[alert_checks(alerts), gates, lanes],
+        jobs=[chain_job, lake_job, maintain, verify, evaluate, health],
         sensors=[
             shard_sensor("new_shards", chain_job, FILES_SHARDS, watching.look, watching.glance),
             repository_sensor("git_heads", chain_job, FILES_SHARDS, watching.repositories),
@@ -121,6 +135,13 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
             refresh_schedule("daily_refresh", chain_job, FILES_SHARDS, watching.shards),
             nightly("nightly_maintenance", maintain, MAINTAIN_CRON, "Maintains the lake every night."),
             nightly("nightly_verification", verify, VERIFY_CRON, "Verifies the lake every night."),
+            where_any(
+                "lanes_health",
+                health,
+                HEALTH_CRON,
+                "Looks whether engines of the lanes are there.",
+                partial(_no_engine, where),
+            ),
             nightly("nightly_evaluation", evaluate, EVALUATE_CRON, "Asks the golden sets every night."),
         ],
     )
@@ -147,6 +168,32 @@ def _upkeep(where: Settings) -> tuple[dg.JobDefinition, dg.JobDefinition]:
 
     assets = [spec.key.to_user_string() for spec in FILES_CHAIN]
     return maintain_job("maintain", care, forget), verify_job("verify", deep, assets)
+
+
+def _lanes(where: Settings) -> tuple[dg.AssetChecksDefinition, "Job"]:
+    """The check of the lanes, and the job that makes it."""
+
+    def look() -> tuple[Sequence[str], Sequence[Health]]:
+        with House.open(where, DAGSTER) as house:
+            found = looked_at(house.lanes)
+            return lanes_down(house.lanes, found), found
+
+    check = lanes_check(look)
+    job = dg.define_asset_job(
+        "lanes_health",
+        selection=dg.AssetSelection.checks(check),
+        description="Looks whether every lane of models has an engine that is there.",
+        executor_def=dg.in_process_executor,
+    )
+    return check, job
+
+
+def _no_engine(where: Settings) -> str:
+    """Why the lanes are not looked at; empty = they are."""
+    try:
+        return "" if configured(where).engines else "no engine is configured"
+    except ConfigInvalid as error:
+        return str(error)[:500]
 
 
 def _evaluation(where: Settings) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, "Job"]:

@@ -179,3 +179,16 @@ class Generator(Protocol):
     def close(self) -> None:
         """End what it holds: connections, child processes. It may be asked again afterwards and then begins anew."""
         ...
+
+
+@runtime_checkable
+class HasHealth(Protocol):
+    """An engine that can be looked at without asking it to write."""
+
+    def health(self, limits: Limits) -> str:
+        """What was seen, in a sentence.
+
+        Raises:
+            InferenceError: it is not there.
+        """
+        ...

@@ -23,6 +23,9 @@ VERIFY_CRON = "30 4 * * *"
 EVALUATE_CRON = "30 5 * * *"
 """Golden sets are asked what they ask, where anything moved."""
 
+HEALTH_CRON = "*/15 * * * *"
+"""Engines of the lanes are looked at, where there are any."""
+
 
 def refresh_schedule(
     name: str, job: "Job", partitions: str, shards: Callable[[], Sequence[str]]
@@ -53,6 +56,27 @@ def refresh_schedule(
             )
         if not due:
             yield dg.SkipReason("no shard that is not being worked on already")
+
+    return schedule
+
+
+def where_any(name: str, job: "Job", cron: str, description: str, why_not: Callable[[], str]) -> dg.ScheduleDefinition:
+    """A job without partitions, at each time that ``why_not`` says nothing against."""
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        reason = why_not() or ("the last one is still at it" if is_active(context.instance, job.name) else "")
+        if reason:
+            yield dg.SkipReason(reason)
+        else:
+            yield dg.RunRequest(run_key=f"{job.name}:{context.scheduled_execution_time:%Y-%m-%dT%H:%M}")
 
     return schedule
 

@@ -55,6 +55,7 @@ class ChatServer:
         self._server = JsonServer(
             "model server", url=url, path="chat/completions", model=model, api_key=api_key, timeout=60.0
         )
+        self._listing = JsonServer("model server", url=url, path="models", model=model, api_key=api_key, timeout=60.0)
         self._limit_field = limit_field
         self._is_fixed = guided != "auto"
         self._guided = "json_schema" if guided == "auto" else guided
@@ -104,9 +105,21 @@ class ChatServer:
             heard.answer.has_reasoning or heard.has_thought,
         )
 
+    def health(self, limits: Limits) -> str:
+        """See ``inference.protocols.HasHealth``: the server lists its models."""
+        raw = self._listing.get(limits)
+        try:
+            names = [str(one["id"]) for one in json.loads(raw)["data"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return "answers, and lists no models"
+        if self.model in names or not names:
+            return f"answers, and lists {self.model}" if names else "answers, and lists no models"
+        return f"answers, and does not list {self.model}; it has {', '.join(names[:5])}"
+
     def close(self) -> None:
         """See ``inference.protocols.Generator``."""
         self._server.close()
+        self._listing.close()
 
     def _post(self, body: dict[str, Any], limits: Limits) -> bytes:
         try:

@@ -84,6 +84,15 @@ class JsonServer:
         with self._sent(body, within or limits(self._timeout)) as reply:
             return self._whole(reply)
 
+    def get(self, within: Limits | None = None) -> bytes:
+        """What stands at the address.
+
+        Raises:
+            InferenceError: as for ``post``.
+        """
+        with self._sent(None, within or limits(self._timeout)) as reply:
+            return self._whole(reply)
+
     def lines(self, body: Mapping[str, object], within: Limits) -> Iterator[bytes]:
         """The reply line by line, as it comes, line ends cut off. Closing the iterator ends the call.
 
@@ -108,10 +117,10 @@ class JsonServer:
         self._pool.close()
 
     @contextmanager
-    def _sent(self, body: Mapping[str, object], within: Limits) -> Iterator[urllib3.BaseHTTPResponse]:
+    def _sent(self, body: Mapping[str, object] | None, within: Limits) -> Iterator[urllib3.BaseHTTPResponse]:
         """Send a request and look at the status; errors of reading what follows are translated, too."""
         within.check(self.where)
-        data = json.dumps(body).encode("ascii")
+        data = None if body is None else json.dumps(body).encode("ascii")
         guard = Guard(within)
         reply: urllib3.BaseHTTPResponse | None = None
         is_read = False
@@ -133,9 +142,9 @@ class JsonServer:
                 else:
                     reply.close()
 
-    def _asked(self, data: bytes, within: Limits) -> urllib3.BaseHTTPResponse:
+    def _asked(self, data: bytes | None, within: Limits) -> urllib3.BaseHTTPResponse:
         return self._pool.urlopen(
-            "POST",
+            "GET" if data is None else "POST",
             self._target,
             data,
             self._headers,

@@ -95,6 +95,7 @@ def test_definitions_load_and_open_nothing(lake: Lake) -> None:
         "maintain",
         "verify",
         "evaluate",
+        "lanes_health",
     }
     assert not lake.settings.lake.exists()
 

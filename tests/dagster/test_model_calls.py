@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from apps import actions, reader
+from apps.dagster_ui import prepare_home
 from apps.doctor import lanes as lanes_doctor
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from cortex_assets.calls import derive
@@ -243,6 +245,46 @@ def test_the_doctor_asks_every_engine(lake: Lake, server: ScriptedServer) -> Non
     lake.settings.inference_file.write_text("lanes: {coder: [x]}")
     assert "line 1" in looked()["inference.yaml"].detail
     assert looked()["inference.yaml"].state == BAD
+
+
+def test_the_health_of_lanes_is_a_check(lake: Lake, server: ScriptedServer) -> None:
+    lake.settings.inference_file.write_text(
+        f"lanes: {{orchestrator: 'openai:scripted@{server.url}', coder: 'openai:m@http://127.0.0.1:9/v1', fast_rag: echo}}"
+    )
+    job = build_defs(lake.settings).resolve_job_def("lanes_health")
+    [found] = job.execute_in_process().get_asset_check_evaluations()
+    assert not found.passed
+    assert found.description == "no engine answers in coder"
+    table = str(found.metadata["engines"].value)
+    assert "answers, and lists scripted" in table
+    assert "cannot be reached" in table
+    assert server.calls == 0  # nobody was asked to write
+    lake.settings.inference_file.write_text(f"lanes: {{coder: 'openai:other@{server.url}'}}")
+    [found] = job.execute_in_process().get_asset_check_evaluations()
+    assert found.passed
+    assert "does not list other" in str(found.metadata["engines"].value)
+
+
+def test_the_health_schedule_skips_where_there_is_nothing_to_look_at(lake: Lake, server: ScriptedServer) -> None:
+    defs = build_defs(lake.settings)
+    schedule = defs.resolve_schedule_def("lanes_health")
+
+    def tick() -> str | None:
+        prepare_home(lake.settings.dagster_home)
+        with dg.DagsterInstance.from_config(str(lake.settings.dagster_home)) as instance:
+            context = dg.build_schedule_context(
+                instance=instance,
+                scheduled_execution_time=datetime(2026, 11, 29, tzinfo=UTC),
+                repository_def=defs.get_repository_def(),
+            )
+            result = schedule.evaluate_tick(context)
+            return result.skip_message if not result.run_requests else None
+
+    assert tick() == "no engine is configured"
+    lake.settings.inference_file.write_text("lanes: {coder: [x]}")
+    assert "line 1" in str(tick())
+    lake.settings.inference_file.write_text("lanes: {coder: echo}")
+    assert tick() is None
 
 
 def test_nothing_starts_with_a_wrong_configuration(lake: Lake) -> None:

@@ -62,7 +62,7 @@ def test_all_sensors_and_schedules_run_by_default_and_look_at_most_once_a_minute
     defs = build_defs(load_settings(tmp_path, {}))
     repository = defs.get_repository_def()
     assert {s.name: s.default_status for s in repository.schedule_defs} == dict.fromkeys(
-        ("daily_refresh", "nightly_maintenance", "nightly_verification", "nightly_evaluation"),
+        ("daily_refresh", "nightly_maintenance", "nightly_verification", "nightly_evaluation", "lanes_health"),
         dg.DefaultScheduleStatus.RUNNING,
     )
     assert {s.name for s in repository.sensor_defs} == {"new_shards", "git_heads", "after_runs", "alerts"}
