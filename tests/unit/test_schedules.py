@@ -12,7 +12,7 @@ from apps.dagster_ui import prepare_home
 from cortex_assets.definitions import build_defs
 from resources.settings import load_settings
 from sensors.asked import PARTITION_TAG
-from sensors.schedules import nightly, refresh_schedule
+from sensors.schedules import nightly, refresh_schedule, where_any
 from tests.unit.test_shard_sensor import DEFS, JOB
 
 NOW = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
@@ -56,6 +56,14 @@ def test_a_nights_job_is_left_out_while_the_last_one_is_at_it(instance: dg.Dagst
     assert [r.run_key for r in tick(schedule, instance).run_requests] == ["files_of_test:2026-03-04T02:00"]
     instance.create_run_for_job(DEFS.resolve_job_def("files_of_test"), status=dg.DagsterRunStatus.STARTED)
     assert tick(schedule, instance).run_requests == []
+
+
+def test_a_schedule_that_may_have_nothing_to_do_says_why(instance: dg.DagsterInstance) -> None:
+    reasons = ["no engine is configured", ""]
+    schedule = where_any("of_test", JOB, "*/15 * * * *", "test", lambda: reasons.pop(0))
+    assert tick(schedule, instance).skip_message == "no engine is configured"
+    [request] = tick(schedule, instance).run_requests
+    assert request.run_key.endswith("2026-03-04T02:00")
 
 
 def test_all_sensors_and_schedules_run_by_default_and_look_at_most_once_a_minute(tmp_path: Path) -> None:
