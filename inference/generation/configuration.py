@@ -31,7 +31,7 @@ EXAMPLE: Final = """\
 #
 # engines:
 #   big:
-#     model: openai:qwen3-32b@http://127.0.0.1:8000/v1   # any OpenAI-compatible server; packaged; gguf:<path>
+#     model: openai:qwen3-32b@http://127.0.0.1:8000/v1   # a server; packaged; gguf:<path>; hf: or vllm:org/name
 #     tier: large                    # tiny, small, large: what it can be trusted with
 #     context: 32768                 # tokens that a request and its answer may have together
 #     concurrency: 4                 # calls at a time
@@ -94,7 +94,10 @@ def _engine(name: str, place: Place, secret: Secret) -> EngineSpec:
         raise place.wrong("must be named with letters, digits, - _ and . only")
     said = place.mapping(_ENGINE)
     if "model" not in said:
-        raise place.wrong("has no `model`; remedy: model: openai:<model>@http://host:port/v1, packaged or gguf:<path>")
+        raise place.wrong(
+            "has no `model`; remedy: model: openai:<model>@http://host:port/v1, packaged, gguf:<path>, hf:org/name "
+            "or vllm:org/name"
+        )
     model = model_named(said["model"])
     fields: dict[str, Any] = {}
     if "tier" in said:
