@@ -28,7 +28,8 @@ def causal_context(files: ModelFiles, wanted: int | None) -> int:
         raise ModelUnsupported(
             f"model {files.name}: {path} is not readable; remedy: cortex models pull {files.name}"
         ) from error
-    if config.get("is_encoder_decoder") or not any(name.endswith(_CAUSAL) for name in names):
+    # Where a model names none, whoever loads it decides.
+    if config.get("is_encoder_decoder") or (names and not any(name.endswith(_CAUSAL) for name in names)):
         raise ModelUnsupported(
             f"model {files.name} is no causal language model: {path} names the architecture "
             f"{', '.join(names) or 'none'}; remedy: choose one whose architecture ends in ForCausalLM"

@@ -18,9 +18,6 @@ from inference.engines.child_side import Inbox, LoadFailed, Outbox, open_pipes
 _ALL_LAYERS: Final = 999
 _BATCH: Final = 256
 """Tokens of a prompt that are read at once: between two batches a request can be stopped."""
-_SPINS: Final = "2000"
-"""How often a thread that waits for another looks again before it sleeps. OpenMP's default is about for ever: on
-cores that others use too, that is thirty times slower; this costs a tenth where nobody else does."""
 _ERRORS: Final = 1
 """Of the library's own words only errors."""
 
@@ -33,7 +30,6 @@ def main(arguments: Sequence[str]) -> None:
     """
     inbox, outbox = open_pipes(arguments)
     settings = inbox.next()
-    os.environ["GOMP_SPINCOUNT"] = _SPINS
     try:
         server = _load(settings)
     except ImportError as error:

@@ -148,6 +148,8 @@ def build_engine(spec: EngineSpec, places: ModelPlaces) -> Generator:
             return _llama(spec, rest, places)
         if kind == "hf":
             return _transformers(spec, rest, places)
+        if kind == "vllm":
+            return _vllm(spec, rest, places)
         raise ConfigInvalid(f"engine {spec.name}: {spec.model} is of no kind that can be built")
     except InferenceError as error:
         return Unusable(spec, error)
@@ -170,3 +172,13 @@ def _transformers(spec: EngineSpec, repo_id: str, places: ModelPlaces) -> Genera
     files = pulled_model(repo_id, places.models_dir)
     settings = TransformersSettings(context=spec.context, device=spec.device, threads=spec.threads)
     return TransformersEngine(spec.name, files, places.cache_dir, settings=settings)
+
+
+def _vllm(spec: EngineSpec, repo_id: str, places: ModelPlaces) -> Generator:
+    """A model that was pulled, through vLLM in this environment or in the one that is named."""
+    from inference.engines.vllm_engine import VllmEngine, VllmSettings, command_of
+
+    files = pulled_model(repo_id, places.models_dir)
+    settings = VllmSettings(context=spec.context, device=spec.device, threads=spec.threads)
+    command = command_of(str(Path(spec.python).expanduser())) if spec.python else None
+    return VllmEngine(spec.name, files, places.cache_dir, settings=settings, command=command)

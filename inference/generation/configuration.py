@@ -52,6 +52,7 @@ lanes: {}
 """
 _ENGINE: Final = (
     "model", "tier", "context", "concurrency", "timeout", "api_key_env", "price", "guided", "limit_field", "device", "threads",
+    "python",
 )  # fmt: skip
 _LANE: Final = (
     "engines", "deadline", "attempts", "calls_per_minute", "caller_calls_per_minute", "burst", "budget", "cache",
@@ -113,6 +114,8 @@ def _engine(name: str, place: Place, secret: Secret) -> EngineSpec:
         fields["limit_field"] = said["limit_field"].one_of(("max_tokens", "max_completion_tokens"))
     if "device" in said:
         fields["device"] = _device(said["device"])
+    if "python" in said:
+        fields["python"] = said["python"].text(4096)
     if "price" in said:
         fields["prices"] = _prices(said["price"])
     if "api_key_env" in said:

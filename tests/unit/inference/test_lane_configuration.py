@@ -169,10 +169,12 @@ def test_the_environment_comes_first() -> None:
 
 
 def test_models_that_were_pulled() -> None:
-    found = read("lanes:\n  coder: [hf:org/name-1.5B, {model: vllm:my_org/other, device: cuda:1, context: 4096}]")
+    found = read(
+        "lanes:\n  coder: [hf:org/name-1.5B, {model: vllm:my_org/other, device: cuda:1, python: ~/vllm/bin/python}]"
+    )
     first, second = found.lanes["coder"].engines
     assert (first.name, first.model, first.tier) == ("name-1.5B", "hf:org/name-1.5B", "small")
-    assert (second.model, second.device, second.context) == ("vllm:my_org/other", "cuda:1", 4096)
+    assert (second.model, second.device, second.python) == ("vllm:my_org/other", "cuda:1", "~/vllm/bin/python")
     [one] = read(CODER_MODEL="hf:org/name").lanes["coder"].engines
     assert one.model == "hf:org/name"
 
