@@ -27,6 +27,8 @@ _ENVIRONMENT: Final = {
 }
 _CPU_CACHE_GIB: Final = "2"
 """Memory for what was read and written, on a CPU, where the environment says nothing else."""
+_CPU_STEP: Final = 4096
+"""Tokens of a step on a CPU, and never fewer than the longest prompt has."""
 _UNLOADABLE: Final = (
     OSError,
     ValueError,
@@ -107,6 +109,7 @@ def _load(settings: Mapping[str, Any]) -> _Model:
     except ImportError as error:
         raise LoadFailed("package", error) from error
     _check_device(current_platform, settings["device"])
+    is_cpu = current_platform.is_cpu()
     try:
         engine = LLMEngine.from_engine_args(
             EngineArgs(
@@ -116,7 +119,10 @@ def _load(settings: Mapping[str, Any]) -> _Model:
                 load_format="safetensors",
                 gpu_memory_utilization=settings["gpu_share"],
                 tensor_parallel_size=settings["gpus"],
-                enforce_eager=current_platform.is_cpu(),  # compiling costs minutes there and gains little
+                enforce_eager=is_cpu,  # compiling costs minutes there and gains little
+                # There, a prompt that is read in two steps breaks off every request with a seed, and the engine with it.
+                enable_chunked_prefill=False if is_cpu else None,
+                max_num_batched_tokens=max(settings["context"], _CPU_STEP) if is_cpu else None,
                 disable_log_stats=True,
             )
         )
@@ -127,7 +133,7 @@ def _load(settings: Mapping[str, Any]) -> _Model:
 
 
 def _check_device(platform: Any, wanted: str) -> None:
-    """VLLM is built for one kind of device."""
+    """What is configured must be what this vLLM is built for: it knows one kind of device."""
     kind = wanted.partition(":")[0]
     is_there = {"cpu": platform.is_cpu(), "cuda": platform.is_cuda_alike()}
     if not is_there.get(kind, True):
@@ -140,52 +146,73 @@ def _check_device(platform: Any, wanted: str) -> None:
 
 def _answer(model: _Model, asked: int, body: Mapping[str, Any], inbox: Inbox, outbox: Outbox) -> None:
     """Answer one request, piece by piece, until it is done, refused or stopped."""
-    name = f"{asked}"
-    try:
-        opening = _begin(model, name, body, model.vllm.RequestOutputKind.DELTA)
-    except Refused as refused:
-        outbox.send({"id": asked, "error": refused.error})
-        return
+    name, kind = str(asked), model.vllm.RequestOutputKind.DELTA
     written = 0
     end: dict[str, Any] = {"finish": "length", "usage": None}
-    while model.engine.has_unfinished_requests():
-        if inbox.is_stopped(asked):
-            _abort(model, [name])
-            break
-        for output in model.engine.step():
-            [choice] = output.outputs
-            written += len(choice.token_ids)
-            if choice.text:
-                outbox.send({"id": asked, "piece": opening + choice.text})
-                opening = ""
-            end = {"finish": choice.finish_reason, "usage": _usage(output, written)}
-    outbox.send({"id": asked, **_ended(end)})
+    try:
+        opening = _begin(model, name, body, kind)
+        while model.engine.has_unfinished_requests():
+            if inbox.is_stopped(asked):
+                _abort(model, [name])
+                break
+            for output in model.engine.step():
+                [choice] = output.outputs
+                if choice.finish_reason == "error":
+                    body = _without_schema(body, written)
+                    opening = _begin(model, name, body, kind)
+                    continue
+                written += len(choice.token_ids)
+                if choice.text:
+                    outbox.send({"id": asked, "piece": opening + choice.text})
+                    opening = ""
+                end = {"finish": choice.finish_reason, "usage": _usage(output, written)}
+    except Refused as refused:
+        outbox.send({"id": asked, "error": refused.error})
+    else:
+        outbox.send({"id": asked, "done": end})
 
 
 def _answer_batch(model: _Model, asked: int, bodies: Sequence[Mapping[str, Any]], inbox: Inbox, outbox: Outbox) -> None:
     """Answer many requests, each as soon as it is whole, until all are or nobody wants them any more."""
     openings: dict[str, str] = {}
-    for item, body in enumerate(bodies):
+    wanted = list(bodies)
+
+    def begin(item: int, *, has_failed: bool = False) -> None:
+        name = f"{asked}-{item}"
         try:
-            openings[f"{asked}-{item}"] = _begin(
-                model, f"{asked}-{item}", body, model.vllm.RequestOutputKind.FINAL_ONLY
-            )
+            if has_failed:
+                wanted[item] = _without_schema(wanted[item])
+            openings[name] = _begin(model, name, wanted[item], model.vllm.RequestOutputKind.FINAL_ONLY)
         except Refused as refused:
             outbox.send({"id": asked, "item": item, "refused": refused.error})
-        if inbox.is_stopped(asked):
-            break
+
+    for item in range(len(bodies)):
+        if not inbox.is_stopped(asked):
+            begin(item)
     while openings and not inbox.is_stopped(asked):
         for output in model.engine.step():
             if not output.finished:
                 continue
             opening, [choice] = openings.pop(output.request_id), output.outputs
-            end = {"finish": choice.finish_reason, "usage": _usage(output, len(choice.token_ids))}
             item = int(output.request_id.rpartition("-")[2])
-            said = _ended(end)
-            told = {"refused": said["error"]} if "error" in said else {"text": opening + choice.text, **end}
-            outbox.send({"id": asked, "item": item, **told})
+            if choice.finish_reason == "error":
+                begin(item, has_failed=True)
+                continue
+            end = {"finish": choice.finish_reason, "usage": _usage(output, len(choice.token_ids))}
+            outbox.send({"id": asked, "item": item, "text": opening + choice.text, **end})
     _abort(model, list(openings))
     outbox.send({"id": asked, "done": {}})
+
+
+def _without_schema(body: Mapping[str, Any], written: int = 0) -> dict[str, Any]:
+    """The request to try once more when vLLM gave it up, which it does where it finds late that it knows no grammar.
+
+    Raises:
+        Refused: that is not why.
+    """
+    if body["schema"] is None or written:
+        raise Refused("failed", "vLLM gave the request up")
+    return {**body, "schema": None}
 
 
 def _begin(model: _Model, name: str, body: Mapping[str, Any], kind: Any) -> str:
@@ -228,13 +255,6 @@ def _usage(output: Any, written: int) -> dict[str, int]:
         "completion_tokens": written,
         "cached_tokens": output.num_cached_tokens or 0,
     }
-
-
-def _ended(end: dict[str, Any]) -> dict[str, Any]:
-    """The last line of an answer."""
-    if end["finish"] == "error":
-        return {"error": Refused("failed", "vLLM gave the request up").error}
-    return {"done": end}
 
 
 def _abort(model: _Model, names: list[str]) -> None:

@@ -102,7 +102,8 @@ def test_temperature_0_and_seeds_give_the_same_text_twice(engine: TransformersEn
     assert drawn == written(temperature=1.0, seed=7)
     assert len({drawn, written(temperature=1.0, seed=8), written(temperature=1.0, seed=-8)}) == 3
     assert written(temperature=1.5) != written(temperature=1.5), "without a seed it is drawn anew"
-    assert written(temperature=1.0, seed=7, top_p=0.01) == written(), "only the likeliest is left"
+    narrow = written(temperature=1.0, seed=7, top_p=0.01)
+    assert narrow == written(temperature=1.0, seed=8, top_p=0.01) != drawn, "only the likeliest is left"
 
 
 @real
@@ -111,9 +112,6 @@ def test_pieces_join_to_the_reply(engine: TransformersEngine) -> None:
     assert isinstance(reply, Reply)
     assert len(pieces) > 5
     assert "".join(map(str, pieces)) == reply.text
-    assert (
-        reply == engine.generate(ask("the cat", max_tokens=60, temperature=1.0, seed=4), limits(60)) or reply.text
-    )  # the time of the first token differs
 
 
 @real

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -266,8 +267,31 @@ def test_json_under_a_schema(engine: VllmEngine) -> None:
     assert whole, "the others went on with white space or digits"
     for reply in whole:
         jsonschema.validate(json.loads(reply.text), PERSON)
-    for strange in ({"type": "no-such-type"}, {"$ref": "http://localhost/none"}):
-        assert engine.generate(ask("the cat", max_tokens=5), limits(60), strange).text
+
+
+@real
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "no-such-type"},
+        {"enum": []},
+        {"type": "object", "minProperties": 2},  # found out late, when the grammar is made
+    ],
+)
+def test_a_schema_without_a_grammar_is_left_to_the_caller(engine: VllmEngine, schema: dict[str, Any]) -> None:
+    free = engine.generate(ask("the cat", max_tokens=5), limits(240)).text
+    assert engine.generate(ask("the cat", max_tokens=5), limits(60), schema).text == free
+    found = engine.generate_batch([ask("the cat", max_tokens=5)] * 3, limits(60), [schema, None, schema])
+    assert [isinstance(one, Reply) and one.usage is not None and one.usage.completion_tokens for one in found] == [
+        5
+    ] * 3
+
+
+@real
+def test_a_prompt_in_several_steps_with_a_seed(engine: VllmEngine) -> None:
+    requests = [ask("how many roads " * 30 + str(seed), max_tokens=4, temperature=1.0, seed=seed) for seed in range(70)]
+    found = engine.generate_batch(requests, limits(240), [None] * 70)
+    assert all(isinstance(one, Reply) for one in found)
 
 
 @real
