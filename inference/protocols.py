@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from inference.errors import InferenceError
 from inference.requests import GenerateRequest, Limits, Reply
 
 Floats = npt.NDArray[np.float32]
@@ -190,5 +191,27 @@ class HasHealth(Protocol):
 
         Raises:
             InferenceError: it is not there.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchGenerator(Protocol):
+    """A generator that answers many requests together in less time than one after the other."""
+
+    def generate_batch(
+        self, requests: Sequence[GenerateRequest], limits: Limits, schemas: Sequence[Schema | None]
+    ) -> list[Reply | InferenceError]:
+        """One answer for each request, in their order, or why there is none. Nothing of ``InferenceError`` is raised.
+
+        What ends the whole call (the deadline, a cancellation, a crash) stands where no answer had come by then.
+
+        Args:
+            requests: what is asked; their own ``schema`` is not looked at.
+            limits: until when, all of them together.
+            schemas: of each request, as for ``Generator.generate``.
+
+        Raises:
+            ValueError: there are not as many schemas as requests.
         """
         ...

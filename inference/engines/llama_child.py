@@ -1,32 +1,23 @@
 """The child's side of ``inference.engines.llama_cpp``, and the only module that imports llama.cpp's library (xllamacpp).
 
-Lines of JSON. The first that comes is the settings, answered by ``ready`` or ``failed``; each other is a request
-(``id``, ``body`` in the words of the library's chat), answered by ``piece`` and ``thought`` lines and
-one ``done`` or ``error``; or ``stop`` with the id of the request that nobody wants any more.
+Lines are as ``child_side`` says; a request's ``body`` is in the words of the library's chat, answered by ``piece`` and
+``thought`` lines and one ``done`` or ``error``.
 """
 
-import ctypes
-import json
 import os
-import queue
-import resource
 import secrets
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-_PR_SET_PDEATHSIG: Final = 1
+from inference.engines.child_side import Inbox, LoadFailed, Outbox, open_pipes
+
 _ALL_LAYERS: Final = 999
 _BATCH: Final = 256
 """Tokens of a prompt that are read at once: between two batches a request can be stopped."""
-_SPINS: Final = "2000"
-"""How often a thread that waits for another looks again before it sleeps. OpenMP's default is about for ever: on
-cores that others use too, that is thirty times slower; this costs a tenth where nobody else does."""
 _ERRORS: Final = 1
 """Of the library's own words only errors."""
 
@@ -37,80 +28,20 @@ def main(arguments: Sequence[str]) -> None:
     Args:
         arguments: descriptor to read, descriptor to write, process id of the parent.
     """
-    read_fd, write_fd, parent = (int(argument) for argument in arguments)
-    _die_with(parent)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    inbox = Inbox(os.fdopen(read_fd, "rb"))
-    outbox = Outbox(os.fdopen(write_fd, "wb"))
+    inbox, outbox = open_pipes(arguments)
     settings = inbox.next()
-    os.environ["GOMP_SPINCOUNT"] = _SPINS
     try:
         server = _load(settings)
     except ImportError as error:
-        outbox.send({"failed": "package", "message": str(error)[:300]})
+        outbox.failed(LoadFailed("package", error))
         return
     except (RuntimeError, ValueError, MemoryError) as error:
-        outbox.send({"failed": "model", "message": str(error)[:300]})
+        outbox.failed(LoadFailed("model", error))
         return
     outbox.send({"ready": True})
     while True:
         request = inbox.next()
         _answer(server, request["id"], request["body"], inbox, outbox)
-
-
-class Inbox:
-    """Requests in their order; a thread reads them, so that a stop is seen while an answer is written.
-
-    When the pipe closes, the parent is gone, and so is this process at once.
-    """
-
-    def __init__(self, pipe: BinaryIO) -> None:
-        self._pipe = pipe
-        self._requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._stopped = -1
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def next(self) -> dict[str, Any]:
-        """Wait for the next request."""
-        return self._requests.get()
-
-    def is_stopped(self, request_id: int) -> bool:
-        """Whether nobody wants the answer to this request any more."""
-        return request_id <= self._stopped
-
-    def _read(self) -> None:
-        try:
-            for line in self._pipe:
-                message = json.loads(line)
-                if "stop" in message:
-                    self._stopped = message["stop"]
-                else:
-                    self._requests.put(message)
-        finally:
-            os._exit(0)
-
-
-class Outbox:
-    """Writes one line a message."""
-
-    def __init__(self, pipe: BinaryIO) -> None:
-        self._pipe = pipe
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Write it and flush; ends the process when the parent is gone."""
-        try:
-            self._pipe.write(json.dumps(message).encode("ascii") + b"\n")
-            self._pipe.flush()
-        except BrokenPipeError:
-            os._exit(0)
-
-
-def _die_with(parent: int) -> None:
-    """On Linux, have the kernel kill this process when its parent ends; leave if it has already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(0)
 
 
 def _load(settings: Mapping[str, Any]) -> Any:

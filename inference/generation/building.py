@@ -12,7 +12,7 @@ from inference.generation.lane import GenerateLane
 from inference.generation.ledger import Ledger
 from inference.generation.routing import Route, route, text_of
 from inference.generation.spec import DEFAULT, GENERATING, Configuration, EngineSpec
-from inference.models import ModelPlaces, gguf_model, packaged_generator
+from inference.models import ModelPlaces, gguf_model, packaged_generator, pulled_model
 from inference.protocols import Generator, Schema
 from inference.requests import Cancellation, Completion, GenerateRequest, Limits, Reply
 
@@ -151,6 +151,10 @@ def build_engine(spec: EngineSpec, places: ModelPlaces) -> Generator:
             return ScriptedGenerator(spec.name, context=spec.context or SERVER_CONTEXT)
         if kind in ("packaged", "gguf"):
             return _llama(spec, rest, places)
+        if kind == "hf":
+            return _transformers(spec, rest, places)
+        if kind == "vllm":
+            return _vllm(spec, rest, places)
         raise ConfigInvalid(f"engine {spec.name}: {spec.model} is of no kind that can be built")
     except InferenceError as error:
         return Unusable(spec, error)
@@ -164,3 +168,22 @@ def _llama(spec: EngineSpec, path: str, places: ModelPlaces) -> Generator:
     layers = 0 if spec.device == "cpu" else None
     settings = LlamaSettings(context=spec.context, n_gpu_layers=layers, threads=spec.threads)
     return LlamaCpp(spec.name, files, places.cache_dir, settings=settings)
+
+
+def _transformers(spec: EngineSpec, repo_id: str, places: ModelPlaces) -> Generator:
+    """A model that was pulled, through transformers."""
+    from inference.engines.transformers_engine import TransformersEngine, TransformersSettings
+
+    files = pulled_model(repo_id, places.models_dir)
+    settings = TransformersSettings(context=spec.context, device=spec.device, threads=spec.threads)
+    return TransformersEngine(spec.name, files, places.cache_dir, settings=settings)
+
+
+def _vllm(spec: EngineSpec, repo_id: str, places: ModelPlaces) -> Generator:
+    """A model that was pulled, through vLLM in this environment or in the one that is named."""
+    from inference.engines.vllm_engine import VllmEngine, VllmSettings, command_of
+
+    files = pulled_model(repo_id, places.models_dir)
+    settings = VllmSettings(context=spec.context, device=spec.device, threads=spec.threads)
+    command = command_of(str(Path(spec.python).expanduser())) if spec.python else None
+    return VllmEngine(spec.name, files, places.cache_dir, settings=settings, command=command)

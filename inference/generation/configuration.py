@@ -32,7 +32,7 @@ EXAMPLE: Final = """\
 #
 # engines:
 #   big:
-#     model: openai:qwen3-32b@http://127.0.0.1:8000/v1   # any OpenAI-compatible server; packaged; gguf:<path>
+#     model: openai:qwen3-32b@http://127.0.0.1:8000/v1   # a server; packaged; gguf:<path>; hf: or vllm:org/name
 #     tier: large                    # tiny, small, large: what it can be trusted with
 #     context: 32768                 # tokens that a request and its answer may have together
 #     concurrency: 4                 # calls at a time
@@ -53,6 +53,7 @@ lanes: {}
 """
 _ENGINE: Final = (
     "model", "tier", "context", "concurrency", "timeout", "api_key_env", "price", "guided", "limit_field", "device", "threads",
+    "python",
 )  # fmt: skip
 _LANE: Final = (
     "engines", "deadline", "attempts", "calls_per_minute", "caller_calls_per_minute", "burst", "budget", "cache",
@@ -95,7 +96,10 @@ def _engine(name: str, place: Place, secret: Secret) -> EngineSpec:
         raise place.wrong("must be named with letters, digits, - _ and . only")
     said = place.mapping(_ENGINE)
     if "model" not in said:
-        raise place.wrong("has no `model`; remedy: model: openai:<model>@http://host:port/v1, packaged or gguf:<path>")
+        raise place.wrong(
+            "has no `model`; remedy: model: openai:<model>@http://host:port/v1, packaged, gguf:<path>, hf:org/name "
+            "or vllm:org/name"
+        )
     model = model_named(said["model"])
     fields: dict[str, Any] = {}
     if "tier" in said:
@@ -111,6 +115,8 @@ def _engine(name: str, place: Place, secret: Secret) -> EngineSpec:
         fields["limit_field"] = said["limit_field"].one_of(("max_tokens", "max_completion_tokens"))
     if "device" in said:
         fields["device"] = _device(said["device"])
+    if "python" in said:
+        fields["python"] = said["python"].text(4096)
     if "price" in said:
         fields["prices"] = _prices(said["price"])
     if "api_key_env" in said:

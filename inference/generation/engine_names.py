@@ -1,9 +1,14 @@
 """What a configured model may be called, and what an engine is called that nobody named."""
 
 import re
+from typing import Final
 
 from inference.engines.addresses import is_address, shown
 from inference.generation.places import Place
+
+_PULLED: Final = ("hf", "vllm")
+"""Kinds of engines whose models ``cortex models pull`` brings."""
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def model_named(place: Place) -> str:
@@ -16,10 +21,13 @@ def model_named(place: Place) -> str:
     kind, _, rest = model.partition(":")
     if model in ("packaged", "echo") or (kind == "gguf" and rest):
         return model
+    if kind in _PULLED and _REPOSITORY.fullmatch(rest):
+        return model
     name, _, url = rest.rpartition("@")
     if kind != "openai" or not name or not url:
         raise place.wrong(
-            f"is {shown(model)[:80]!r}, and must be openai:<model>@http://host:port/v1, packaged, gguf:<path> or echo"
+            f"is {shown(model)[:80]!r}, and must be openai:<model>@http://host:port/v1, packaged, gguf:<path>, "
+            "hf:org/name, vllm:org/name or echo"
         )
     if not is_address(url):
         raise place.wrong(f"names {shown(url)!r}, which is no address; remedy: http(s)://host:port/v1 without a key")

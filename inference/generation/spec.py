@@ -38,7 +38,8 @@ class EngineSpec:
 
     Attributes:
         name: for people, the ledger and its breaker; unique.
-        model: ``openai:<model>@<url>``, ``packaged``, ``gguf:<path>``, ``hf:org/name``, ``vllm:org/name`` or ``echo``.
+        model: ``openai:<model>@<url>`` (a server), ``packaged`` or ``gguf:<path>`` (llama.cpp), ``hf:org/name`` (transformers)
+            or ``vllm:org/name`` (vLLM in process, for batches), both of a model that was pulled, or ``echo``.
         api_key: of a server; never shown.
         tier: what it can be trusted with: ``tiny`` models prove the machinery, no more.
         context: tokens that a request and its answer may have together; None = what the model's file says, 8192 for a server.
@@ -49,6 +50,7 @@ class EngineSpec:
         limit_field: how a server calls the longest answer.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>`` (ROCm answers to the same name), for local models.
         threads: of a local model; None = as it likes.
+        python: for ``vllm:``, the interpreter of the environment that vLLM is installed in; empty = this one's.
     """
 
     name: str
@@ -63,6 +65,7 @@ class EngineSpec:
     limit_field: str = "max_tokens"
     device: str = "auto"
     threads: int | None = None
+    python: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,12 +113,18 @@ def test_the_example_is_right_without_its_comments() -> None:
         ),
         ("lanes:\n  coder: [echo, echo]", "line 2: .* lists echo twice"),
         ("lanes:\n  coder: echo\n  coder: echo", r"line 3: `lanes\.coder` stands there twice"),
-        ("lanes:\n  coder: gpt:x", "line 2: .* must be openai:<model>@http"),
+        (
+            "lanes:\n  coder: gpt:x",
+            "line 2: .* must be openai:<model>@http.*, packaged, gguf:<path>, hf:org/name, vllm:org/name or echo",
+        ),
+        ("lanes:\n  coder: hf:name", "line 2: .* is 'hf:name', and must be .*hf:org/name"),
+        ("lanes:\n  coder: vllm:../../x", "line 2: .* and must be .*vllm:org/name"),
+        ("lanes:\n  coder: hf:org/name@256", "line 2: .* and must be"),
         ("lanes:\n  coder: openai:m@http://u:secret@h/v1", "line 2: .* is no address"),
         ("lanes:\n  rerank: bert", "line 2: `lanes.rerank` must be none, late"),
         ("lanes:\n  embed: {model: packaged}", "line 2: `lanes.embed` must be a text"),
         ("lanes:\n  embed: gpt", "line 2: `lanes.embed` model 'gpt' is none of packaged"),
-        ("engines:\n  a:\n    tier: small", "line 2: `engines.a` has no `model`"),
+        ("engines:\n  a:\n    tier: small", "line 2: `engines.a` has no `model`.*hf:org/name or vllm:org/name"),
         (
             "engines:\n  a:\n    model: echo\n    tier: huge",
             "line 4: `engines.a.tier` is 'huge', which is none of tiny, small, large",
@@ -162,6 +168,17 @@ def test_the_environment_comes_first() -> None:
     assert changed.lanes["coder"].engines[0].prices == Prices(7.0, 1.5)
     assert changed.lanes["orchestrator"].engines[0].timeout == 120.0
     assert read(WHOLE, CODER_TIMEOUT="") == read(WHOLE)
+
+
+def test_models_that_were_pulled() -> None:
+    found = read(
+        "lanes:\n  coder: [hf:org/name-1.5B, {model: vllm:my_org/other, device: cuda:1, python: ~/vllm/bin/python}]"
+    )
+    first, second = found.lanes["coder"].engines
+    assert (first.name, first.model, first.tier) == ("name-1.5B", "hf:org/name-1.5B", "small")
+    assert (second.model, second.device, second.python) == ("vllm:my_org/other", "cuda:1", "~/vllm/bin/python")
+    [one] = read(CODER_MODEL="hf:org/name").lanes["coder"].engines
+    assert one.model == "hf:org/name"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 
 from inference import models
 from inference.engines import llama_cpp
+from inference.engines.child_engine import GRACE
 from inference.engines.gguf import read_head
 from inference.engines.llama_cpp import LlamaCpp, LlamaSettings
 from inference.engines.reasoning import Answer
@@ -399,7 +400,7 @@ def test_a_child_that_hangs_is_killed(fake: Fakes) -> None:
     begun = time.monotonic()
     with pytest.raises(EngineTimeout):
         list(stream)
-    assert time.monotonic() - begun < 0.8 + llama_cpp._GRACE + 1.0
+    assert time.monotonic() - begun < 0.8 + GRACE + 1.0
     assert engine.pid is None
     _wait_until_gone(pid or 0)
 
