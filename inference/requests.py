@@ -6,7 +6,7 @@ How an engine is called is in ``inference.engines``; which engine answers is the
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from inference.errors import Cancelled, EngineTimeout, RequestInvalid
@@ -265,4 +265,14 @@ def _problem(request: GenerateRequest) -> str:
         return f"top_p {request.top_p} is not above 0 and at most 1"
     if any(not text for text in request.stop) or len(request.stop) > 16:
         return "stop must be up to 16 texts, none of them empty"
+    if any(not _is_encodable(text) for text in astuple(request.origin)):
+        return "a name of who asks holds half of a character (a lone surrogate), which cannot be written down"
     return ""
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -232,6 +232,10 @@ def _usage(reported: object) -> Usage | None:
     counts = [reported.get(name) for name in ("prompt_tokens", "completion_tokens")]
     details = reported.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    if any(not isinstance(one, int) or isinstance(one, bool) or not 0 <= one < 2**53 for one in counts):
+    if not all(_is_count(one) for one in counts):
         return None
-    return Usage(int(counts[0] or 0), int(counts[1] or 0), False, cached if isinstance(cached, int) else 0)
+    return Usage(int(counts[0] or 0), int(counts[1] or 0), False, int(cached or 0) if _is_count(cached) else 0)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53

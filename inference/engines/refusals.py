@@ -34,11 +34,12 @@ def refusal(where: str, status: int, body: str, headers: Mapping[str, str]) -> I
     if status == 402 or (status == 429 and _NO_MONEY.search(body)):
         return QuotaExceeded(f"{said} the account has no quota left", status)
     if status == 429:
-        return RateLimited(f"{said} fewer calls at a time", status, retry_after(headers))
+        return RateLimited(f"{said} fewer calls at a time", status, retry_after(headers) or None)
     if status in (400, 413, 422) and _TOO_LONG.search(body):
         return ContextExceeded(f"{said} a shorter request, or a model with a longer context")
     found = EngineRefused(f"{said} check the model's name and the server's log", status)
-    found.retry_after = retry_after(headers) if status == 503 else None
+    # "after 0 s" is no time to wait: the failure counts as any other.
+    found.retry_after = (retry_after(headers) or None) if status == 503 else None
     return found
 
 

@@ -23,8 +23,10 @@ def is_strict(schema: Any) -> bool:
     """
     if isinstance(schema, Mapping):
         if schema.get("type") == "object" or "properties" in schema:
-            named = set(schema.get("properties") or {})
-            if schema.get("additionalProperties") is not False or named != set(schema.get("required") or ()):
+            named, required = schema.get("properties") or {}, schema.get("required") or []
+            if not isinstance(named, Mapping) or not isinstance(required, list):
+                return False  # a value that only looks like a schema, such as a default
+            if schema.get("additionalProperties") is not False or named.keys() != set(required):
                 return False
         return all(is_strict(value) for value in schema.values())
     return all(is_strict(value) for value in schema) if isinstance(schema, list) else True

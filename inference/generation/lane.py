@@ -145,8 +145,11 @@ class GenerateLane:
                 is_mended, tried = True, 0
                 request = asked_again(question.request, reply, str(problem))
                 continue
+            except BaseException:
+                asked.unfit("it could not be checked")
+                raise
+            self._keep(member, question, reply, asked.usage)  # first: what is paid for stays where the ledger fails
             asked.fit()
-            self._keep(member, question, reply, asked.usage)
             return question.completed(self.name, member, reply, value, asked.usage)
 
     def _streamed(self, stream: Stream, question: Question, on_restart: Callable[[], None] | None) -> Iterator[str]:
@@ -197,8 +200,11 @@ class GenerateLane:
             if not reply.text:
                 return None
             raise OutputInvalid(f"lane {self.name}: {member.name} wrote no answer", question.attempts) from None
-        asked.fit()
+        except BaseException:
+            asked.unfit("it could not be checked")
+            raise
         self._keep(member, question, reply, asked.usage)
+        asked.fit()
         return question.completed(self.name, member, reply, value, asked.usage)
 
     def _is_too_long(self, member: Member, question: Question) -> bool:

@@ -4,6 +4,7 @@ Empty, cut off and only thought is not an answer, and never "nothing was found".
 """
 
 import json
+import math
 import re
 from dataclasses import replace
 from functools import lru_cache
@@ -15,8 +16,10 @@ from inference.requests import GenerateRequest, Message, Reply
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
+    from pydantic import BaseModel
 
 _FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.S)
+_REFERENCE = re.compile(r'"\$(?:ref|dynamicRef)": ("(?:[^"\\]|\\.)*")')
 _MOST_SHOWN: Final = 4000
 _MOST_PROBLEM: Final = 300
 
@@ -34,9 +37,23 @@ def schema_of(request: GenerateRequest) -> Schema | None:
     asked = request.schema
     if asked is None:
         return None
-    schema: Schema = asked.model_json_schema() if isinstance(asked, type) else asked
-    _validator(json.dumps(schema, sort_keys=True))
+    schema: Schema = _of_model(asked) if isinstance(asked, type) else asked
+    try:
+        text = json.dumps(schema, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestInvalid(f"what the answer must be is no JSON schema: {error}"[:_MOST_PROBLEM]) from None
+    _validator(text)
     return schema
+
+
+def _of_model(model: "type[BaseModel]") -> Schema:
+    from pydantic.errors import PydanticUserError
+
+    try:
+        return model.model_json_schema()
+    except PydanticUserError as error:
+        what = str(error).splitlines()[0]
+        raise RequestInvalid(f"{model.__name__} has no JSON schema: {what}"[:_MOST_PROBLEM]) from None
 
 
 def value_of(reply: Reply, request: GenerateRequest, schema: Schema | None) -> Any:
@@ -53,7 +70,11 @@ def value_of(reply: Reply, request: GenerateRequest, schema: Schema | None) -> A
         raise Unfit(f"it is cut off after {request.max_tokens} tokens")
     fenced = _FENCED.match(reply.text)
     try:
-        value = json.loads(fenced[1] if fenced else reply.text, parse_constant=_refused_constant)
+        value = json.loads(fenced[1] if fenced else reply.text, parse_constant=_refused_constant, parse_float=_finite)
+        if "\\u" in reply.text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Unfit("it holds half of a character (a lone surrogate)") from None
     except (ValueError, RecursionError) as error:
         raise Unfit(f"it is not JSON: {error}"[:_MOST_PROBLEM]) from None
     asked = request.schema
@@ -88,10 +109,22 @@ def _refused_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number in it is too large")
+    return number
+
+
 def _problem(value: Any, schema: Schema) -> str:
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    try:
+        error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    except RecursionError:
+        return "it is nested too deeply"
+    except OverflowError:
+        return "a number in it is too large"
     if error is None:
         return ""
     return f"{error.json_path.removeprefix('$').lstrip('.') or 'the whole'}: {error.message}"
@@ -111,4 +144,25 @@ def _validator(text: str) -> "Draft202012Validator":
         raise RequestInvalid(f"what the answer must be is no JSON schema: {error.message[:_MOST_PROBLEM]}") from None
     if "$ref" in text and (outside := re.search(r'"\$ref": "([^#"][^"]*)"', text)):
         raise RequestInvalid(f"the schema refers to {outside[1][:100]}; put it in, nothing is fetched")
+    for reference in sorted(set(_REFERENCE.findall(text))) if '"$id"' not in text else ():
+        _check_reference(schema, json.loads(reference))
     return Draft202012Validator(schema, registry=Registry())
+
+
+def _check_reference(schema: Any, reference: str) -> None:
+    """Raise where a reference leads nowhere, or only to itself: it would be found out after the answer is paid for."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+    seen = {reference}
+    try:
+        found = resolver.lookup(reference)
+        while isinstance(found.contents, dict) and isinstance(onward := found.contents.get("$ref"), str):
+            if onward in seen:
+                raise RequestInvalid(f"the schema's reference {reference[:100]} leads only to itself")
+            seen.add(onward)
+            found = found.resolver.lookup(onward)
+    except Unresolvable:
+        raise RequestInvalid(f"the schema refers to {reference[:100]}, which is not in it") from None

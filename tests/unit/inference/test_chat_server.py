@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jsonschema
 import pytest
 
-from inference.engines.chat_server import ChatServer
+from inference.engines.chat_server import ChatServer, _usage
 from inference.engines.scripted_server import Act, ScriptedServer
 from inference.errors import (
     Cancelled,
@@ -271,3 +271,9 @@ def test_what_cannot_be_asked(given: dict[str, object], problem: str) -> None:
 
     with pytest.raises(InferenceError, match=problem):
         GenerateRequest(**{"messages": (Message("user", "x"),), **given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cached", [-5, 2**70, True, 1.5, "7"])
+def test_cached_tokens_that_cannot_be_are_none(cached: object) -> None:
+    told = {"prompt_tokens": 5, "completion_tokens": 6, "prompt_tokens_details": {"cached_tokens": cached}}
+    assert _usage(told) == Usage(5, 6, False, 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from inference.engines.chat_server import ChatServer
 from inference.engines.scripted import ScriptedGenerator
@@ -23,6 +23,7 @@ from inference.errors import (
     EngineUnavailable,
     InferenceError,
     LaneDown,
+    LedgerUnavailable,
     OutputInvalid,
     QuotaExceeded,
 )
@@ -531,3 +532,51 @@ def test_faults_lose_nothing_and_the_ledger_agrees_with_the_server(house: House,
     answered = len([row for row in house.ledger.undrained(10_000) if row["outcome"] == "ok"])
     assert lost == []
     assert answered == 150
+
+
+def test_a_dead_server_that_asks_for_no_pause_is_left_alone_all_the_same(house: House, server: ScriptedServer) -> None:
+    server.script = lambda number, body: Act("status", status=503, headers={"Retry-After": "0"})
+    lane = house.lane(ChatServer("local", url=server.url, model="m", context=4096))
+    for _ in range(5):
+        with pytest.raises(LaneDown):
+            lane.generate(ask("x"))
+    assert server.calls == 3
+
+
+class _Fragile(BaseModel):
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _breaks(cls, name: str) -> str:
+        raise KeyError(name)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_reply_that_the_callers_own_check_breaks_on_is_written_down(house: House, is_streamed: bool) -> None:
+    lane = house.lane(scripted("a", '{"name": "x"}'))
+    with pytest.raises(KeyError):
+        if is_streamed:
+            list(lane.stream(ask("x", schema=_Fragile)))
+        else:
+            lane.generate(ask("x", schema=_Fragile))
+    assert house.ledger.in_flight() == {}
+    assert house.outcomes() == [("a", "invalid")]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_an_answer_that_was_paid_for_is_kept_where_the_ledger_fails_after_it(
+    house: House, is_streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = scripted("a", "yes")
+    lane = house.lane(engine)
+
+    def full(*given: object) -> None:
+        raise LedgerUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.ledger, "finish", full)
+        with pytest.raises(LedgerUnavailable):
+            list(lane.stream(ask("x"))) if is_streamed else lane.generate(ask("x"))
+    assert lane.generate(ask("x")).is_cached
+    assert engine.calls == 1

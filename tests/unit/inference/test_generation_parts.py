@@ -11,6 +11,7 @@ from pydantic import BaseModel, field_validator
 
 from inference.engines.examples import example_of
 from inference.engines.reasoning import Answer
+from inference.engines.telling import is_strict
 from inference.errors import (
     ContextExceeded,
     EngineCrashed,
@@ -28,7 +29,7 @@ from inference.generation.budget import Caps, Prices, Spent, exceeded
 from inference.generation.rate import Rate, take
 from inference.generation.structured import Unfit, asked_again, schema_of, value_of
 from inference.generation.tokens import estimated_tokens
-from inference.requests import GenerateRequest, Message, Reply, ask
+from inference.requests import GenerateRequest, Message, Origin, Reply, ask
 
 EFFECTS: tuple[Effect, ...] = ("success", "failure", "fatal", "none")
 
@@ -275,3 +276,56 @@ def test_tokens_are_guessed_in_every_script() -> None:
 def test_a_request_is_a_value() -> None:
     assert ask("x") == GenerateRequest(messages=(Message("user", "x"),))
     assert json.dumps(NAMED)  # the schema is plain JSON
+
+
+class _Unfinished(BaseModel):
+    other: "_NotThere"  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/missing"},
+        {"$ref": "#nowhere"},
+        {"$ref": "#"},
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+        {"$dynamicRef": "http://elsewhere/x"},
+        {"enum": [{1, 2}]},
+        {"properties": {1: {}, "a": {}}},
+        _Unfinished,
+    ],
+)
+def test_a_schema_that_cannot_be_checked_is_refused_before_anything_is_paid(schema: Any) -> None:
+    with pytest.raises(RequestInvalid):
+        schema_of(ask("x", schema=schema))
+
+
+def test_a_schema_may_refer_to_itself_further_in() -> None:
+    tree = {"type": "object", "properties": {"below": {"type": "array", "items": {"$ref": "#"}}}}
+    assert schema_of(ask("x", schema=tree)) == tree
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "array", "items": {"$ref": "#"}}, "[" * 400 + "]" * 400),
+        ({"multipleOf": 0.1}, "1" + "0" * 400),
+        ({"type": "number"}, "1e999"),
+        ({"type": "object"}, '{"a": "\\ud83d"}'),
+    ],
+)
+def test_answers_that_break_a_validator_or_a_table_are_no_answers(schema: Any, text: str) -> None:
+    with pytest.raises(Unfit):
+        value_of(Reply(text, "stop"), ask("x", schema=schema), schema)
+    whole = json.dumps({"a": "\U0001f600"})
+    assert value_of(Reply(whole, "stop"), ask("x", schema={}), {}) == {"a": "\U0001f600"}
+
+
+def test_a_value_that_only_looks_like_a_schema_is_not_strict() -> None:
+    assert not is_strict({"const": {"properties": 5}})
+    assert not is_strict({"const": {"type": "object", "required": 5}})
+
+
+def test_names_that_cannot_be_written_down_are_refused() -> None:
+    with pytest.raises(RequestInvalid, match="surrogate"):
+        ask("x", origin=Origin(shard="notes\udc80"))
