@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from inference.errors import EngineTimeout
 from inference.generation.budget import Spent
-from inference.generation.calls import Admitted, Ask, Closed, Ended
+from inference.generation.calls import Admitted, Ask, Closed, Ended, Later
 from inference.generation.ledger import Ledger
 from inference.generation.one_call import Asked
 from inference.generation.question import Member, Question
@@ -29,6 +29,7 @@ class Bookkeeper:
         *,
         has_others: bool,
         is_streamed: bool = False,
+        waits: bool = True,
     ) -> Asked | None:
         """A call that may be made; waits for its turn. None where the engine is left alone, which is noted as an attempt.
 
@@ -38,6 +39,7 @@ class Bookkeeper:
             request: that is sent, the question's or a later one.
             has_others: another engine may be asked instead of waiting for one that failed just now.
             is_streamed: the answer comes in pieces.
+            waits: for its turn; else None where it has not come, which is no attempt.
 
         Raises:
             BudgetExhausted: a cap is reached.
@@ -51,6 +53,8 @@ class Bookkeeper:
             found = self._ledger.admit(self._ask(member, question, request, patience, is_streamed=is_streamed))
             if isinstance(found, Admitted):
                 return Asked(self._ledger, found, member, question, request, patience, self._spec.name)
+            if isinstance(found, Later) and not waits:
+                return None
             if isinstance(found, Closed) or (found.kind == "suspect" and has_others):
                 said = f"for {found.seconds:.0f} s: {found.why}" if isinstance(found, Closed) else found.why
                 question.attempts.append(Attempt(member.name, "left_alone", said))

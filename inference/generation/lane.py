@@ -78,8 +78,8 @@ class GenerateLane:
             Cancelled: nobody wants it any more.
             LedgerUnavailable: calls cannot be written down.
         """
-        question = self._question(request, cancellation)
-        return self._kept(question) or self._answer(question)
+        question = self.question(request, cancellation)
+        return self.kept(question) or self._answer(question)
 
     def stream(
         self,
@@ -95,14 +95,19 @@ class GenerateLane:
             on_restart: called when an answer broke off after its first piece and begins anew: what was shown is to be
                 forgotten. Without it, such an answer is an error.
         """
-        question = self._question(request, cancellation)
+        question = self.question(request, cancellation)
         return Stream(lambda stream: self._streamed(stream, question, on_restart))
 
     def members(self) -> tuple[Member, ...]:
         """Its engines, in order."""
         return tuple(self._members)
 
-    def _question(self, request: GenerateRequest, cancellation: Cancellation | None) -> Question:
+    def question(self, request: GenerateRequest, cancellation: Cancellation | None) -> Question:
+        """A request on its way, from now on.
+
+        Raises:
+            RequestInvalid: its schema is none.
+        """
         now = time.monotonic()
         limits = Limits(now + self.spec.deadline, cancellation or Cancellation())
         return Question(request, schema_of(request), limits, now, uuid.uuid4().hex)
@@ -114,13 +119,13 @@ class GenerateLane:
                 return answer
         if self._default is not None:
             question.limits = question.limits.within(self._default.spec.deadline)
-            return self._default._kept(question) or self._default._answer(question)
+            return self._default.kept(question) or self._default._answer(question)
         raise self._given_up(question)
 
     def _ask(self, member: Member, question: Question) -> Completion | None:
         """Ask one engine, again where that may help, once more to mend what is no answer; None = ask the next one."""
         request, is_mended, tried = question.request, False, 0
-        if self._is_too_long(member, question):
+        if self.is_too_long(member, question):
             return None
         has_others = self._has_others(member)
         while True:
@@ -136,25 +141,15 @@ class GenerateLane:
                 if not self._paused(question, tried, asked.pause):
                     return None
                 continue
-            try:
-                value = value_of(reply, question.request, question.schema)
-            except Unfit as problem:
-                asked.unfit(str(problem))
-                if is_mended:
-                    return None
-                is_mended, tried = True, 0
-                request = asked_again(question.request, reply, str(problem))
-                continue
-            except BaseException:
-                asked.unfit("it could not be checked")
-                raise
-            self._keep(member, question, reply, asked.usage)  # first: what is paid for stays where the ledger fails
-            asked.fit()
-            return question.completed(self.name, member, reply, value, asked.usage)
+            found = self.settled(member, question, asked, reply)
+            if found is not None or is_mended:
+                return found
+            is_mended, tried = True, 0
+            request = asked_again(question.request, reply, question.attempts[-1].message)
 
     def _streamed(self, stream: Stream, question: Question, on_restart: Callable[[], None] | None) -> Iterator[str]:
         """The pieces of a stream; it is told the whole at the end."""
-        kept = self._kept(question)
+        kept = self.kept(question)
         if kept is not None:
             yield kept.text
             stream.completion = kept
@@ -173,7 +168,7 @@ class GenerateLane:
     ) -> Pieces[str, None, Completion | None]:
         """The pieces of one engine, asked again where that may help; the whole at the end, None = ask the next one."""
         request, has_others = question.request, self._has_others(member)
-        if self._is_too_long(member, question):
+        if self.is_too_long(member, question):
             return None
         for tried in range(1, self.spec.attempts + 1):
             asked = self._books.admitted(member, question, request, has_others=has_others, is_streamed=True)
@@ -193,21 +188,35 @@ class GenerateLane:
 
     def _whole(self, member: Member, question: Question, asked: Asked, reply: Reply) -> Completion | None:
         """What a stream came to; None where nothing of it was shown, for it was empty."""
+        found = self.settled(member, question, asked, reply)
+        if found is None and reply.text:
+            raise OutputInvalid(f"lane {self.name}: {member.name} wrote no answer", question.attempts)
+        return found
+
+    def settled(self, member: Member, question: Question, asked: Asked, reply: Reply) -> Completion | None:
+        """Write down what a reply is worth, and keep one that is an answer; None where it is none, the last attempt says why."""
         try:
             value = value_of(reply, question.request, question.schema)
         except Unfit as problem:
             asked.unfit(str(problem))
-            if not reply.text:
-                return None
-            raise OutputInvalid(f"lane {self.name}: {member.name} wrote no answer", question.attempts) from None
+            return None
         except BaseException:
             asked.unfit("it could not be checked")
             raise
-        self._keep(member, question, reply, asked.usage)
+        self._keep(member, question, reply, asked.usage)  # first: what is paid for stays where the ledger fails
         asked.fit()
         return question.completed(self.name, member, reply, value, asked.usage)
 
-    def _is_too_long(self, member: Member, question: Question) -> bool:
+    def turn(self, member: Member, question: Question) -> Asked | None:
+        """A call that may be made at once; None where it may not, which is no attempt.
+
+        Raises:
+            BudgetExhausted: a cap is reached.
+            Cancelled: nobody wants the answer any more.
+        """
+        return self._books.admitted(member, question, question.request, has_others=True, waits=False)
+
+    def is_too_long(self, member: Member, question: Question) -> bool:
         """Whether an engine surely cannot read a request, which is noted as an attempt."""
         tokens = estimated_prompt(question.request)
         if tokens * _SURELY <= member.engine.context:
@@ -236,7 +245,7 @@ class GenerateLane:
         question.limits.check(f"lane {self.name}")
         return True
 
-    def _kept(self, question: Question) -> Completion | None:
+    def kept(self, question: Question) -> Completion | None:
         """An answer that was there: of the first engine, or one that was paid for."""
         if self._cache is None or question.request.is_fresh:
             return None

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel, field_validator
@@ -18,6 +18,7 @@ from inference.errors import (
     BudgetExhausted,
     Cancelled,
     ContextExceeded,
+    EngineCrashed,
     EngineRefused,
     EngineTimeout,
     EngineUnavailable,
@@ -33,8 +34,8 @@ from inference.generation.cache import CompletionCache
 from inference.generation.lane import GenerateLane
 from inference.generation.ledger import Ledger
 from inference.generation.spec import EngineSpec, LaneSpec
-from inference.protocols import Generator
-from inference.requests import Cancellation, Completion, Origin, Reply, Usage, ask
+from inference.protocols import Generator, Schema
+from inference.requests import Cancellation, Completion, GenerateRequest, Limits, Origin, Reply, Usage, ask
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 DOWN = EngineUnavailable("down", is_transient=True)
@@ -469,6 +470,64 @@ def test_a_batch_stops_at_the_cap_and_goes_on_where_it_stopped(house: House) -> 
     again = generate_batch(house.lane(engine, prices=Prices(0, 1000), concurrency=2), requests)
     assert all(isinstance(one, Completion) for one in again)
     assert engine.calls == 30
+
+
+class Together(ScriptedGenerator):
+    """An engine that answers many at once."""
+
+    sizes: ClassVar[list[int]] = []
+
+    def generate_batch(
+        self, requests: Sequence[GenerateRequest], limits: Limits, schemas: Sequence[Schema | None]
+    ) -> list[Reply | InferenceError]:
+        self.sizes.append(len(requests))
+        if any("crash" in request.messages[-1].content for request in requests):
+            raise EngineCrashed("it crashed")
+        found: list[Reply | InferenceError] = []
+        for request, schema in zip(requests, schemas, strict=True):
+            try:
+                found.append(self.generate(request, limits, schema))
+            except InferenceError as error:
+                found.append(error)
+        return found
+
+
+def test_an_engine_that_takes_many_at_once_gets_many_at_once(house: House) -> None:
+    def script(number: int, request: Any) -> str | Exception:
+        text = request.messages[-1].content
+        return DOWN if "down" in text else "" if "empty" in text else text.upper()
+
+    engine = Together("a", script)
+    engine.sizes.clear()
+    lane = house.lane(engine, scripted("b", "from b"), concurrency=8)
+    requests = [ask(f"{word} {number}") for number, word in enumerate(["good"] * 18 + ["down", "empty"])]
+    found = generate_batch(lane, requests)
+    assert sorted(engine.sizes) == [4, 8, 8]
+    texts = [one.text for one in found if isinstance(one, Completion)]
+    assert texts == [f"GOOD {number}" for number in range(18)] + ["from b", "from b"]
+    assert sum(1 for engine_, outcome in house.outcomes() if (engine_, outcome) == ("a", "ok")) == 18
+    assert house.ledger.in_flight() == {}
+    engine.sizes.clear()
+    assert [one.text for one in generate_batch(lane, requests[:18]) if isinstance(one, Completion)] == texts[:18]
+    assert engine.sizes == []  # all of them were there
+
+
+def test_a_batch_whose_engine_crashes_is_asked_one_by_one(house: House) -> None:
+    engine = Together("a", lambda number, request: request.messages[-1].content)
+    found = generate_batch(house.lane(engine, concurrency=2), [ask("crash"), ask("good")])
+    assert [one.text for one in found if isinstance(one, Completion)] == ["crash", "good"]
+    assert house.outcomes()[:2] == [("a", "crashed"), ("a", "crashed")]
+
+
+def test_a_batch_at_once_keeps_within_its_cap(house: House) -> None:
+    engine = Together("a", lambda number, request: "yes")
+    lane = house.lane(engine, prices=Prices(0, 1000), run=Caps(cost=0.01), concurrency=16)
+    requests = [ask(f"document {number}", max_tokens=2, origin=Origin(run_id="r")) for number in range(30)]
+    found = generate_batch(lane, requests)
+    done = sum(isinstance(one, Completion) for one in found)
+    assert 4 <= done <= 10
+    assert house.ledger.spent("coder", "r").cost <= 0.01
+    assert all(isinstance(one, Completion | BudgetExhausted) for one in found)
 
 
 def test_a_cancelled_batch_ends_soon(house: House) -> None:
