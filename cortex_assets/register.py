@@ -93,7 +93,7 @@ class Register:
         """(what is registered, what is to be)."""
         known = self.corpora()
         found = [*self._declared(), *self._inbox(known)]
-        return known, sync(known, found, self._resolve, datetime.now(UTC), self._machine)
+        return known, sync(known, found, self._resolve, datetime.now(UTC), self._machine, self._code_lane())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -116,7 +116,9 @@ class Register:
         with self._alone():
             known = self.corpora()
             others = [(c.origin, c.source) for c in known if c.is_active and c.source.uri != source.uri]
-            wanted = sync(known, [*others, (origin, source)], self._resolve, datetime.now(UTC), self._machine)
+            wanted = sync(
+                known, [*others, (origin, source)], self._resolve, datetime.now(UTC), self._machine, self._code_lane()
+            )
             self._save([corpus for corpus in wanted if corpus not in known])
         return next(corpus for corpus in wanted if corpus.source.uri == source.uri and corpus.is_here)
 
@@ -176,13 +178,19 @@ class Register:
         sources = inbox_sources(inbox, folders, mine, others)
         return [(INBOX, s) for s in sources if not s.is_flat or has_loose or str(inbox) in mine]
 
+    def _code_lane(self) -> str | None:
+        """The lane of code of new corpora, where ``inference.yaml`` says one."""
+        is_said = embed_models(self._settings, "code_embed") != embed_models(self._settings)
+        return "code_embed" if is_said else None
+
     def _resolve(self, lane: str | None) -> tuple[str, str]:
         """Choose the embedder of a new corpus: its lane's, or the one that the settings name."""
         default = tuple(parse_engine(model, "embed lane") for model in embed_models(self._settings))
         if lane in (None, "embed"):
             chosen = Lane("embed", default)
         elif lane in ("code", "code_embed"):
-            chosen = Lane("code", tuple(parse_engine(one, "code lane") for one in embed_models(self._settings, lane)))
+            own = tuple(parse_engine(one, "code lane") for one in embed_models(self._settings, lane))
+            chosen = Lane("code", (*own, *default))
         else:
             chosen = Lane(str(lane), (parse_engine(lane, "embed"), *default))
         resolved = resolve(chosen, self._places)

@@ -1,11 +1,13 @@
 """What assets take as Dagster resources: the lanes by name. The only module here that knows Dagster."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
+from inference.errors import InferenceError
 from inference.requests import Cancellation, Completion, GenerateRequest, Origin
 from resources.inference import open_lanes
 from resources.settings import settings_of
@@ -59,6 +61,16 @@ class InferenceResource(dg.ConfigurableResource[Any]):
             InferenceError: as for ``GenerateLane.generate``.
         """
         return self.lanes.generate(request, lane=lane, task=task, cancellation=cancellation)
+
+    def generate_batch(
+        self,
+        requests: Sequence[GenerateRequest],
+        lane: str = "",
+        task: str = "",
+        cancellation: Cancellation | None = None,
+    ) -> list[Completion | InferenceError]:
+        """An outcome for each request, in their order: what was answered may be committed whatever became of the others."""
+        return self.lanes.generate_batch(requests, lane=lane, task=task, cancellation=cancellation)
 
     def origin(self, context: dg.AssetExecutionContext, caller: str, shard: str = "") -> Origin:
         """Who asks, for requests of an asset: its run's id is that of the budget and of the trace."""

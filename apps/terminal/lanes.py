@@ -59,11 +59,17 @@ def _row(lane: LaneLine) -> tuple[object, ...]:
         whole(lane.cached),
         whole(lane.tokens),
         f"{lane.cost:,.4g}",
-        "-" if lane.p50 is None else duration(lane.p50),
-        "-" if lane.p95 is None else duration(lane.p95),
+        _short(lane.p50),
+        _short(lane.p95),
     )
 
 
 def _trouble(engine: EngineLine) -> Text:
     left = f" for {engine.seconds_left:.0f} s" if engine.seconds_left else ""
     return safe(f"{engine.name} is {engine.state}{left}: {engine.why}", "yellow")
+
+
+def _short(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{1_000 * seconds:.0f} ms" if seconds < 1 else duration(seconds)

@@ -154,6 +154,7 @@ def sync(
     resolve: Callable[[str | None], tuple[str, str]],
     now: datetime,
     machine: str | None = None,
+    code_lane: str | None = None,
 ) -> list[Registered]:
     """Bring the registry up to date.
 
@@ -162,6 +163,7 @@ def sync(
         found: (origin, source) of everything declared or found now; what was ``added`` need not be among it.
         resolve: lane name or None to (embedder configuration, space id); asked for new corpora only.
         now: time of a registration.
+        code_lane: lane of the embedder of code where a source names none; None = the one for all else.
         machine: which looked, where several share the lake; what others registered stays as it is.
 
     Returns:
@@ -184,7 +186,8 @@ def sync(
     for origin, source in found:
         if source.uri not in olds:
             main = Live(*resolve(source.embed))
-            code = Live(*resolve(source.code)) if source.code else main
+            code_model = source.code or code_lane
+            code = Live(*resolve(code_model)) if code_model else main
             name = _free_name(source, result, machine)
             new_id = identity.corpus_id(name)
             named = replace(source, name=name)

@@ -1,11 +1,12 @@
 """The lanes of a configuration, each engine built once and when first used: the one door that rooms come through."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from inference.errors import ConfigInvalid, InferenceError, LaneDown
+from inference.generation.batching import generate_batch
 from inference.generation.budget import Spent
 from inference.generation.cache import CompletionCache
 from inference.generation.lane import GenerateLane
@@ -13,7 +14,7 @@ from inference.generation.ledger import Ledger
 from inference.generation.routing import Route, route, text_of
 from inference.generation.spec import DEFAULT, GENERATING, Configuration, EngineSpec
 from inference.models import ModelPlaces, gguf_model, packaged_generator, pulled_model
-from inference.protocols import Generator, Schema
+from inference.protocols import Generator, Progress, Schema
 from inference.requests import Cancellation, Completion, GenerateRequest, Limits, Reply
 
 SERVER_CONTEXT: Final = 8192
@@ -94,6 +95,22 @@ class Lanes:
         """
         chosen = self.route(text_of(request), lane=lane, task=task, answer_tokens=request.max_tokens)
         return self.lane(chosen.lane).generate(request, cancellation)
+
+    def generate_batch(
+        self,
+        requests: Sequence[GenerateRequest],
+        *,
+        lane: str = "",
+        task: str = "",
+        cancellation: Cancellation | None = None,
+        progress: Progress | None = None,
+    ) -> list[Completion | InferenceError]:
+        """An outcome for each request, in their order, of the lane that the longest of them belongs to; see ``batching``."""
+        if not requests:
+            return []
+        longest = max(requests, key=lambda one: len(text_of(one)))
+        chosen = self.route(text_of(longest), lane=lane, task=task, answer_tokens=longest.max_tokens)
+        return generate_batch(self.lane(chosen.lane), requests, cancellation, progress)
 
     def spent_by(self, run_id: str) -> Spent:
         """What a run spent in all lanes."""

@@ -210,6 +210,23 @@ def test_a_corpus_is_embedded_by_a_server_that_the_file_names(
     lake.assert_sound()
 
 
+def test_code_of_new_corpora_is_embedded_by_the_lane_of_code(
+    lake: Lake, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CORTEX_EMBED", raising=False)
+    lake.settings.inference_file.write_text(f"lanes: {{embed: hash, code_embed: 'openai:scripted@{server.url}#8'}}\n")
+    lake.drop("notes/a.md", "# Apples\n\nApples are red or green.")
+    lake.drop("notes/a.py", "def ripe(apple):\n    return apple.colour == 'red'\n")
+    lake.run()
+    with lake.house() as house:
+        [corpus] = house.register.now().corpora
+    assert corpus.embed == "hash"
+    assert len(corpus.every_space) == 2
+    assert server.embedded
+    assert all("Apples" not in text for text in server.embedded)
+    lake.assert_sound()
+
+
 def test_the_packaged_model_answers_through_a_lane(lake: Lake) -> None:
     pytest.importorskip("xllamacpp", reason="make llama installs it")
     lake.settings.inference_file.write_text('lanes: {coder: ["openai:m@http://127.0.0.1:9/v1", packaged]}')
@@ -277,6 +294,19 @@ def test_nothing_starts_with_a_wrong_configuration(lake: Lake) -> None:
     assert answer.returncode == 1
     assert "line 2" in answer.stderr
     assert not lake.settings.up.exists()
+
+
+def test_a_lane_that_is_down_stops_nothing(lake: Lake) -> None:
+    lake.settings.inference_file.write_text("lanes: {coder: 'openai:m@http://127.0.0.1:9/v1'}")
+    lake.drop("notes/a.md", "# Apples\n\nApples are red or green.")
+    try:
+        assert lake.cli("up", "--no-dagster", "--no-app", "--detach").returncode == 0
+        lake.run()
+        assert lake.found("apples")
+        [shown] = [line for line in reader.lanes().lanes if line.name == "coder"]
+        assert shown.engines[0].name == "m@127.0.0.1:9"
+    finally:
+        lake.cli("down")
 
 
 def test_outcomes_are_those_of_the_ledger() -> None:
