@@ -84,7 +84,7 @@ class Guard:
 
     def _shut(self) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, TypeError):  # TypeError: TLS within a proxy's TLS is no socket
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TLS, too: its own would forget its state
 
 
@@ -99,9 +99,21 @@ class _Watched(HTTPConnection):
 
 
 class _WatchedTls(HTTPSConnection):
+    _twin: socket.socket | None = None
+
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        self._twin = made.dup()  # the handshake takes the socket away; shutting its twin ends that, too
+        _tell(self._twin)
+        return made
+
     def connect(self) -> None:
-        super().connect()
-        _tell(self.sock)
+        try:
+            super().connect()
+            _tell(self.sock)
+        finally:
+            if self._twin is not None:
+                self._twin.close()
 
     def request(self, *given: Any, **named: Any) -> None:
         _tell(self.sock)
