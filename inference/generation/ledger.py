@@ -80,7 +80,7 @@ class Ledger:
             LedgerUnavailable: it cannot be written down.
         """
         now = self._clock()
-        with self._file.transaction() as connection:
+        with self._file.transaction(ask.patience) as connection:
             refused = _refused(connection, ask, now)
             if refused is not None and _sweep(connection, ask.engine, now):
                 refused = _refused(connection, ask, now)
@@ -302,7 +302,7 @@ def owner_name() -> str:
     pid = os.getpid()
     if pid not in _OWN:
         _OWN.clear()
-        _OWN[pid] = f"{pid}-{int(psutil.Process(pid).create_time() * 100)}"
+        _OWN[pid] = f"{pid}-{_begun(pid)}"
     return _OWN[pid]
 
 
@@ -312,9 +312,18 @@ _OWN: dict[int, str] = {}
 def _is_alive(owner: str) -> bool:
     pid, _, created = owner.partition("-")
     try:
-        return abs(int(psutil.Process(int(pid)).create_time() * 100) - int(created)) <= 1
+        return abs(_begun(int(pid)) - int(created)) <= 1
     except (psutil.Error, ValueError):
         return False
+
+
+def _begun(pid: int) -> int:
+    """When a process began: in ticks since the machine did, where that can be had, for the clock may be set meanwhile."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return int(stat.read_text("ascii", "replace").rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return int(psutil.Process(pid).create_time() * 100)
 
 
 def _breaker(connection: sqlite3.Connection, engine: str) -> Breaker:
