@@ -21,7 +21,7 @@ from inference.generation.breaker import Breaker
 from inference.generation.budget import Caps, Spent, day_of, exceeded
 from inference.generation.calls import NOT_REACHED, Admitted, Ask, Closed, Ended, Later, Past
 from inference.generation.rate import take
-from inference.generation.shared_file import SharedFile
+from inference.generation.shared_file import BUSY_SECONDS, SharedFile
 from inference.generation.tallies import Tally, tallies
 
 _VERSION: Final = 1
@@ -72,15 +72,19 @@ class Ledger:
         """The file."""
         return self._file.path
 
-    def admit(self, ask: Ask) -> Admitted | Later | Closed:
+    def admit(self, ask: Ask, wait: float = BUSY_SECONDS) -> Admitted | Later | Closed:
         """Write a call down if it may be made now.
+
+        Args:
+            ask: what is wanted.
+            wait: seconds to wait for others that write, 15 at most.
 
         Raises:
             BudgetExhausted: it would spend more than a cap allows.
             LedgerUnavailable: it cannot be written down.
         """
         now = self._clock()
-        with self._file.transaction(ask.patience) as connection:
+        with self._file.transaction(wait) as connection:
             refused = _refused(connection, ask, now)
             if refused is not None and _sweep(connection, ask.engine, now):
                 refused = _refused(connection, ask, now)

@@ -16,7 +16,7 @@ from typing import Final
 
 from inference.errors import LedgerUnavailable
 
-_BUSY_SECONDS: Final = 15.0
+BUSY_SECONDS: Final = 15.0
 _LEAST_PATIENCE: Final = 0.05
 _log = logging.getLogger("cortex.inference")
 
@@ -39,7 +39,7 @@ class SharedFile:
         _FILES.add(self)
 
     @contextlib.contextmanager
-    def transaction(self, patience: float = _BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    def transaction(self, patience: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
         """Do some reads and writes, all or none; nobody else writes meanwhile.
 
         Args:
@@ -48,7 +48,7 @@ class SharedFile:
         Raises:
             LedgerUnavailable: the disk is full, or others hold the file for so long.
         """
-        patience = min(max(patience, _LEAST_PATIENCE), _BUSY_SECONDS)
+        patience = min(max(patience, _LEAST_PATIENCE), BUSY_SECONDS)
         with self._held(patience):
             connection = self._open()
             try:
@@ -70,7 +70,7 @@ class SharedFile:
         Raises:
             LedgerUnavailable: as for ``transaction``.
         """
-        with self._held(_BUSY_SECONDS):
+        with self._held(BUSY_SECONDS):
             try:
                 return self._open().execute(query, values).fetchall()
             except sqlite3.DatabaseError as error:
@@ -170,7 +170,7 @@ def _identity_of(path: Path) -> tuple[int, int]:
 
 def _connected(path: Path, schema: str, version: int) -> sqlite3.Connection:
     """Open and prepare; waits where another process is preparing the file."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
         _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
@@ -190,7 +190,7 @@ def _connected(path: Path, schema: str, version: int) -> sqlite3.Connection:
 
 
 def _patiently(work: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             work()

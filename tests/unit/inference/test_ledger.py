@@ -324,7 +324,7 @@ def test_a_caller_waits_for_a_held_file_no_longer_than_it_may(ledger: Ledger) ->
     def hurry() -> None:
         begin = time.monotonic()
         with pytest.raises(LedgerUnavailable):
-            ledger.admit(replace(ASK, patience=0.3))
+            ledger.admit(ASK, wait=0.3)
         waited.append(time.monotonic() - begin)
 
     threads = [threading.Thread(target=hurry) for _ in range(4)]
