@@ -602,3 +602,22 @@ def test_the_deadline_is_over_waiting_for_the_ledger_too(house: House) -> None:
         lane.generate(ask("another"))
     assert time.monotonic() - begin < 3
     other.close()
+
+
+@pytest.mark.parametrize(
+    "act", [Act("status", status=500, text="you asked: my secret"), Act("status", status=500, text="a \"secret's")]
+)
+def test_what_a_server_says_is_not_in_the_ledger(house: House, server: ScriptedServer, act: Act) -> None:
+    server.script = lambda number, body: act
+    with pytest.raises(LaneDown):
+        house.lane(ChatServer("local", url=server.url, model="m", context=4096)).generate(ask("my secret"))
+    why = house.ledger.breakers()["local"].why
+    assert "answered 500; remedy" in why
+    assert "secret" not in why
+
+
+def test_an_answer_that_is_none_is_not_in_the_error(house: House) -> None:
+    lane = house.lane(scripted("a", '{"name": ["my secret"]}'))
+    with pytest.raises(OutputInvalid, match="name: it does not fit") as caught:
+        lane.generate(ask("x", schema=NAMED))
+    assert "secret" not in str(caught.value)
