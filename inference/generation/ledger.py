@@ -189,7 +189,10 @@ def _refused(connection: sqlite3.Connection, ask: Ask, now: float) -> Later | Cl
     (in_flight,) = connection.execute(
         "SELECT count(*) FROM calls WHERE outcome = 'open' AND engine = ?", (ask.engine,)
     ).fetchone()
-    breaker = _breaker(connection, ask.engine)
+    kept = _breaker(connection, ask.engine)
+    breaker = kept.by_clock(now)
+    if breaker != kept:
+        _set_breaker(connection, ask.engine, breaker)
     if not breaker.admits(in_flight, now):
         left = max(breaker.seconds_left(now), 0.0)
         if breaker.state == "closed":
@@ -200,7 +203,10 @@ def _refused(connection: sqlite3.Connection, ask: Ask, now: float) -> Later | Cl
     if in_flight >= ask.concurrency:
         return Later("busy", _ASK_AGAIN, f"{ask.engine} has {in_flight} calls under way")
     for name, rate in ask.rates.items():
-        _, wait = take(_full_at(connection, name), now, rate)
+        before = _full_at(connection, name)
+        full_at, wait = take(before, now, rate)
+        if wait and full_at != before:
+            connection.execute("INSERT OR REPLACE INTO rates VALUES (?, ?)", (name, full_at))
         if wait:
             return Later("rate", wait, f"{name} may be asked {rate.per_minute:g} times a minute")
     return _over_budget(connection, ask, now)

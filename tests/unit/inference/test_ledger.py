@@ -337,3 +337,16 @@ def test_a_caller_waits_for_a_held_file_no_longer_than_it_may(ledger: Ledger) ->
     assert len(waited) == 4
     assert max(waited) < 3
     admitted(ledger)
+
+
+def test_a_clock_that_is_set_back_closes_nothing_for_longer(ledger: Ledger, clock: Clock) -> None:
+    for _ in range(3):
+        ledger.finish(admitted(ledger), Ended("timeout", "failure"))
+    rated = replace(ASK, engine="other", rates={"r": Rate(60, 1)})
+    admitted(ledger, rated)
+    clock.now -= 86_400
+    assert isinstance(ledger.admit(ASK), Closed)
+    assert isinstance(ledger.admit(rated), Later)
+    clock.now += 31
+    admitted(ledger, rated)
+    admitted(ledger)
