@@ -142,3 +142,33 @@ def test_a_closed_engine_is_there_again_when_used(serve: Serve) -> None:
     asked.generate(ask("x"), limits(5))
     asked.close()
     assert asked.generate(ask("x"), limits(5)).text == "yes"
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A port that takes no connection and refuses none."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_cancelling_while_connecting_ends_it_at_once(full: int) -> None:
+    token, begin = Cancellation(), time.monotonic()
+    threading.Timer(0.2, token.cancel).start()
+    with pytest.raises(Cancelled):
+        engine(f"http://127.0.0.1:{full}/v1").generate(ask("x"), Limits(time.monotonic() + 30, token))
+    assert time.monotonic() - begin < 3
+
+
+def test_the_deadline_is_over_all_addresses_of_a_host(full: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    [address] = socket.getaddrinfo("127.0.0.1", full, 0, socket.SOCK_STREAM)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *given, **named: [address] * 10)
+    begin = time.monotonic()
+    with pytest.raises(EngineTimeout):
+        engine(f"http://127.0.0.1:{full}/v1").generate(ask("x"), limits(0.5))
+    assert time.monotonic() - begin < 2
