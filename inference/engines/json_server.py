@@ -60,6 +60,10 @@ class JsonServer:
             raise ConfigInvalid(
                 f"{what} {shown(url)} is not an address; remedy: http(s)://host:port/v1 without the key"
             )
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigInvalid(
+                f"the key of {what} {shown(url)} holds a character that no key has; remedy: set it anew"
+            )
         self.endpoint = f"{url.rstrip('/')}/{path}"
         self.where = f"{what} {self.endpoint} (model {model})"
         self._key, self._timeout = api_key, timeout

@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from inference.engines.chat_server import ChatServer
-from inference.errors import Cancelled, EngineReplyInvalid, EngineTimeout, EngineUnavailable, InferenceError
+from inference.errors import (
+    Cancelled,
+    ConfigInvalid,
+    EngineReplyInvalid,
+    EngineTimeout,
+    EngineUnavailable,
+    InferenceError,
+)
 from inference.requests import Cancellation, Limits, Reply, ask, limits
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -172,3 +179,17 @@ def test_the_deadline_is_over_all_addresses_of_a_host(full: int, monkeypatch: py
     with pytest.raises(EngineTimeout):
         engine(f"http://127.0.0.1:{full}/v1").generate(ask("x"), limits(0.5))
     assert time.monotonic() - begin < 2
+
+
+@pytest.mark.parametrize("key", ["open\nsesame", "schl\xfcssel", "k\udc80"])
+def test_a_key_that_no_header_takes_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ConfigInvalid, match="key") as caught:
+        ChatServer("s", url="http://127.0.0.1:9/v1", model="m", context=99, api_key=key)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://h/v1?key=secret", "http://h/v1#secret", "http://ex ample/v1", "http://h/v1\n"])
+def test_addresses_that_hold_more_than_an_address_are_refused(url: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        ChatServer("s", url=url, model="m", context=99)
+    assert "secret" not in str(caught.value)
