@@ -108,26 +108,28 @@ class SharedFile:
             self.close()  # somebody took the file away: what is written into it, nobody else would see
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            found = _identity_of(self.path)
             try:
                 self._connection = _connected(self.path, self._schema, self._version)
             except sqlite3.DatabaseError as error:
                 if _is_passing(error):
                     raise
-                self._put_aside(error)
+                self._put_aside(error, found)
                 self._connection = _connected(self.path, self._schema, self._version)
         except (OSError, sqlite3.DatabaseError) as error:
             raise self._failed(error) from None
         self._identity = _identity_of(self.path)
         return self._connection
 
-    def _put_aside(self, error: Exception) -> None:
-        aside = self.path.with_name(f"{self.path.stem}.damaged-{int(time.time())}{self.path.suffix}")
-        _log.error("%s cannot be read (%s): put aside as %s, a new one is begun", self.path, error, aside.name)
-        with contextlib.suppress(FileNotFoundError):
-            self.path.replace(aside)
-        for suffix in ("-wal", "-shm"):
+    def _put_aside(self, error: Exception, found: tuple[int, int]) -> None:
+        """Rename the file, unless another process did and began a new one meanwhile; the file itself last, for the same reason."""
+        name = f"{self.path.stem}.damaged-{int(time.time())}-{os.getpid()}{self.path.suffix}"
+        for suffix in ("-wal", "-shm", ""):
+            if _identity_of(self.path) != found:
+                return
             with contextlib.suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+                Path(f"{self.path}{suffix}").replace(self.path.with_name(name + suffix))
+        _log.error("%s cannot be read (%s): put aside as %s, a new one is begun", self.path, error, name)
 
     def _failed(self, error: Exception) -> LedgerUnavailable:
         if isinstance(error, sqlite3.DatabaseError) and not _is_passing(error):

@@ -20,6 +20,7 @@ from inference.generation.budget import Caps, Spent
 from inference.generation.calls import Admitted, Ask, Closed, Ended, Later
 from inference.generation.ledger import Ledger, _is_alive, owner_name
 from inference.generation.rate import Rate
+from inference.generation.shared_file import SharedFile
 from inference.requests import Origin
 
 ASK = Ask(
@@ -350,3 +351,18 @@ def test_a_clock_that_is_set_back_closes_nothing_for_longer(ledger: Ledger, cloc
     clock.now += 31
     admitted(ledger, rated)
     admitted(ledger)
+
+
+def test_a_file_that_another_process_began_anew_is_not_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "calls.sqlite"
+    path.write_bytes(b"no database " * 100)
+    late = SharedFile(path, "CREATE TABLE t (x);", 1)
+    seen = path.stat()
+    path.unlink()
+    (tmp_path / "hole").write_bytes(b"")  # takes the number of the file that went
+    other = Ledger(path)
+    admitted(other)
+    late._put_aside(OSError("damaged"), (seen.st_dev, seen.st_ino))
+    assert not list(tmp_path.glob("*damaged*"))
+    assert other.in_flight() == {"local": 1}
+    other.close()
