@@ -1,6 +1,7 @@
 """Breaker, rate, budget, examples, thoughts and structured answers: pure functions."""
 
 import json
+import time
 from typing import Any
 
 import jsonschema
@@ -346,3 +347,11 @@ def test_patterns_mean_what_they_did(pattern: str, yes: str, no: str) -> None:
     assert value_of(Reply(json.dumps(yes), "stop"), ask("x", schema=schema), schema) == yes
     with pytest.raises(Unfit):
         value_of(Reply(json.dumps(no), "stop"), ask("x", schema=schema), schema)
+
+
+def test_a_long_thought_in_many_pieces_takes_no_time() -> None:
+    answer, begin = Answer(), time.monotonic()
+    for piece in ("<thi", "nk>", *(["thinking words "] * 30_000), "</th", "ink>", "\n ", *(["word "] * 30_000)):
+        answer.feed(piece)
+    assert answer.text == "word " * 30_000
+    assert time.monotonic() - begin < 2
