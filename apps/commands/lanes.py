@@ -22,7 +22,7 @@ def route(
 
     Nothing is asked of any model.
     """
-    asked = sys.stdin.read() if text == "-" else text
+    asked = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
     if not asked.strip():
         raise CommandError("there is nothing to route", "TEXT", 'say it, such as cortex route "fix this bug"', USAGE)
     console.show(reader.route(asked, lane, task), as_json, drawn.route_report)

@@ -4,13 +4,15 @@ import urllib.parse
 
 
 def is_address(url: str) -> bool:
-    """Whether it is http or https with a host, a possible port, and no user."""
+    """Whether it is http or https with a host, a possible port, no user, no query, and nothing that no address may have."""
     try:
         parts = urllib.parse.urlsplit(url)
         has_port = parts.port != 0  # one out of range is a ValueError
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and has_port
+    is_bare = not parts.username and "?" not in url and "#" not in url
+    is_written = url.isprintable() and not any(one in ' \\"<>^`{|}' for one in url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_bare and is_written and has_port
 
 
 def shown(url: str) -> str:

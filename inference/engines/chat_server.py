@@ -72,7 +72,7 @@ class ChatServer:
         if not isinstance(message, dict):
             raise self._no_completion(raw)
         answer = Answer()
-        answer.feed(_text(message.get("content")))
+        answer.feed(_characters(_text(message.get("content"))))
         answer.end()
         thought = answer.has_reasoning or _has_thought(message)
         return Reply(answer.text, self._finish(choice.get("finish_reason")), _usage(reply.get("usage")), None, thought)
@@ -95,7 +95,7 @@ class ChatServer:
                 f"{self._server.where} broke off in the middle of its answer; remedy: look at the server's log",
                 is_transient=True,
             )
-        if rest := heard.answer.end():
+        if rest := heard.end():
             yield rest
         yield Reply(
             heard.answer.text,
@@ -169,7 +169,7 @@ class ChatServer:
         return "length" if reason == "length" else "stop"
 
     def _no_completion(self, raw: bytes) -> EngineReplyInvalid:
-        quoted = raw[:_QUOTED].decode("utf-8", "replace")
+        quoted = self._server.quoted(raw)[:_QUOTED]
         return EngineReplyInvalid(
             f"{self._server.where} did not answer with a completion: {quoted!r}; remedy: is it a chat model's server?"
         )
@@ -184,9 +184,13 @@ class _Heard:
         self.finish: object = None
         self.usage: Usage | None = None
         self.has_thought = self.is_done = False
+        self._cut = b""
+        self._half = ""
 
     def line(self, line: bytes, server: ChatServer) -> str:
         """The text that a line of the stream adds (server-sent events, WHATWG HTML 9.2); empty for all other lines."""
+        if self._cut:  # it was not the last line, so the stream did not break off in it
+            raise server._no_completion(self._cut)
         if not line.startswith(b"data:"):
             return ""
         data = line[5:].strip()
@@ -196,7 +200,8 @@ class _Heard:
         try:
             event = json.loads(data)
         except (ValueError, RecursionError):
-            raise server._no_completion(data) from None
+            self._cut = data or b" "
+            return ""
         if not isinstance(event, dict) or event.get("error"):
             raise server._no_completion(data)
         self.usage = _usage(event.get("usage")) or self.usage
@@ -209,7 +214,13 @@ class _Heard:
         if not isinstance(delta, dict):
             return ""
         self.has_thought = self.has_thought or _has_thought(delta)
-        return self.answer.feed(_text(delta.get("content")))
+        text = self._half + _text(delta.get("content"))
+        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return self.answer.feed(_characters(text.removesuffix(self._half)))
+
+    def end(self) -> str:
+        """What was held back and is answer after all."""
+        return self.answer.feed(_characters(self._half)) + self.answer.end()
 
 
 def _text(content: object) -> str:
@@ -219,6 +230,11 @@ def _text(content: object) -> str:
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return ""
+
+
+def _characters(text: str) -> str:
+    """Halves of UTF-16 pairs put together; one without the other cannot be written anywhere, and is replaced."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _has_thought(message: dict[str, Any]) -> bool:
@@ -238,4 +254,4 @@ def _usage(reported: object) -> Usage | None:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40

@@ -60,6 +60,10 @@ class JsonServer:
             raise ConfigInvalid(
                 f"{what} {shown(url)} is not an address; remedy: http(s)://host:port/v1 without the key"
             )
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigInvalid(
+                f"the key of {what} {shown(url)} holds a character that no key has; remedy: set it anew"
+            )
         self.endpoint = f"{url.rstrip('/')}/{path}"
         self.where = f"{what} {self.endpoint} (model {model})"
         self._key, self._timeout = api_key, timeout
@@ -100,21 +104,37 @@ class JsonServer:
             InferenceError: as for ``post``.
         """
         with self._sent(body, within) as reply:
-            held = bytearray()
+            held, size = bytearray(), 0
             while block := reply.read1(_BLOCK):
                 held += block
+                size += len(block)
+                if size > _MOST_BYTES:
+                    raise self._endless()
                 *lines, rest = bytes(held).split(b"\n")
                 held = bytearray(rest)
                 if len(held) > _MOST_LINE:
                     raise EngineReplyInvalid(f"{self.where} sends a line without end; is it a model server?")
                 for line in lines:
                     yield line.rstrip(b"\r")
+            within.check(self.where)  # where that shut the socket, the rest is no line
             if held:
                 yield bytes(held)
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
-        self._pool.close()
+        """Close the connections that are kept open; new ones are made when used."""
+        old, self._pool = self._pool, connection_pool(self.endpoint, _proxy_of(self.endpoint))
+        old.close()
+
+    def quoted(self, raw: bytes) -> str:
+        """The beginning of a reply, for messages, without the key."""
+        text = raw[:_QUOTED_BYTES].decode("utf-8", "replace")
+        if not self._key:
+            return text
+        text = text.replace(self._key, "***")
+        for most in range(len(self._key) - 1, 3, -1):
+            if text.endswith(self._key[:most]):  # what was read ends in the middle of it
+                return f"{text[:-most]}***"
+        return text
 
     @contextmanager
     def _sent(self, body: Mapping[str, object] | None, within: Limits) -> Iterator[urllib3.BaseHTTPResponse]:
@@ -155,8 +175,7 @@ class JsonServer:
         )
 
     def _quotable(self, reply: urllib3.BaseHTTPResponse) -> str:
-        text = reply.read1(_QUOTED_BYTES).decode("utf-8", "replace")
-        return text.replace(self._key, "***") if self._key else text
+        return self.quoted(reply.read1(_QUOTED_BYTES))
 
     def _translated(self, error: Exception, guard: Guard) -> Exception:
         if guard.is_cancelled:
@@ -176,10 +195,11 @@ class JsonServer:
             blocks.append(block)
             size += len(block)
             if size > _MOST_BYTES:
-                raise EngineReplyInvalid(
-                    f"{self.where} answered more than {_MOST_BYTES:,} bytes; is it a model server?"
-                )
+                raise self._endless()
         return b"".join(blocks)
+
+    def _endless(self) -> EngineReplyInvalid:
+        return EngineReplyInvalid(f"{self.where} answered more than {_MOST_BYTES:,} bytes; is it a model server?")
 
     def _late(self, seconds: float) -> EngineTimeout:
         return EngineTimeout(

@@ -10,11 +10,16 @@ class Answer:
     """Collects the pieces of one reply. ``text`` is the answer so far, ``has_reasoning`` whether something was thought."""
 
     def __init__(self) -> None:
-        self.text = ""
+        self._parts: list[str] = []
         self.has_reasoning = False
         self._is_answering = False
         self._is_thinking = False
         self._held = ""
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._parts)
 
     def feed(self, piece: str) -> str:
         """Take a piece; what of it, and of those held back before, is answer."""
@@ -30,6 +35,8 @@ class Answer:
             else:
                 return self._begin(self._held)
         _, close, rest = self._held.partition(_CLOSE)
+        if not close:  # thoughts are not kept, or a long one would be read again at each piece
+            self._held = self._held[-len(_CLOSE) + 1 :]
         # After thoughts comes white space that belongs to neither.
         return self._begin(rest.lstrip()) if close and rest.strip() else ""
 
@@ -44,5 +51,5 @@ class Answer:
         return self._grow(text)
 
     def _grow(self, text: str) -> str:
-        self.text += text
+        self._parts.append(text)
         return text

@@ -18,12 +18,14 @@ from typing import Any, ClassVar, Self
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from inference.errors import Cancelled
 from inference.requests import Limits
 
 _KEPT_OPEN = 32
 _TIDY_AT = 4096
+_CONNECT_SECONDS = 5.0
 _mine = threading.local()
 
 
@@ -59,6 +61,11 @@ class Guard:
         if self.is_late:
             raise TimeoutError
 
+    @property
+    def left(self) -> float:
+        """Seconds, below 0 where it is late."""
+        return self._within.left
+
     @contextmanager
     def connecting(self) -> Iterator[None]:
         """In here, the connection that this thread uses is the call's."""
@@ -84,11 +91,14 @@ class Guard:
 
     def _shut(self) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, TypeError):  # TypeError: TLS within a proxy's TLS is no socket
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TLS, too: its own would forget its state
 
 
 class _Watched(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connected(self)
+
     def connect(self) -> None:
         super().connect()
         _tell(self.sock)
@@ -99,9 +109,21 @@ class _Watched(HTTPConnection):
 
 
 class _WatchedTls(HTTPSConnection):
+    _twin: socket.socket | None = None
+
+    def _new_conn(self) -> socket.socket:
+        made = _connected(self)
+        self._twin = made.dup()  # the handshake takes the socket away; shutting its twin ends that, too
+        _tell(self._twin)
+        return made
+
     def connect(self) -> None:
-        super().connect()
-        _tell(self.sock)
+        try:
+            super().connect()
+            _tell(self.sock)
+        finally:
+            if self._twin is not None:
+                self._twin.close()
 
     def request(self, *given: Any, **named: Any) -> None:
         _tell(self.sock)
@@ -121,6 +143,42 @@ def connection_pool(url: str, proxy: str | None = None) -> HTTPConnectionPool:
     manager = urllib3.PoolManager(maxsize=_KEPT_OPEN) if proxy is None else urllib3.ProxyManager(proxy, maxsize=32)
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return manager.connection_from_url(url)
+
+
+def _connected(to: HTTPConnection) -> socket.socket:
+    """As urllib3's own, but a guard ends it, and its deadline is over all addresses of a host."""
+    guard: Guard | None = getattr(_mine, "guard", None)
+    most = to.timeout if isinstance(to.timeout, (int, float)) else _CONNECT_SECONDS
+    try:
+        found = socket.getaddrinfo(to._dns_host.strip("[]"), to.port, 0, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise NameResolutionError(to.host, to, error) from error
+    failed: OSError = OSError("the host has no address")
+    for family, kind, protocol, _, address in found:
+        seconds = most if guard is None else min(most, guard.left)
+        if seconds <= 0 or (guard is not None and guard.is_cancelled):
+            failed = TimeoutError()
+            break
+        try:
+            made = socket.socket(family, kind, protocol)
+        except OSError as error:  # the machine has no addresses of this family
+            failed = error
+            continue
+        try:
+            for option in to.socket_options or ():
+                made.setsockopt(*option)
+            made.settimeout(seconds)
+            _tell(made)
+            made.connect(address)
+        except OSError as error:
+            made.close()
+            failed = error
+        else:
+            return made
+    _tell(None)
+    if isinstance(failed, TimeoutError):
+        raise ConnectTimeoutError(to, f"{to.host} did not answer") from failed
+    raise NewConnectionError(to, f"{failed}") from failed
 
 
 def _tell(connected: socket.socket | None) -> None:

@@ -1,9 +1,10 @@
 """Whether an engine may be asked now: a lane's questions to the ledger, and waiting for the turn."""
 
+import json
 import time
 from collections.abc import Sequence
 
-from inference.errors import EngineTimeout
+from inference.errors import EngineTimeout, LedgerUnavailable
 from inference.generation.budget import Spent
 from inference.generation.calls import Admitted, Ask, Closed, Ended, Later
 from inference.generation.ledger import Ledger
@@ -11,7 +12,7 @@ from inference.generation.one_call import Asked
 from inference.generation.question import Member, Question
 from inference.generation.rate import Rate
 from inference.generation.spec import LaneSpec
-from inference.generation.tokens import estimated_prompt
+from inference.generation.tokens import estimated_prompt, estimated_tokens
 from inference.requests import Attempt, GenerateRequest, Usage
 
 
@@ -50,7 +51,12 @@ class Bookkeeper:
         while True:
             question.limits.check(where)
             patience = min(member.spec.timeout, question.limits.left)
-            found = self._ledger.admit(self._ask(member, question, request, patience, is_streamed=is_streamed))
+            ask = self._ask(member, question, request, patience, is_streamed=is_streamed)
+            try:
+                found = self._ledger.admit(ask, question.limits.left)
+            except LedgerUnavailable:
+                question.limits.check(where)  # it was only waited for as long as there was time
+                raise
             if isinstance(found, Admitted):
                 return Asked(self._ledger, found, member, question, request, patience, self._spec.name)
             if isinstance(found, Later) and not waits:
@@ -87,6 +93,8 @@ class Bookkeeper:
         self, member: Member, question: Question, request: GenerateRequest, patience: float, *, is_streamed: bool
     ) -> Ask:
         spec, prompt = self._spec, estimated_prompt(request)
+        if question.schema is not None:  # it is sent, too
+            prompt += estimated_tokens(json.dumps(question.schema))
         rates: dict[str, Rate] = {}
         if spec.calls_per_minute is not None:
             rates[f"lane {spec.name}"] = Rate(spec.calls_per_minute, spec.burst)

@@ -60,8 +60,13 @@ class Breaker:
         return self.state != "closed" and self.seconds_left(now) <= 0.0
 
     def seconds_left(self, now: float) -> float:
-        """Until the next probe; a clock that was set back does not lengthen it."""
+        """Until the next probe."""
         return 0.0 if self.state == "closed" else min(self.until - now, self.cool_down)
+
+    def by_clock(self, now: float) -> "Breaker":
+        """The same where the clock was set back, which must not lengthen the cool-down; to be kept, or that never ends."""
+        is_back = self.state != "closed" and self.until > now + self.cool_down
+        return replace(self, until=now + self.cool_down) if is_back else self
 
     def begun(self, now: float) -> "Breaker":
         """After a call was let through."""

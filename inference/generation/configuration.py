@@ -83,12 +83,24 @@ def read_configuration(text: str, file: str, variables: Mapping[str, str], secre
     lanes = {
         name: _lane(name, said[name], known, secret) if name in said else LaneSpec(name, ()) for name in GENERATING
     }
+    _check_names(lanes, said)
     found = Configuration(
         lanes,
         **{name: tuple(_embedder(one) for one in said[name].items()) for name in EMBEDDING if name in said},
         rerank=_reranker(said[RERANK]) if RERANK in said else None,
     )
     return with_variables(found, variables)
+
+
+def _check_names(lanes: Mapping[str, LaneSpec], said: Mapping[str, Place]) -> None:
+    """Raise where two engines are called the same: they would share a breaker, and one would never be asked after the other."""
+    named: dict[str, EngineSpec] = {}
+    for lane in lanes.values():
+        for spec in lane.engines:
+            if named.setdefault(spec.name, spec) != spec:
+                raise said[lane.name].wrong(
+                    f"has an engine that is called {spec.name} as another one is; remedy: name both under `engines`"
+                )
 
 
 def _engine(name: str, place: Place, secret: Secret) -> EngineSpec:

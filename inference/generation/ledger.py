@@ -21,7 +21,7 @@ from inference.generation.breaker import Breaker
 from inference.generation.budget import Caps, Spent, day_of, exceeded
 from inference.generation.calls import NOT_REACHED, Admitted, Ask, Closed, Ended, Later, Past
 from inference.generation.rate import take
-from inference.generation.shared_file import SharedFile
+from inference.generation.shared_file import BUSY_SECONDS, SharedFile
 from inference.generation.tallies import Tally, tallies
 
 _VERSION: Final = 1
@@ -72,15 +72,19 @@ class Ledger:
         """The file."""
         return self._file.path
 
-    def admit(self, ask: Ask) -> Admitted | Later | Closed:
+    def admit(self, ask: Ask, wait: float = BUSY_SECONDS) -> Admitted | Later | Closed:
         """Write a call down if it may be made now.
+
+        Args:
+            ask: what is wanted.
+            wait: seconds to wait for others that write, 15 at most.
 
         Raises:
             BudgetExhausted: it would spend more than a cap allows.
             LedgerUnavailable: it cannot be written down.
         """
         now = self._clock()
-        with self._file.transaction() as connection:
+        with self._file.transaction(wait) as connection:
             refused = _refused(connection, ask, now)
             if refused is not None and _sweep(connection, ask.engine, now):
                 refused = _refused(connection, ask, now)
@@ -185,7 +189,10 @@ def _refused(connection: sqlite3.Connection, ask: Ask, now: float) -> Later | Cl
     (in_flight,) = connection.execute(
         "SELECT count(*) FROM calls WHERE outcome = 'open' AND engine = ?", (ask.engine,)
     ).fetchone()
-    breaker = _breaker(connection, ask.engine)
+    kept = _breaker(connection, ask.engine)
+    breaker = kept.by_clock(now)
+    if breaker != kept:
+        _set_breaker(connection, ask.engine, breaker)
     if not breaker.admits(in_flight, now):
         left = max(breaker.seconds_left(now), 0.0)
         if breaker.state == "closed":
@@ -196,7 +203,10 @@ def _refused(connection: sqlite3.Connection, ask: Ask, now: float) -> Later | Cl
     if in_flight >= ask.concurrency:
         return Later("busy", _ASK_AGAIN, f"{ask.engine} has {in_flight} calls under way")
     for name, rate in ask.rates.items():
-        _, wait = take(_full_at(connection, name), now, rate)
+        before = _full_at(connection, name)
+        full_at, wait = take(before, now, rate)
+        if wait and full_at != before:
+            connection.execute("INSERT OR REPLACE INTO rates VALUES (?, ?)", (name, full_at))
         if wait:
             return Later("rate", wait, f"{name} may be asked {rate.per_minute:g} times a minute")
     return _over_budget(connection, ask, now)
@@ -302,7 +312,7 @@ def owner_name() -> str:
     pid = os.getpid()
     if pid not in _OWN:
         _OWN.clear()
-        _OWN[pid] = f"{pid}-{int(psutil.Process(pid).create_time() * 100)}"
+        _OWN[pid] = f"{pid}-{_begun(pid)}"
     return _OWN[pid]
 
 
@@ -312,9 +322,18 @@ _OWN: dict[int, str] = {}
 def _is_alive(owner: str) -> bool:
     pid, _, created = owner.partition("-")
     try:
-        return abs(int(psutil.Process(int(pid)).create_time() * 100) - int(created)) <= 1
+        return abs(_begun(int(pid)) - int(created)) <= 1
     except (psutil.Error, ValueError):
         return False
+
+
+def _begun(pid: int) -> int:
+    """When a process began: in ticks since the machine did, where that can be had, for the clock may be set meanwhile."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return int(stat.read_text("ascii", "replace").rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return int(psutil.Process(pid).create_time() * 100)
 
 
 def _breaker(connection: sqlite3.Connection, engine: str) -> Breaker:

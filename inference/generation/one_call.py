@@ -1,6 +1,7 @@
 """One call of one engine that the ledger admitted: what became of it is written down once, whatever its end is."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -45,6 +46,8 @@ _OUTCOMES: Final = (
     (EngineUnavailable, "unavailable"),
 )
 _TOLD: Final = ("outcome", "seconds", "prompt_tokens", "completion_tokens", "is_estimated", "cost")
+_QUOTE: Final = re.compile(r": (['\"]).*\1(?=; remedy)", re.S)
+"""What a server said, in a message: it may repeat the prompt or be an answer, and neither is kept in the ledger."""
 _HAS_READ: Final = frozenset({"timeout", "unavailable", "crashed", "garbled", "withheld", "cancelled", "failed"})
 """Outcomes after which the prompt may well have been read, and billed."""
 
@@ -172,7 +175,7 @@ class Asked:
             cached_tokens=usage.cached_tokens,
             is_estimated=usage.is_estimated and outcome in (*_HAS_READ, "ok", "invalid"),
             cost=cost,
-            why=why,
+            why=_QUOTE.sub("", why),
             pause=self.pause,
         )
         self._ledger.finish(self._admitted, ended)

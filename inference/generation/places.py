@@ -12,6 +12,7 @@ from inference.errors import ConfigInvalid
 
 _DEEPEST: Final = 20
 _MOST_BYTES: Final = 1_000_000
+_MOST_VALUES: Final = 100_000
 _SHOWN: Final = 60
 
 
@@ -77,6 +78,8 @@ class Place:
     def number(self, least: float, most: float = 1e9) -> float:
         """A number within bounds; of a variable of the environment, one that is written as text."""
         value = self.value
+        if isinstance(value, int) and abs(value) > 10**300:
+            value = math.inf
         if self.line == 0 and isinstance(value, str):
             try:
                 value = float(value)
@@ -115,9 +118,12 @@ def read_places(text: str, file: str) -> Place:
 
     if len(text) > _MOST_BYTES:
         raise ConfigInvalid(f"{file}: is larger than {_MOST_BYTES:,} bytes; is it the right file?")
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
+        if node is not None and _size(node, {}) > _MOST_VALUES:
+            raise ConfigInvalid(f"{file}: holds more than {_MOST_VALUES:,} values, counting what `*` repeats")
         return Place(None, file, 1, "") if node is None else _place(loader, node, file, "", 0)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -125,7 +131,19 @@ def read_places(text: str, file: str) -> Place:
         problem = getattr(error, "problem", None) or type(error).__name__
         raise ConfigInvalid(f"{file}{where}: not YAML ({problem}); compare with docs/configuration.md") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
+
+
+def _size(node: Any, known: dict[int, int]) -> int:
+    """Values below a node, those that an alias repeats counted again; a node within itself counts once."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = 1
+    below = node.value if isinstance(node.value, list) else []
+    parts = [part for one in below for part in (one if isinstance(one, tuple) else (one,))]
+    known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _place(loader: Any, node: Any, file: str, path: str, depth: int) -> Place:
@@ -142,7 +160,7 @@ def _place(loader: Any, node: Any, file: str, path: str, depth: int) -> Place:
         return Place(items, file, line, path)
     try:
         return Place(loader.construct_object(node), file, line, path)
-    except ValueError:  # a date that is none
+    except (ValueError, LookupError, AttributeError):  # a date that is none, a tag on what it does not fit
         raise here.wrong("is a value that cannot be") from None
 
 

@@ -29,12 +29,13 @@ def take(full_at: float, now: float, rate: Rate) -> tuple[float, float]:
         rate: of the bucket.
 
     Returns:
-        (the new ``full_at``, seconds to wait first); where there is something to wait, nothing was taken.
+        (the new ``full_at``, seconds to wait first); where there is something to wait, nothing was taken. To be kept in
+        both cases, for it is corrected where the clock was set back.
     """
     interval = 60.0 / rate.per_minute
     room = interval * (rate.burst - 1)
     due = max(full_at, now)
     if due - now > interval * rate.burst:  # the clock was set back
-        due = now + interval * rate.burst
+        full_at = due = now + interval * rate.burst
     wait = due - now - room
     return (full_at, wait) if wait > 1e-9 else (due + interval, 0.0)

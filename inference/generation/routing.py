@@ -27,14 +27,16 @@ TASKS: Final = {
 }
 _CODE_SHARE: Final = 0.25
 _LEAST_CODE: Final = 2
-_FENCE = re.compile(r"^\s*(```|~~~)", re.M)
+_MOST_OF_LINE: Final = 400
+"""Characters of a line that are looked at: what has no line ends is judged by its beginning, in no time."""
+_FENCE = re.compile(r"^[ \t]*(```|~~~)", re.M)
 _CODE_LINE = re.compile(
-    r"""^\s*(?:(?:def|class|fn|func|function|interface|struct|enum|impl|package|namespace|public|private|static|async|await)\s+\w
+    r"""(?:(?:def|class|fn|func|function|interface|struct|enum|impl|package|namespace|public|private|static|async|await)\s+\w
     |(?:import|from|using|require|include|\#include)\s+[\w"'<{*.]
     |(?:const|let|var)\s+\w+\s*[=:]|(?:return|yield|throw|raise|elif|else:|try:|except|catch|finally)\b
-    |(?:if|for|while|switch)\s*\(|(?:if|for|while|with)\s.+:\s*$
-    |[\w.\[\]"']+\s*(?:=|\+=|-=|:=)\s*\S+.*[;)\]}\w"']$|@\w+|</?[a-z]+[^>]*>\s*$
-    |(?:SELECT|INSERT|UPDATE|DELETE|CREATE)\s+\S|.*[;{}]\s*$|Traceback\ \(most|\s+at\ [\w.$]+\(|\$\ \w)""",
+    |(?:if|for|while|switch)\s*\(|(?:if|for|while|with)\s.+:$
+    |[\w.\[\]"']+\s*(?:=|\+=|-=|:=)\s*\S.*[;)\]}\w"']$|@\w+|</?[a-z]+[^>]*>$
+    |(?:SELECT|INSERT|UPDATE|DELETE|CREATE)\s+\S|.*[;{}]$|Traceback\ \(most|at\ [\w.$]+\(|\$\ \w)""",
     re.X,
 )
 _ABOUT_CODE = re.compile(
@@ -47,7 +49,7 @@ _GOVERNANCE = re.compile(
     r"|PII|licen[cs]e[sd]?|licensing|copyright|Lizenz|retention polic\w+|audit trail|export control|consent|right to be forgotten)\b",
     re.I,
 )
-_PASSAGES = re.compile(r"^\s*(?:\[\d+\]|context:|passages?:|sources?:|documents?:|evidence:)", re.I | re.M)
+_PASSAGES = re.compile(r"^[ \t]*(?:\[\d+\]|context:|passages?:|sources?:|documents?:|evidence:)", re.I | re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def text_of(request: GenerateRequest) -> str:
 def _wanted(text: str, task: str) -> tuple[str, str]:
     if task in TASKS:
         return TASKS[task], f"the task is {task}"
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [short for line in text.splitlines() if (short := line[:_MOST_OF_LINE].strip())]
     code = sum(1 for line in lines if _CODE_LINE.match(line))
     if _FENCE.search(text) and code:
         return "coder", "it holds a block of code"

@@ -6,6 +6,7 @@ Empty, cut off and only thought is not an answer, and never "nothing was found".
 import json
 import math
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ from inference.requests import GenerateRequest, Message, Reply
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
     from pydantic import BaseModel
 
 _FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.S)
@@ -127,7 +129,11 @@ def _problem(value: Any, schema: Schema) -> str:
         return "a number in it is too large"
     if error is None:
         return ""
-    return f"{error.json_path.removeprefix('$').lstrip('.') or 'the whole'}: {error.message}"
+    where = error.json_path.removeprefix("$").lstrip(".") or "the whole"
+    if error.validator == "required":
+        return f"{where}: {error.message}"
+    # Its own message quotes the answer, which is not for error messages.
+    return f"{where}: it does not fit {json.dumps({error.validator: error.validator_value})}"
 
 
 @lru_cache(maxsize=256)
@@ -135,6 +141,7 @@ def _validator(text: str) -> "Draft202012Validator":
     """Of a schema as sorted JSON; references to other documents are not followed."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import extend
     from referencing import Registry
 
     schema = json.loads(text)
@@ -146,7 +153,28 @@ def _validator(text: str) -> "Draft202012Validator":
         raise RequestInvalid(f"the schema refers to {outside[1][:100]}; put it in, nothing is fetched")
     for reference in sorted(set(_REFERENCE.findall(text))) if '"$id"' not in text else ():
         _check_reference(schema, json.loads(reference))
-    return Draft202012Validator(schema, registry=Registry())
+    made: type[Draft202012Validator] = extend(Draft202012Validator, {"pattern": _fits_pattern})  # type: ignore[no-untyped-call]
+    return made(schema, registry=Registry())
+
+
+def _fits_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> "Iterator[ValidationError]":
+    """As jsonschema's own, in linear time where the pattern allows: an answer must not be able to stop this process."""
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(instance, str) and not _finds(pattern)(instance):
+        yield ValidationError("it does not match the pattern")
+
+
+@lru_cache(maxsize=256)
+def _finds(pattern: str) -> Callable[[str], bool]:
+    from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+    try:
+        linear = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex", strict=True))
+    except SchemaError:  # it looks ahead or back, which only Python's can
+        compiled = re.compile(pattern)
+        return lambda text: compiled.search(text) is not None
+    return linear.isinstance_python
 
 
 def _check_reference(schema: Any, reference: str) -> None:

@@ -1,5 +1,6 @@
 """A lane: fallback, breaker, retries, deadlines, structured answers, cache and budget, over real and scripted engines."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -639,3 +640,43 @@ def test_an_answer_that_was_paid_for_is_kept_where_the_ledger_fails_after_it(
             list(lane.stream(ask("x"))) if is_streamed else lane.generate(ask("x"))
     assert lane.generate(ask("x")).is_cached
     assert engine.calls == 1
+
+
+def test_a_schema_is_part_of_what_a_call_may_spend(house: House) -> None:
+    engine = scripted("a", '"x"')
+    lane = house.lane(engine, day=Caps(tokens=1000))
+    wide = {"type": "string", "description": "many words " * 400}
+    with pytest.raises(BudgetExhausted):
+        lane.generate(ask("x", schema=wide, max_tokens=10))
+    assert engine.calls == 0
+
+
+def test_the_deadline_is_over_waiting_for_the_ledger_too(house: House) -> None:
+    lane = house.lane(scripted("a", "yes"), deadline=0.4)
+    lane.generate(ask("x"))
+    other = sqlite3.connect(house.ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    begin = time.monotonic()
+    with pytest.raises(EngineTimeout):
+        lane.generate(ask("another"))
+    assert time.monotonic() - begin < 3
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "act", [Act("status", status=500, text="you asked: my secret"), Act("status", status=500, text="a \"secret's")]
+)
+def test_what_a_server_says_is_not_in_the_ledger(house: House, server: ScriptedServer, act: Act) -> None:
+    server.script = lambda number, body: act
+    with pytest.raises(LaneDown):
+        house.lane(ChatServer("local", url=server.url, model="m", context=4096)).generate(ask("my secret"))
+    why = house.ledger.breakers()["local"].why
+    assert "answered 500; remedy" in why
+    assert "secret" not in why
+
+
+def test_an_answer_that_is_none_is_not_in_the_error(house: House) -> None:
+    lane = house.lane(scripted("a", '{"name": ["my secret"]}'))
+    with pytest.raises(OutputInvalid, match="name: it does not fit") as caught:
+        lane.generate(ask("x", schema=NAMED))
+    assert "secret" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Breaker, rate, budget, examples, thoughts and structured answers: pure functions."""
 
 import json
+import time
 from typing import Any
 
 import jsonschema
@@ -235,7 +236,7 @@ def test_answers_become_values() -> None:
         ('Sure! {"name": "A"}', {}, "not JSON"),
         ('{"name": NaN}', {}, "NaN is no JSON"),
         ("[" * 100_000, {}, "not JSON"),
-        ('{"name": 7}', {}, r"name: 7 is not of type 'string'"),
+        ('{"name": 7}', {}, r'name: it does not fit {"type": "string"}'),
         ("{}", {}, "'name' is a required property"),
     ],
 )
@@ -329,3 +330,28 @@ def test_a_value_that_only_looks_like_a_schema_is_not_strict() -> None:
 def test_names_that_cannot_be_written_down_are_refused() -> None:
     with pytest.raises(RequestInvalid, match="surrogate"):
         ask("x", origin=Origin(shard="notes\udc80"))
+
+
+def test_a_pattern_and_an_answer_cannot_stop_the_process() -> None:
+    schema = {"type": "string", "pattern": "^(a+)+$"}
+    with pytest.raises(Unfit, match="pattern"):
+        value_of(Reply(json.dumps("a" * 60 + "!"), "stop"), ask("x", schema=schema), schema)
+    assert value_of(Reply('"aaa"', "stop"), ask("x", schema=schema), schema) == "aaa"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"), [("b", "abc", "ac"), ("^(?!x)a", "ab", "xa"), (r"^\d{2}$", "12", "123")]
+)
+def test_patterns_mean_what_they_did(pattern: str, yes: str, no: str) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    assert value_of(Reply(json.dumps(yes), "stop"), ask("x", schema=schema), schema) == yes
+    with pytest.raises(Unfit):
+        value_of(Reply(json.dumps(no), "stop"), ask("x", schema=schema), schema)
+
+
+def test_a_long_thought_in_many_pieces_takes_no_time() -> None:
+    answer, begin = Answer(), time.monotonic()
+    for piece in ("<thi", "nk>", *(["thinking words "] * 30_000), "</th", "ink>", "\n ", *(["word "] * 30_000)):
+        answer.feed(piece)
+    assert answer.text == "word " * 30_000
+    assert time.monotonic() - begin < 2

@@ -213,3 +213,35 @@ def test_any_yaml_is_read_or_refused_by_name(value: object) -> None:
         read(yaml.safe_dump(value, allow_unicode=True))
     except ConfigInvalid as error:
         assert str(error).startswith("inference.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lanes: {coder: {engines: [echo], cache: !!bool maybe}}",
+        'lanes: {coder: {engines: [echo], deadline: !!int ""}}',
+        "lanes: {coder: {engines: [echo], deadline: !!timestamp soon}}",
+        f"lanes: {{coder: {{engines: [echo], deadline: {'1' * 400}}}}}",
+        f"lanes: {{coder: {{engines: [echo], deadline: -{'1' * 400}}}}}",
+        "lanes: {coder: echo}\n\x00",
+        "a: &a [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]",
+        "\n".join(["- &a0 [x]"] + [f"- &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]" for at in range(1, 12)]),
+    ],
+)
+def test_what_yaml_itself_stumbles_over_is_told_as_all_else(text: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"inference\.yaml"):
+        read_configuration(text, "inference.yaml", {}, lambda name: None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'lanes: {coder: "openai:m@http://h:1/v1", orchestrator: "openai:m@http://h:1/v2"}',
+        "engines: {coder-1: {model: echo}}\nlanes: {orchestrator: coder-1, coder: [{model: echo, context: 100}]}",
+    ],
+)
+def test_two_engines_of_one_name_are_refused(text: str) -> None:
+    with pytest.raises(ConfigInvalid, match="as another one is"):
+        read_configuration(text, "inference.yaml", {}, lambda name: None)
+    same = 'lanes: {coder: "openai:m@http://h:1/v1", orchestrator: "openai:m@http://h:1/v1"}'
+    assert len(read_configuration(same, "inference.yaml", {}, lambda name: None).engines) == 1

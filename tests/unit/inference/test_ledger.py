@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from inference.errors import BudgetExhausted, LedgerUnavailable
 from inference.generation.budget import Caps, Spent
 from inference.generation.calls import Admitted, Ask, Closed, Ended, Later
-from inference.generation.ledger import Ledger
+from inference.generation.ledger import Ledger, _is_alive, owner_name
 from inference.generation.rate import Rate
+from inference.generation.shared_file import SharedFile
 from inference.requests import Origin
 
 ASK = Ask(
@@ -255,3 +257,112 @@ def test_no_call_is_made_that_cannot_be_written_down(tmp_path: Path) -> None:
     (tmp_path / "calls").write_text("a file where a folder should be")
     with pytest.raises(LedgerUnavailable, match="cannot be written down"):
         Ledger(tmp_path / "calls" / "calls.sqlite").admit(ASK)
+
+
+FORKING = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from inference.generation.shared_file import SharedFile
+
+file, held = SharedFile(Path(sys.argv[1]), "CREATE TABLE t (x);", 1), threading.Event()
+
+def hold():
+    with file.transaction():
+        held.set()
+        time.sleep(0.5)
+
+threading.Thread(target=hold).start()
+held.wait()
+child = os.fork()
+if not child:
+    signal.alarm(10)
+with file.transaction() as connection:
+    connection.execute("INSERT INTO t VALUES (?)", (child,))
+if not child:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert len(file.read("SELECT * FROM t")) == 2
+"""
+
+
+def test_a_fork_while_another_thread_writes_leaves_both_processes_a_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKING, str(tmp_path / "x.sqlite")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_is_taken_away_is_begun_anew_for_all(ledger: Ledger) -> None:
+    admitted(ledger)
+    for one in list(ledger.path.parent.iterdir()):
+        one.unlink()
+    call = admitted(ledger)
+    other = Ledger(ledger.path)
+    assert other.in_flight() == {"local": 1}
+    other.close()
+    ledger.finish(call, Ended("ok"))
+    ledger.path.unlink()
+    ledger.path.mkdir()
+    with pytest.raises(LedgerUnavailable):
+        ledger.admit(ASK)
+
+
+def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = owner_name()
+    if sys.platform == "linux":
+        booted = psutil.boot_time()
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600.0)
+    assert _is_alive(owner)
+    pid, _, begun = owner.partition("-")
+    assert not _is_alive(f"{pid}-{int(begun) + 5}")
+
+
+def test_a_caller_waits_for_a_held_file_no_longer_than_it_may(ledger: Ledger) -> None:
+    admitted(ledger)
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waited: list[float] = []
+
+    def hurry() -> None:
+        begin = time.monotonic()
+        with pytest.raises(LedgerUnavailable):
+            ledger.admit(ASK, wait=0.3)
+        waited.append(time.monotonic() - begin)
+
+    threads = [threading.Thread(target=hurry) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    other.execute("ROLLBACK")
+    other.close()
+    assert len(waited) == 4
+    assert max(waited) < 3
+    admitted(ledger)
+
+
+def test_a_clock_that_is_set_back_closes_nothing_for_longer(ledger: Ledger, clock: Clock) -> None:
+    for _ in range(3):
+        ledger.finish(admitted(ledger), Ended("timeout", "failure"))
+    rated = replace(ASK, engine="other", rates={"r": Rate(60, 1)})
+    admitted(ledger, rated)
+    clock.now -= 86_400
+    assert isinstance(ledger.admit(ASK), Closed)
+    assert isinstance(ledger.admit(rated), Later)
+    clock.now += 31
+    admitted(ledger, rated)
+    admitted(ledger)
+
+
+def test_a_file_that_another_process_began_anew_is_not_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "calls.sqlite"
+    path.write_bytes(b"no database " * 100)
+    late = SharedFile(path, "CREATE TABLE t (x);", 1)
+    seen = path.stat()
+    path.unlink()
+    (tmp_path / "hole").write_bytes(b"")  # takes the number of the file that went
+    other = Ledger(path)
+    admitted(other)
+    late._put_aside(OSError("damaged"), (seen.st_dev, seen.st_ino))
+    assert not list(tmp_path.glob("*damaged*"))
+    assert other.in_flight() == {"local": 1}
+    other.close()
