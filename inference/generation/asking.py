@@ -58,7 +58,9 @@ class Bookkeeper:
                 question.limits.check(where)  # it was only waited for as long as there was time
                 raise
             if isinstance(found, Admitted):
-                return Asked(self._ledger, found, member, question, request, patience, self._spec.name)
+                return Asked(
+                    self._ledger, found, member, question, request, patience, self._spec.name, self._spec.deadline
+                )
             if isinstance(found, Later) and not waits:
                 return None
             if isinstance(found, Closed) or (found.kind == "suspect" and has_others):

@@ -70,14 +70,15 @@ class Asked:
         question: Question,
         request: GenerateRequest,
         patience: float,
-        lane: str = "",
+        lane: LaneSpec,
     ) -> None:
         self.usage = Usage(0, 0, True)
         self.pause: float | None = None
         self.is_final = False
         self.streamed: Reply | None = None
         self._ledger, self._admitted, self._member = ledger, admitted, member
-        self._question, self._request, self._lane = question, request, lane
+        self._question, self._request, self._lane = question, request, lane.name
+        self._enough = min(member.spec.timeout, lane.deadline, _PATIENT_SECONDS)
         self._limits = question.limits.within(patience)
         self._begun = time.monotonic()
         self._first: float | None = None
@@ -161,7 +162,7 @@ class Asked:
         self._question.attempts.append(Attempt(self._member.name, outcome, message))
 
     def _write(self, outcome: str, error: InferenceError | None, why: str = "") -> None:
-        is_patient = self._seconds >= 0.9 * min(self._member.spec.timeout, _PATIENT_SECONDS)
+        is_patient = self._seconds >= 0.9 * self._enough
         usage = self.usage
         cost = self._member.spec.prices.cost(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
         self._question.cost += cost

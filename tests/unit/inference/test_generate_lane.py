@@ -230,6 +230,17 @@ def test_the_deadline_is_over_everything(house: House) -> None:
     assert time.monotonic() - begin < 1
 
 
+def test_a_lane_in_a_hurry_meets_a_hanging_server_with_few_calls(house: House, server: ScriptedServer) -> None:
+    server.script = lambda number, body: Act("hang")
+    engine = ChatServer("a", url=server.url, model="m", context=4096)
+    lane = house.lane(engine, timeout=60.0, deadline=0.3, is_cached=False)
+    for _ in range(8):
+        with pytest.raises((EngineTimeout, LaneDown)):
+            lane.generate(ask("x"))
+    assert server.calls == 3
+    assert house.ledger.breakers()["a"].state == "open"
+
+
 def test_cancelling_ends_a_request_without_trying_others(house: House) -> None:
     cancellation, second = Cancellation(), scripted("b", "yes")
     threading.Timer(0.1, cancellation.cancel).start()
