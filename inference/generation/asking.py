@@ -58,9 +58,7 @@ class Bookkeeper:
                 question.limits.check(where)  # it was only waited for as long as there was time
                 raise
             if isinstance(found, Admitted):
-                return Asked(
-                    self._ledger, found, member, question, request, patience, self._spec.name, self._spec.deadline
-                )
+                return Asked(self._ledger, found, member, question, request, patience, self._spec)
             if isinstance(found, Later) and not waits:
                 return None
             if isinstance(found, Closed) or (found.kind == "suspect" and has_others):

@@ -25,6 +25,7 @@ from inference.generation.breaker import effect_of
 from inference.generation.calls import Admitted, Ended
 from inference.generation.ledger import Ledger
 from inference.generation.question import Member, Question
+from inference.generation.spec import LaneSpec
 from inference.generation.tokens import estimated_prompt, estimated_tokens
 from inference.protocols import Schema
 from inference.requests import Attempt, GenerateRequest, Limits, Reply, Usage
