@@ -105,7 +105,8 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     )
     lake_job = dg.define_asset_job(
         "lake",
-        selection=[spec.key for spec in (*LAKE_TABLES, CALLS_SPEC)],
+        selection=dg.AssetSelection.assets(*(spec.key for spec in LAKE_TABLES))
+        | dg.AssetSelection.assets(CALLS_SPEC.key).without_checks(),  # nobody waits for servers here
         description="Aggregates and whole-table functions, after the shards; calls of models out of the ledger.",
         executor_def=dg.in_process_executor,
     )

@@ -289,12 +289,12 @@ def test_weights_that_are_not_there(places: ModelPlaces, doll: Path) -> None:
 
 @real
 def test_code_of_a_repository_is_not_executed(places: ModelPlaces, doll: Path, tmp_path: Path) -> None:
-    files = pulled(places, "org/code", doll)
+    files = pulled(places, "org/programs", doll)
     config = json.loads((files.folder / "config.json").read_text())
     mine = {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}
     (files.folder / "config.json").write_text(json.dumps(config | {"model_type": "mine", "auto_map": mine}))
     (files.folder / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    one = TransformersEngine("c", closed("org/code", files.folder), places.cache_dir)
+    one = TransformersEngine("c", closed("org/programs", files.folder), places.cache_dir)
     with pytest.raises(ModelUnsupported, match="cannot load it"):
         one.generate(ask("x"), limits(60))
     assert not (tmp_path / "ran").exists()
