@@ -108,7 +108,7 @@ class House:
         self.lake = self._opened(lambda: lake_lease(self.leases))
         self.state = State(settings.cache / "state.sqlite")
         self.raw = RawStore(settings.raw, lambda size: free_space_guard(settings.raw, settings, size))
-        self.places = ModelPlaces(settings.models, settings.cache, settings.embed_key)
+        self.places = ModelPlaces(settings.models, settings.cache, settings.embed_key, settings.calls)
         self.register = Register(self.lake, settings, self.places)
         self.workshop = Workshop(
             settings,

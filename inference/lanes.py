@@ -9,12 +9,16 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from inference.errors import ConfigInvalid, EngineUnavailable, InferenceError, ModelMissing, ModelUnsupported
 from inference.matryoshka import cut_space
 from inference.models import ModelFiles, ModelPlaces, make_space, packaged_model, pulled_model, verify
 from inference.protocols import Embedder, IdsTokenizer, Space
+
+if TYPE_CHECKING:
+    from inference.generation.recording import Recorder
 
 PACKAGED: Final = "packaged"
 HASH: Final = "hash"
@@ -207,12 +211,28 @@ def load_embedder(config: EngineConfig, places: ModelPlaces, *, bulk: bool) -> E
 
         model, url, _ = _server_of(name)
         key = config.api_key or places.server_key
+        space = space_of(config, places)
+        recorder = recorder_of("embed", model, url, space.digest, config.timeout, places)
         return OpenAICompatible(
-            space_of(config, places), tokenizer, url=url, model=model, api_key=key, timeout=config.timeout
+            space, tokenizer, url=url, model=model, api_key=key, timeout=config.timeout, recorder=recorder
         )
     files = _files(config, places)
     verify(files, places.cache_dir)
     return _load_local(config, files, tokenizer, bulk=bulk)
+
+
+def recorder_of(
+    lane: str, model: str, url: str, digest: str, patience: float, places: ModelPlaces
+) -> "Recorder | None":
+    """What writes the calls of a server down; None where there is no ledger."""
+    if places.calls is None:
+        return None
+    from inference.generation.ledger import Ledger
+    from inference.generation.recording import Recorder
+
+    engine = f"{model}@{urlsplit(url).netloc}"
+    ledger = Ledger(places.calls)
+    return Recorder(ledger, lane=lane, engine=engine, model=model, digest=digest, patience=patience)
 
 
 class ResidentEmbedders:

@@ -39,12 +39,14 @@ class ModelPlaces:
     Attributes:
         models_dir: folder of pulled models.
         cache_dir: folder for the small file of digests already computed.
+        calls: the ledger of calls that servers are asked by; None = they are not written down (tests).
         server_key: what embedding servers are shown as a bearer token; never to be shown elsewhere.
     """
 
     models_dir: Path
     cache_dir: Path
     server_key: str = field(default="", repr=False)
+    calls: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 A reranker is optional: nothing depends on one, and a search without it says so.
 """
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from inference.errors import ConfigInvalid, EngineUnavailable, InferenceError, ModelUnsupported
-from inference.lanes import EngineConfig, load_embedder
+from inference.lanes import EngineConfig, load_embedder, recorder_of
 from inference.models import ModelPlaces, pulled_model
 from inference.protocols import Reranker
 
@@ -72,9 +73,11 @@ def reranker_of(spec: str, places: ModelPlaces, embed: EngineConfig, api_key: st
     kind, _, name = spec.partition(":")
     model, _, url = name.rpartition("@")
     if kind == "rerank" and model and url:
-        from inference.engines.rerankers import ServerReranker
+        from inference.engines.rerankers import RERANK_SECONDS, ServerReranker
 
-        server = ServerReranker(url=url, model=model, api_key=api_key)
+        digest = hashlib.sha256(f"rerank:{model}@{url}".encode("utf-8", "surrogatepass")).hexdigest()
+        recorder = recorder_of("rerank", model, url, digest, RERANK_SECONDS, places)
+        server = ServerReranker(url=url, model=model, api_key=api_key, recorder=recorder)
         return GuardedReranker(model, lambda: server)
     if kind == "hf" and name.count("/") == 1:
         return GuardedReranker(name, lambda: _cross_encoder(name, places))

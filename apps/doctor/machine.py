@@ -32,7 +32,7 @@ from inference.models import ModelPlaces
 from resources.inference import embed_models
 from resources.settings import load_settings
 s = load_settings()
-engine = load_embedder(parse_engine(embed_models(s)[0], "embed lane"), ModelPlaces(s.models, s.cache, s.embed_key), bulk=BULK)
+engine = load_embedder(parse_engine(embed_models(s)[0], "embed lane"), ModelPlaces(s.models, s.cache, s.embed_key, s.calls), bulk=BULK)
 v = engine.embed_batch(["Is the engine there?"])
 print(v.shape[1], engine.precision, round(float((v[0] ** 2).sum()), 3))
 """

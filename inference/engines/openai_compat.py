@@ -6,13 +6,17 @@ A time-out, a refused connection, 408, 425, 429 and 5xx are retried with growing
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from inference.engines.json_server import JsonServer
 from inference.errors import EngineReplyInvalid, EngineUnavailable, InferenceError
 from inference.protocols import Floats, Progress, Space, Tokenizer
+
+if TYPE_CHECKING:
+    from inference.generation.recording import Recorder
 
 _LONGEST_PAUSE: Final = 30.0
 
@@ -30,6 +34,7 @@ class OpenAICompatible:
         timeout: seconds for one request.
         attempts: how often a request is tried.
         pause: seconds before the second attempt, doubled each time.
+        recorder: writes each call down; None = nobody does.
         sleep: waits (an argument so that a test need not).
 
     Raises:
@@ -50,6 +55,7 @@ class OpenAICompatible:
         timeout: float = 60.0,
         attempts: int = 4,
         pause: float = 0.5,
+        recorder: "Recorder | None" = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.space = space
@@ -57,7 +63,7 @@ class OpenAICompatible:
         self._server = JsonServer(
             "embedding server", url=url, path="embeddings", model=model, api_key=api_key, timeout=timeout
         )
-        self._model, self._batch_size = model, batch_size
+        self._model, self._batch_size, self._recorder = model, batch_size, recorder
         self._attempts, self._pause, self._sleep = attempts, pause, sleep
 
     def embed_batch(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
@@ -74,7 +80,9 @@ class OpenAICompatible:
             group = list(texts[start : start + self._batch_size])
             counts = self.tokenizer.count_batch(group)
             kept = [self._cut(text, most) if count > most else text for text, count in zip(group, counts, strict=True)]
-            vectors[start : start + len(group)] = self._vectors(self._ask(kept), len(group))
+            vectors[start : start + len(group)] = self._vectors(
+                self._ask(kept, sum(min(count, most) for count in counts)), len(group)
+            )
             if progress is not None:
                 progress(sum(min(count, most) for count in counts))
         return vectors
@@ -82,14 +90,18 @@ class OpenAICompatible:
     def _cut(self, text: str, most: int) -> str:
         return text[: int(self.tokenizer.encode(text).ends[most - 1])]
 
-    def _ask(self, texts: list[str]) -> bytes:
-        """The reply to one request, tried ``attempts`` times."""
+    def _ask(self, texts: list[str], tokens: int) -> bytes:
+        """The reply to one request, tried ``attempts`` times; each is written down."""
         failure: InferenceError = EngineUnavailable(f"{self._server.where} was not asked")
         for attempt in range(self._attempts):
             if attempt:
                 self._sleep(min(self._pause * 2.0 ** (attempt - 1), _LONGEST_PAUSE))
             try:
-                return self._server.post({"model": self._model, "input": texts, "encoding_format": "float"})
+                with self._recorder.call(tokens) if self._recorder else nullcontext() as told:
+                    reply = self._server.post({"model": self._model, "input": texts, "encoding_format": "float"})
+                    if told is not None:
+                        told.hear(reply)
+                    return reply
             except InferenceError as error:
                 if not error.is_transient:
                     raise

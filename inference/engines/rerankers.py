@@ -3,16 +3,22 @@
 import json
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from inference.engines.bert_numpy import BertNumpy
 from inference.engines.json_server import JsonServer
 from inference.errors import EngineRefused, EngineReplyInvalid, EngineUnavailable
+from inference.generation.tokens import estimated_tokens
 from inference.models import ModelFiles
 
+if TYPE_CHECKING:
+    from inference.generation.recording import Recorder
+
+RERANK_SECONDS: Final = 3.0
 TRAINED_SHARE: Final = 0.7
 _TEXTS: Final = "texts"
 """What text-embeddings-inference calls the documents; it answers 422 where it misses them."""
@@ -27,9 +33,17 @@ class ServerReranker:
 
     share = TRAINED_SHARE
 
-    def __init__(self, *, url: str, model: str, api_key: str = "", timeout: float = 3.0) -> None:
-        """Nothing is asked yet; see ``JsonServer`` for the arguments."""
-        self.name = model
+    def __init__(
+        self,
+        *,
+        url: str,
+        model: str,
+        api_key: str = "",
+        timeout: float = RERANK_SECONDS,
+        recorder: "Recorder | None" = None,
+    ) -> None:
+        """Nothing is asked yet; see ``JsonServer`` for the arguments, and ``recorder`` writes each call down."""
+        self.name, self._recorder = model, recorder
         self._field = "documents"
         self._server = JsonServer(
             "rerank server", url=url, path="rerank", model=model, api_key=api_key, timeout=timeout
@@ -40,12 +54,12 @@ class ServerReranker:
         if not texts:
             return []
         try:
-            reply = self._server.post({"model": self.name, "query": question, self._field: list(texts)})
+            reply = self._post(question, texts)
         except EngineRefused as refusal:
             if refusal.status != _UNPROCESSABLE or self._field == _TEXTS:
                 raise
             self._field = _TEXTS
-            reply = self._server.post({"model": self.name, "query": question, self._field: list(texts)})
+            reply = self._post(question, texts)
         found = self._scores(reply)
         if sorted(found) != list(range(len(texts))):
             raise EngineReplyInvalid(
@@ -56,6 +70,14 @@ class ServerReranker:
                 f"{self._server.where} answered scores that are not finite numbers; use another model"
             )
         return [found[number] for number in range(len(texts))]
+
+    def _post(self, question: str, texts: Sequence[str]) -> bytes:
+        tokens = sum(estimated_tokens(text) for text in texts) + len(texts) * estimated_tokens(question)
+        with self._recorder.call(tokens) if self._recorder else nullcontext() as told:
+            reply = self._server.post({"model": self.name, "query": question, self._field: list(texts)})
+            if told is not None:
+                told.hear(reply)
+            return reply
 
     def _scores(self, reply: bytes) -> dict[int, float]:
         """Number of a text to its score, from ``{"results": [{"index", "relevance_score"}]}`` or ``[{"index", "score"}]``."""

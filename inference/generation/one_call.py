@@ -49,7 +49,7 @@ _OUTCOMES: Final = (
 _TOLD: Final = ("outcome", "seconds", "prompt_tokens", "completion_tokens", "is_estimated", "cost")
 _QUOTE: Final = re.compile(r": (['\"]).*\1(?=; remedy)", re.S)
 """What a server said, in a message: it may repeat the prompt or be an answer, and neither is kept in the ledger."""
-_HAS_READ: Final = frozenset({"timeout", "unavailable", "crashed", "garbled", "withheld", "cancelled", "failed"})
+HAS_READ: Final = frozenset({"timeout", "unavailable", "crashed", "garbled", "withheld", "cancelled", "failed"})
 """Outcomes after which the prompt may well have been read, and billed."""
 
 
@@ -155,7 +155,7 @@ class Asked:
     def _end(self, outcome: str, error: InferenceError | None, told: str) -> None:
         """Write down an end without a reply."""
         self._seconds = time.monotonic() - self._begun
-        if outcome in _HAS_READ:
+        if outcome in HAS_READ:
             self.usage = Usage(estimated_prompt(self._request), estimated_tokens(told), True)
         self._write(outcome, error, why=str(error or ""))
 
@@ -175,7 +175,7 @@ class Asked:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=usage.cached_tokens,
-            is_estimated=usage.is_estimated and outcome in (*_HAS_READ, "ok", "invalid"),
+            is_estimated=usage.is_estimated and outcome in (*HAS_READ, "ok", "invalid"),
             cost=cost,
             why=_QUOTE.sub("", why),
             pause=self.pause,

@@ -208,6 +208,13 @@ def test_a_corpus_is_embedded_by_a_server_that_the_file_names(
     assert lake.found("apples")
     assert len(server.embedded) == before + 1  # the question
     lake.assert_sound()
+    with lake.house() as house:
+        house.drain_calls()
+    calls = lake.table(MODEL_CALLS)
+    assert set(calls.get_column("lane")) == {"embed"}
+    assert set(calls.get_column("outcome")) == {"ok"}
+    assert calls.get_column("prompt_tokens").min() > 0  # type: ignore[operator]
+    assert calls.get_column("is_estimated").all()  # this server reports none
 
 
 def test_code_of_new_corpora_is_embedded_by_the_lane_of_code(
