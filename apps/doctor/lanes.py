@@ -6,18 +6,30 @@ stays so. Local models run in child processes, so one that crashes takes nothing
 
 from collections.abc import Iterator
 
+from apps.doctor.machine import child_line
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from inference.errors import ConfigInvalid, InferenceError, OutputInvalid
 from inference.generation.building import Lanes
 from inference.generation.lane import GenerateLane
 from inference.generation.spec import EngineSpec, LaneSpec
 from inference.requests import Origin, ask
-from resources.inference import configured, open_lanes
+from resources.inference import configured, open_lanes, rerank_model
 from resources.settings import Settings
 
 AREA = "lanes"
 SECONDS = 60.0
 _SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+_RERANK = """
+from inference.lanes import parse_engine
+from inference.models import ModelPlaces
+from inference.reranking import reranker_of
+from resources.inference import embed_models, rerank_model
+from resources.settings import load_settings
+s = load_settings()
+places = ModelPlaces(s.models, s.cache, s.embed_key, s.calls)
+judge = reranker_of(rerank_model(s), places, parse_engine(embed_models(s)[0], "embed lane"), s.rerank_key)
+print(*(f"{score:.3g}" for score in judge.score_batch("Is it there?", ["It is there.", "Fish swim."])))
+"""
 _ORIGIN = Origin(caller="doctor")
 
 
@@ -28,6 +40,8 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     except ConfigInvalid as error:
         yield Diagnosis(AREA, "inference.yaml", BAD, str(error)[:500], "correct it: docs/configuration.md")
         return
+    if (reranker := rerank_model(settings)) != "none":
+        yield _reranker(settings, reranker)
     if not found.engines:
         yield Diagnosis(AREA, "generators", GOOD, "none is configured: everything works without")
         return
@@ -37,6 +51,16 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
             yield from probe(lanes, spec)
     finally:
         lanes.close()
+
+
+def _reranker(settings: Settings, model: str) -> Diagnosis:
+    """Have it judge two texts, in a process of its own."""
+    answer, error = child_line(_RERANK, settings)
+    if error:
+        return Diagnosis(
+            AREA, "reranker", WARNING, f"{model}: {error}"[:500], "searches go on without it; see the message"
+        )
+    return Diagnosis(AREA, "reranker", GOOD, f"{model}: judged two texts {answer}")
 
 
 def probe(lanes: Lanes, spec: EngineSpec) -> Iterator[Diagnosis]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from apps.doctor import cards
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
+from resources.inference import embed_models
 from resources.settings import Settings, child_environment
 
 AREA = "machine"
@@ -27,14 +28,16 @@ COMPILED = (
 )
 PROBE_SECONDS = 120
 _PROBE = """
-from inference.lanes import load_embedder, parse_engine
+from inference.lanes import Lane, load_embedder, parse_engine, resolve
 from inference.models import ModelPlaces
 from resources.inference import embed_models
 from resources.settings import load_settings
 s = load_settings()
-engine = load_embedder(parse_engine(embed_models(s)[0], "embed lane"), ModelPlaces(s.models, s.cache, s.embed_key, s.calls), bulk=BULK)
+places = ModelPlaces(s.models, s.cache, s.embed_key, s.calls)
+found = resolve(Lane("LANE", tuple(parse_engine(one, "LANE lane") for one in embed_models(s, "LANE"))), places)
+engine = load_embedder(found.engines[0], places, bulk=BULK)
 v = engine.embed_batch(["Is the engine there?"])
-print(v.shape[1], engine.precision, round(float((v[0] ** 2).sum()), 3))
+print(found.engines[0].model, v.shape[1], engine.precision)
 """
 
 
@@ -48,6 +51,8 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     yield from cards.examine()
     yield probe_embedder(settings, bulk=False)
     yield probe_embedder(settings, bulk=True)
+    if embed_models(settings, "code_embed") != embed_models(settings):
+        yield probe_embedder(settings, bulk=True, lane="code_embed")
 
 
 def _interpreter() -> Diagnosis:
@@ -113,13 +118,23 @@ def _compiled() -> Diagnosis:
     return Diagnosis(AREA, "compiled parts", GOOD, f"{len(COMPILED)} built")
 
 
-def probe_embedder(settings: Settings, bulk: bool) -> Diagnosis:
+def probe_embedder(settings: Settings, bulk: bool, lane: str = "embed") -> Diagnosis:
     """Embed one sentence in a process of its own: an engine that crashes takes only that down."""
-    name = "embedder for imports" if bulk else "embedder for questions"
+    name = "embedder for code" if lane != "embed" else "embedder for imports" if bulk else "embedder for questions"
+    answer, error = child_line(_PROBE.replace("BULK", str(bulk)).replace("LANE", lane), settings)
+    if error:
+        said = f"{', '.join(embed_models(settings, lane))}: {error}"[:500]
+        return Diagnosis(AREA, name, BAD, said, "make setup, or another model: CORTEX_EMBED, inference.yaml")
+    model, dimensions, precision = answer.rsplit(" ", 2)
+    return Diagnosis(AREA, name, GOOD, f"{model}: {dimensions} dimensions, {precision}")
+
+
+def child_line(code: str, settings: Settings) -> tuple[str, str]:
+    """The last line that a process of its own prints, and, where it failed, why."""
     environment = child_environment(CORTEX_DATA=str(settings.data_dir), OPENBLAS_NUM_THREADS="2")
     try:
         answer = subprocess.run(
-            [sys.executable, "-c", _PROBE.replace("BULK", str(bulk))],
+            [sys.executable, "-c", code],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -128,11 +143,8 @@ def probe_embedder(settings: Settings, bulk: bool) -> Diagnosis:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        remedy = "see whether the machine is overloaded, or choose another engine: CORTEX_EMBED"
-        return Diagnosis(AREA, name, BAD, f"no answer within {PROBE_SECONDS} s", remedy)
+        return "", f"no answer within {PROBE_SECONDS} s; is the machine overloaded?"
     if answer.returncode:
         last = answer.stderr.strip().rpartition("\n")[2]
-        detail = last if answer.returncode > 0 else f"it crashed (signal {-answer.returncode})"
-        return Diagnosis(AREA, name, BAD, f"{settings.embed}: {detail}"[:500], "make setup, or another CORTEX_EMBED")
-    dimensions, precision, _ = answer.stdout.split()
-    return Diagnosis(AREA, name, GOOD, f"{settings.embed}: {dimensions} dimensions, {precision}")
+        return "", last if answer.returncode > 0 else f"it crashed (signal {-answer.returncode})"
+    return answer.stdout.strip().rpartition("\n")[2], ""

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from inference.engines.json_server import JsonServer
 from inference.engines.reasoning import Answer
@@ -56,6 +57,8 @@ class ChatServer:
             "model server", url=url, path="chat/completions", model=model, api_key=api_key, timeout=60.0
         )
         self._listing = JsonServer("model server", url=url, path="models", model=model, api_key=api_key, timeout=60.0)
+        root = urlunsplit((*urlsplit(url)[:2], "", "", ""))
+        self._ready = JsonServer("model server", url=root, path="health", model=model, api_key=api_key, timeout=60.0)
         self._limit_field = limit_field
         self._is_fixed = guided != "auto"
         self._guided = "json_schema" if guided == "auto" else guided
@@ -106,7 +109,12 @@ class ChatServer:
         )
 
     def health(self, limits: Limits) -> str:
-        """See ``inference.protocols.HasHealth``: the server lists its models."""
+        """See ``inference.protocols.HasHealth``: it says that it is ready where it knows ``/health``, and lists its models."""
+        try:
+            self._ready.get(limits)
+        except EngineRefused as error:
+            if error.status == 503:  # vLLM and llama-server while they load a model, or after their engine died
+                raise
         raw = self._listing.get(limits)
         try:
             names = [str(one["id"]) for one in json.loads(raw)["data"]]
@@ -120,6 +128,7 @@ class ChatServer:
         """See ``inference.protocols.Generator``."""
         self._server.close()
         self._listing.close()
+        self._ready.close()
 
     def _post(self, body: dict[str, Any], limits: Limits) -> bytes:
         try:

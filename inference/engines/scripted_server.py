@@ -75,6 +75,7 @@ class ScriptedServer:
         completion_tokens: reported in all.
         bodies: of the requests, in order.
         times: of ``time.monotonic()``, when they came.
+        is_ready: what ``/health`` says.
         embedded: texts that vectors were asked of.
     """
 
@@ -85,6 +86,7 @@ class ScriptedServer:
         self.bodies: list[Mapping[str, Any]] = []
         self.embedded: list[str] = []
         self.times: list[float] = []
+        self.is_ready = True
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), _handler(self))
@@ -155,7 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Health and the list of models."""
         if self.path == "/health":
-            return self._send(200, b'{"status":"ok"}')
+            is_ready = self.server_of.is_ready
+            return self._send(200 if is_ready else 503, b'{"status":"ok"}' if is_ready else b'{"status":"loading"}')
         if self.path == "/v1/models":
             return self._send(200, json.dumps({"object": "list", "data": [{"id": MODEL, "object": "model"}]}).encode())
         return self._send(404, b'{"error":{"message":"no such path"}}')

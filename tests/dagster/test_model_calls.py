@@ -260,6 +260,9 @@ def test_the_doctor_asks_every_engine(lake: Lake, server: ScriptedServer) -> Non
     assert found[f"engine up@{host}"].state == found[f"engine up@{host}, JSON"].state == GOOD
     assert found["engine down@127.0.0.1:9"].remedy == "start the server or correct the url"
     assert "/nowhere/x.gguf" in found["engine x.gguf"].detail
+    assert "reranker" not in found
+    lake.settings.inference_file.write_text(f"lanes: {{orchestrator: 'openai:up@{server.url}', rerank: late}}")
+    assert looked()["reranker"].state == WARNING  # the lake of tests has an embedder that shows no tokens
     server.script = lambda number, body: Act("wrong_json") if "response_format" in body else Act()
     lines = looked()
     assert lines[f"engine up@{host}, JSON"].state == WARNING
@@ -285,6 +288,10 @@ def test_the_health_of_lanes_is_a_check(lake: Lake, server: ScriptedServer) -> N
     [found] = job.execute_in_process().get_asset_check_evaluations()
     assert found.passed
     assert "does not list other" in str(found.metadata["engines"].value)
+    server.is_ready = False
+    [found] = job.execute_in_process().get_asset_check_evaluations()
+    assert not found.passed
+    assert "answered 503" in str(found.metadata["engines"].value)
 
 
 def test_the_health_schedule_skips_where_there_is_nothing_to_look_at(lake: Lake) -> None:
