@@ -73,7 +73,7 @@ def embed_models(settings: Settings, lane: str = "embed") -> tuple[str, ...]:
     Raises:
         ConfigInvalid: the configuration is wrong.
     """
-    if not settings.inference_file.exists():
+    if not settings.inference_file.exists() and not settings.lane_variables:
         return (settings.embed,)
     found = configured(settings)
     own = found.code_embed if _LANES[lane] == "code_embed" else ()
@@ -90,6 +90,6 @@ def rerank_model(settings: Settings) -> str:
     Raises:
         ConfigInvalid: the configuration is wrong.
     """
-    if "CORTEX_RERANK" in settings.said or not settings.inference_file.exists():
+    if "CORTEX_RERANK" in settings.said or not (settings.inference_file.exists() or settings.lane_variables):
         return settings.rerank
     return configured(settings).rerank or settings.rerank

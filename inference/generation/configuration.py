@@ -8,10 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from inference.engines.addresses import is_address
-from inference.errors import ConfigInvalid
 from inference.generation.budget import Caps, Prices
-from inference.generation.engine_names import model_named, short_name
+from inference.generation.engine_names import embedder_named, model_named, rerank_named, short_name
 from inference.generation.places import Place, read_places
 from inference.generation.spec import (
     EMBEDDING,
@@ -25,7 +23,6 @@ from inference.generation.spec import (
     LaneSpec,
 )
 from inference.generation.variables import with_variables
-from inference.lanes import EngineConfig, parse_engine
 
 EXAMPLE: Final = """\
 # Which models serve which purpose (docs/configuration.md). Without it everything works, with no generator at all.
@@ -86,8 +83,8 @@ def read_configuration(text: str, file: str, variables: Mapping[str, str], secre
     _check_names(lanes, said)
     found = Configuration(
         lanes,
-        **{name: tuple(_embedder(one) for one in said[name].items()) for name in EMBEDDING if name in said},
-        rerank=_reranker(said[RERANK]) if RERANK in said else None,
+        **{name: tuple(embedder_named(one) for one in said[name].items()) for name in EMBEDDING if name in said},
+        rerank=rerank_named(said[RERANK]) if RERANK in said else None,
     )
     return with_variables(found, variables)
 
@@ -215,22 +212,3 @@ def _caps(place: Place) -> Caps:
         said["tokens"].whole(0, 10**15) if "tokens" in said else None,
         said["calls"].whole(0, 10**12) if "calls" in said else None,
     )
-
-
-def _embedder(place: Place) -> EngineConfig:
-    """By its name alone, which is what a corpus keeps of it."""
-    try:
-        found = parse_engine(place.text(), "it")
-    except ConfigInvalid as error:
-        said = str(error).removeprefix("it: ")
-        raise (error if "line" in said else place.wrong(said)) from None
-    return found
-
-
-def _reranker(place: Place) -> str:
-    spec = place.text()
-    model, _, url = spec.removeprefix("rerank:").rpartition("@")
-    is_server = spec.startswith("rerank:") and bool(model) and is_address(url)
-    if spec not in ("none", "late") and not is_server and not re.fullmatch(r"hf:[\w.-]+/[\w.-]+", spec):
-        raise place.wrong("must be none, late, hf:org/name or rerank:<model>@http://host:port/v1")
-    return spec

@@ -4,7 +4,9 @@ import re
 from typing import Final
 
 from inference.engines.addresses import is_address, shown
+from inference.errors import ConfigInvalid
 from inference.generation.places import Place
+from inference.lanes import EngineConfig, parse_engine
 
 _PULLED: Final = ("hf", "vllm")
 """Kinds of engines whose models ``cortex models pull`` brings."""
@@ -41,3 +43,30 @@ def short_name(model: str) -> str:
     if kind == "openai":
         return f"{name}@{re.sub(r'^https?://', '', url).split('/')[0]}"
     return rest.rpartition("/")[2] or model
+
+
+def embedder_named(place: Place) -> EngineConfig:
+    """An embedder by its name alone, which is what a corpus keeps of it.
+
+    Raises:
+        ConfigInvalid: it is none.
+    """
+    name = place.text()
+    try:
+        return parse_engine(name, "it")
+    except ConfigInvalid as error:
+        raise place.wrong(str(error).removeprefix("it: ")) from None
+
+
+def rerank_named(place: Place) -> str:
+    """What judges the first of a ranking once more, checked by its form.
+
+    Raises:
+        ConfigInvalid: it is none.
+    """
+    spec = place.text()
+    model, _, url = spec.removeprefix("rerank:").rpartition("@")
+    is_server = spec.startswith("rerank:") and bool(model) and is_address(url)
+    if spec not in ("none", "late") and not is_server and not re.fullmatch(r"hf:[\w.-]+/[\w.-]+", spec):
+        raise place.wrong("must be none, late, hf:org/name or rerank:<model>@http://host:port/v1")
+    return spec

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from inference.generation.engine_names import model_named
+from inference.generation.engine_names import embedder_named, model_named, rerank_named
 from inference.generation.places import Place
-from inference.generation.spec import GENERATING, TIERS, Configuration, EngineSpec, LaneSpec
+from inference.generation.spec import GENERATING, LANES, RERANK, TIERS, Configuration, EngineSpec, LaneSpec
 
 PREFIX: Final = "CORTEX_LANE_"
 _OF_ENGINE: Final = (
@@ -30,7 +30,11 @@ def with_variables(found: Configuration, variables: Mapping[str, str]) -> Config
         ConfigInvalid: a variable names no lane, or cannot be.
     """
     lanes = dict(found.lanes)
+    others: dict[str, Any] = {}
     for name, said in _by_lane(variables).items():
+        if name not in lanes:
+            others[name] = rerank_named(said["MODEL"]) if name == RERANK else (embedder_named(said["MODEL"]),)
+            continue
         lane = lanes[name]
         of_engine = {key: place for key, place in said.items() if key in _OF_ENGINE}
         engines = (
@@ -47,7 +51,7 @@ def with_variables(found: Configuration, variables: Mapping[str, str]) -> Config
             if f"BUDGET_{scope.upper()}" in said:
                 fields[scope] = replace(getattr(lane, scope), cost=said[f"BUDGET_{scope.upper()}"].number(0))
         lanes[name] = replace(lane, **fields)
-    return replace(found, lanes=lanes)
+    return replace(found, lanes=lanes, **others)
 
 
 def _by_lane(variables: Mapping[str, str]) -> dict[str, dict[str, Place]]:
@@ -55,13 +59,14 @@ def _by_lane(variables: Mapping[str, str]) -> dict[str, dict[str, Place]]:
     found: dict[str, dict[str, Place]] = {}
     for variable, value in sorted(variables.items()):
         rest = variable.removeprefix(PREFIX)
-        lane = next((name for name in GENERATING if rest.startswith(f"{name.upper()}_")), None)
+        lane = next((name for name in LANES if rest.startswith(f"{name.upper()}_")), None)
         key = rest.removeprefix(f"{lane.upper()}_") if lane else ""
         place = Place(value, variable, 0, "")
         if lane is None:
-            raise place.wrong(f"names no lane; there are {', '.join(name.upper() for name in GENERATING)}")
-        if key not in (*_OF_ENGINE, *_OF_LANE):
-            raise place.wrong(f"is not known; there are {', '.join((*_OF_ENGINE, *_OF_LANE))}")
+            raise place.wrong(f"names no lane; there are {', '.join(name.upper() for name in LANES)}")
+        allowed = (*_OF_ENGINE, *_OF_LANE) if lane in GENERATING else ("MODEL",)
+        if key not in allowed:
+            raise place.wrong(f"is not known; there are {', '.join(allowed)}")
         if value.strip():
             found.setdefault(lane, {})[key] = place
     return found

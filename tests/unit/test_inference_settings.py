@@ -35,6 +35,27 @@ def test_the_file_says_what_the_environment_does_not(tmp_path: Path) -> None:
     assert (embed_models(said), rerank_model(said)) == (("packaged",), "none")
 
 
+def test_lanes_of_retrieval_may_be_set_by_variables_alone(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path,
+        CORTEX_LANE_EMBED_MODEL="hash",
+        CORTEX_LANE_CODE_EMBED_MODEL="packaged",
+        CORTEX_LANE_RERANK_MODEL="late",
+    )
+    assert (embed_models(found), embed_models(found, "code_embed"), rerank_model(found)) == (
+        ("hash",),
+        ("packaged",),
+        "late",
+    )
+    for name, value, problem in (
+        ("RERANK_MODEL", "bert", "must be none, late"),
+        ("EMBED_MODEL", "gpt", "is none of packaged"),
+        ("EMBED_TIMEOUT", "3", "is not known; there are MODEL"),
+    ):
+        with pytest.raises(ConfigInvalid, match=f"CORTEX_LANE_{name}: .*{problem}"):
+            embed_models(settings(tmp_path, **{f"CORTEX_LANE_{name}": value}))
+
+
 def test_keys_are_never_shown(tmp_path: Path) -> None:
     found = settings(
         tmp_path, CORTEX_LANE_CODER_MODEL="m", CORTEX_LANE_CODER_URL="http://h/v1", CORTEX_LANE_CODER_API_KEY="sesame"
