@@ -83,19 +83,4 @@ def where_any(name: str, job: "Job", cron: str, description: str, why_not: Calla
 
 def nightly(name: str, job: "Job", cron: str, description: str) -> dg.ScheduleDefinition:
     """A job without partitions, once a night; a night on which it still runs is left out."""
-
-    @dg.schedule(
-        name=name,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=description,
-    )
-    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        if is_active(context.instance, job.name):
-            yield dg.SkipReason("the last one is still at it")
-        else:
-            yield dg.RunRequest(run_key=f"{job.name}:{context.scheduled_execution_time:%Y-%m-%dT%H:%M}")
-
-    return schedule
+    return where_any(name, job, cron, description, lambda: "")
