@@ -265,12 +265,13 @@ def _problem(request: GenerateRequest) -> str:
         return f"top_p {request.top_p} is not above 0 and at most 1"
     if any(not text for text in request.stop) or len(request.stop) > 16:
         return "stop must be up to 16 texts, none of them empty"
-    if any(not _is_encodable(text) for text in astuple(request.origin)):
+    if any(not is_encodable(text) for text in astuple(request.origin)):
         return "a name of who asks holds half of a character (a lone surrogate), which cannot be written down"
     return ""
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written anywhere: it holds no half of a character (a lone surrogate)."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -9,19 +9,17 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.doctor.children import child_line
 from apps.doctor.report import GOOD, WARNING, Diagnosis
-from resources.settings import child_environment
 
 AREA = "machine"
 NAME = "graphics cards"
 AMD, NVIDIA = "AMD", "NVIDIA"
 _VENDORS = {"0x1002": AMD, "0x10de": NVIDIA}
-_SECONDS = 60
 _TORCH = """
 import json, torch
 found = {"torch": torch.__version__, "hip": torch.version.hip, "cuda": torch.version.cuda, "cards": []}
@@ -140,10 +138,10 @@ def gathered() -> Facts:
     vendors, tools, kfd = _vendors(Path("/sys/class/drm")), _tool_lines(), _kfd(Path("/dev/kfd"))
     if not vendors and not tools and kfd == "absent":
         return Facts()
-    answer, error = _child(_TORCH)
+    answer, error = child_line(_TORCH)
     told = json.loads(answer) if answer else {}
     cards = tuple(TorchCard(*card) for card in told.get("cards", ()))
-    found, _ = _child(_LLAMA)
+    found, _ = child_line(_LLAMA)
     return Facts(
         vendors,
         kfd,
@@ -201,22 +199,3 @@ def _tool(command: Sequence[str]) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout if answer.returncode == 0 else ""
-
-
-def _child(code: str) -> tuple[str, str]:
-    """The last line that a child process prints, and, where it failed, the last that it complains with."""
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-            env=child_environment(),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "", type(error).__name__
-    if answer.returncode:
-        said = answer.stderr.strip().rpartition("\n")[2] or f"it crashed (signal {-answer.returncode})"
-        return "", said[:300]
-    return answer.stdout.strip().rpartition("\n")[2], ""

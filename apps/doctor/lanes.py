@@ -6,7 +6,7 @@ stays so. Local models run in child processes, so one that crashes takes nothing
 
 from collections.abc import Iterator
 
-from apps.doctor.machine import child_line
+from apps.doctor.children import child_line
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from inference.errors import ConfigInvalid, InferenceError, OutputInvalid
 from inference.generation.building import Lanes
@@ -55,7 +55,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
 
 def _reranker(settings: Settings, model: str) -> Diagnosis:
     """Have it judge two texts, in a process of its own."""
-    answer, error = child_line(_RERANK, settings)
+    answer, error = child_line(_RERANK, settings.data_dir)
     if error:
         return Diagnosis(
             AREA, "reranker", WARNING, f"{model}: {error}"[:500], "searches go on without it; see the message"

@@ -2,16 +2,16 @@
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from apps.doctor import cards
+from apps.doctor.children import child_line
 from apps.doctor.report import BAD, GOOD, WARNING, Diagnosis
 from resources.inference import embed_models
-from resources.settings import Settings, child_environment
+from resources.settings import Settings
 
 AREA = "machine"
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,6 @@ COMPILED = (
     "cortex_assets/documents/_keywords",
     "cortex_assets/documents/parsers/_pdf_read",
 )
-PROBE_SECONDS = 120
 _PROBE = """
 from inference.lanes import Lane, load_embedder, parse_engine, resolve
 from inference.models import ModelPlaces
@@ -121,30 +120,9 @@ def _compiled() -> Diagnosis:
 def probe_embedder(settings: Settings, bulk: bool, lane: str = "embed") -> Diagnosis:
     """Embed one sentence in a process of its own: an engine that crashes takes only that down."""
     name = "embedder for code" if lane != "embed" else "embedder for imports" if bulk else "embedder for questions"
-    answer, error = child_line(_PROBE.replace("BULK", str(bulk)).replace("LANE", lane), settings)
+    answer, error = child_line(_PROBE.replace("BULK", str(bulk)).replace("LANE", lane), settings.data_dir)
     if error:
         said = f"{', '.join(embed_models(settings, lane))}: {error}"[:500]
         return Diagnosis(AREA, name, BAD, said, "make setup, or another model: CORTEX_EMBED, inference.yaml")
     model, dimensions, precision = answer.rsplit(" ", 2)
     return Diagnosis(AREA, name, GOOD, f"{model}: {dimensions} dimensions, {precision}")
-
-
-def child_line(code: str, settings: Settings) -> tuple[str, str]:
-    """The last line that a process of its own prints, and, where it failed, why."""
-    environment = child_environment(CORTEX_DATA=str(settings.data_dir), OPENBLAS_NUM_THREADS="2")
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"no answer within {PROBE_SECONDS} s; is the machine overloaded?"
-    if answer.returncode:
-        last = answer.stderr.strip().rpartition("\n")[2]
-        return "", last if answer.returncode > 0 else f"it crashed (signal {-answer.returncode})"
-    return answer.stdout.strip().rpartition("\n")[2], ""

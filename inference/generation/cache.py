@@ -15,7 +15,7 @@ from typing import Final
 from inference.errors import LedgerUnavailable
 from inference.generation.shared_file import SharedFile
 from inference.protocols import Schema
-from inference.requests import GenerateRequest, Reply, Usage
+from inference.requests import GenerateRequest, Reply, Usage, is_encodable
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -91,7 +91,7 @@ class CompletionCache:
     def put(self, key: str, reply: Reply, usage: Usage, shard: str, *, is_paid: bool) -> None:
         """Keep a valid answer."""
         size = len(reply.text.encode("utf-8", "surrogatepass")) + len(key)
-        if size > self._most // 4 or not _is_encodable(reply.text):
+        if size > self._most // 4 or not is_encodable(reply.text):
             return
         values = (
             key, reply.text, reply.finish, usage.prompt_tokens, usage.completion_tokens, int(usage.is_estimated),
@@ -128,11 +128,3 @@ _EVICT: Final = """
 DELETE FROM completions WHERE key IN (
     SELECT key FROM (SELECT key, sum(size) OVER (ORDER BY used_at DESC, key) AS newer FROM completions) WHERE newer > ?)
 """
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,6 +7,7 @@ import pytest
 
 from apps.doctor import cards
 from apps.doctor.cards import AMD, NVIDIA, Facts, TorchCard, judged
+from apps.doctor.children import child_line
 from apps.doctor.report import GOOD, WARNING, Diagnosis
 
 RADEON = TorchCard("AMD Radeon RX 7900 XTX", "gfx1100", 24.0, True)
@@ -80,6 +81,6 @@ def test_facts_are_read_from_kernel_and_tools(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_probe_that_crashes_is_told() -> None:
-    assert cards._child("print('noise'); print('{}')") == ("{}", "")
-    assert cards._child("import os; os.kill(os.getpid(), 11)") == ("", "it crashed (signal 11)")
-    assert cards._child("raise RuntimeError('no driver')") == ("", "RuntimeError: no driver")
+    assert child_line("print('noise'); print('{}')") == ("{}", "")
+    assert child_line("import os; os.kill(os.getpid(), 11)") == ("", "it crashed (signal 11)")
+    assert child_line("raise RuntimeError('no driver')") == ("", "RuntimeError: no driver")
