@@ -53,10 +53,16 @@ def test_spans_of_a_run_are_one_trace(lane: GenerateLane, monkeypatch: pytest.Mo
     assert "secret" not in failed.to_json() + good.to_json()
 
 
-def test_nothing_is_traced_unless_asked(lane: GenerateLane) -> None:
+def test_nothing_is_traced_unless_asked(lane: GenerateLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    tracing.span("x", 0.0, 1.0, {})
+    assert len(exporter.get_finished_spans()) == 1
     tracing.disable()
     tracing.span("x", 0.0, 1.0, {})
-    lane.generate(ask("x", origin=Origin(trace_id="not hexadecimal")))
+    assert lane.generate(ask("x", origin=ORIGIN)).text
+    assert len(exporter.get_finished_spans()) == 1
 
 
 def test_an_odd_trace_id_makes_a_trace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
